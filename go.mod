@@ -1,0 +1,3 @@
+module github.com/harkbus/pubsub
+
+go 1.26

@@ -1,0 +1,70 @@
+# Hark: `make help` lists the targets; `make test` is what a change must pass.
+
+# The commands besides Go that tests start; scripts/need knows their packages.
+NEEDS    = git gcc
+FUZZTIME = 3s
+
+export GOFLAGS += -buildvcs=false # a clone owned by another user still builds
+
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+.PHONY: test
+test: need fmt-check vet staticcheck generated api race nested fuzz ## everything a change must pass
+
+.PHONY: need
+need: ## look for the commands that tests start, install them where that is possible
+	scripts/need $(NEEDS)
+
+.PHONY: fmt-check
+fmt-check: ## fail where gofmt would change a file
+	scripts/fmt-check
+
+.PHONY: vet
+vet: ## go vet
+	go vet ./...
+
+.PHONY: staticcheck
+staticcheck: ## staticcheck, in the version of go.mod
+	go tool staticcheck ./...
+
+.PHONY: generated
+generated: ## fail where generated code is not what `go generate` makes
+	scripts/generated
+
+.PHONY: api
+api: ## compare the public API with the last release
+	scripts/api
+
+.PHONY: race
+race: ## all tests of the module, with the race detector, in random order
+	go test -race -shuffle=on ./...
+
+.PHONY: nested
+nested: ## vet, staticcheck and tests of every module below the root
+	scripts/nested
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (3s)
+	scripts/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: ## benchmarks, with allocations
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: cover
+cover: ## test coverage; cover.out has the lines
+	go test -coverprofile=cover.out -coverpkg=./... ./...
+	go tool cover -func=cover.out | tail -n 1
+
+.PHONY: fmt
+fmt: ## gofmt all files
+	gofmt -w .
+
+.PHONY: generate
+generate: ## regenerate generated code
+	go generate ./...
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,239 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// Errors of Start, Stop and Reset, returned as they are.
+var (
+	// ErrAlreadyStarted is returned by Start when the service runs already.
+	ErrAlreadyStarted = errors.New("already started")
+	// ErrAlreadyStopped is returned by Stop when the service was stopped
+	// before, and by Start when it was stopped and not reset.
+	ErrAlreadyStopped = errors.New("already stopped")
+	// ErrNotStarted is returned by Stop when the service was not started.
+	ErrNotStarted = errors.New("not started")
+	// ErrCannotReset is returned by Reset when the service has no OnReset.
+	ErrCannotReset = errors.New("the service cannot be reset")
+)
+
+// A Service can be started, stopped and, if it defines OnReset, reset.
+type Service interface {
+	// Start calls OnStart and returns its error.
+	Start() error
+	OnStart() error
+
+	// Stop calls OnStop, waits for it, and closes Quit.
+	Stop() error
+	OnStop()
+
+	// Reset makes a stopped service startable again.
+	Reset() error
+	OnReset() error
+
+	// IsRunning tells whether the service was started and not stopped yet.
+	IsRunning() bool
+
+	// Quit returns a channel that is closed once the service is stopped.
+	Quit() <-chan struct{}
+
+	// Wait returns once the service is stopped.
+	Wait()
+
+	// String returns the name of the service.
+	String() string
+
+	// SetLogger sets where the service tells of its life; nil is silence.
+	SetLogger(Logger)
+}
+
+// Run starts svc, waits until ctx is done or somebody else stops svc, stops
+// it and waits until it has stopped. It returns the error of Start, or nil.
+func Run(ctx context.Context, svc Service) error {
+	if err := svc.Start(); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+	case <-svc.Quit():
+	}
+	err := svc.Stop()
+	if errors.Is(err, ErrAlreadyStopped) { // somebody else was first
+		err = nil
+	}
+	svc.Wait()
+	return err
+}
+
+// state is where a service is in its life; doc.go has the picture.
+type state uint8
+
+const (
+	isNew state = iota
+	isStarting
+	isRunning
+	isStopping
+	isStopped
+	isResetting
+)
+
+// A BaseService is embedded by a service and calls the methods OnStart,
+// OnStop and OnReset of it. Its methods may be called from any goroutine. A
+// BaseService may be copied before its first use: copies are one service.
+type BaseService struct {
+	// Logger is for the embedding service. It forwards to what SetLogger was
+	// given last and may be used while that changes.
+	Logger Logger
+
+	*life
+}
+
+// life is the state that copies of a BaseService share.
+type life struct {
+	name   string
+	impl   Service
+	logger *logger
+
+	mu      sync.Mutex
+	state   state
+	started chan struct{} // closed when the Start under way is over
+	quit    chan struct{} // closed when OnStop has returned
+}
+
+var _ Service = (*BaseService)(nil)
+
+// NewBaseService returns the base of impl, which is the embedding service. A
+// nil log is silence.
+func NewBaseService(log Logger, name string, impl Service) *BaseService {
+	l := &logger{}
+	l.set(log)
+	return &BaseService{
+		Logger: l,
+		life:   &life{name: name, impl: impl, logger: l, quit: make(chan struct{})},
+	}
+}
+
+// SetLogger implements Service.
+func (b *life) SetLogger(log Logger) { b.logger.set(log) }
+
+// String implements Service.
+func (b *life) String() string { return b.name }
+
+// OnStart does nothing. Services that embed BaseService override it.
+func (b *life) OnStart() error { return nil }
+
+// OnStop does nothing. Services that embed BaseService override it.
+func (b *life) OnStop() {}
+
+// OnReset refuses. Services that can be reset override it.
+func (b *life) OnReset() error { return ErrCannotReset }
+
+// Start calls OnStart. It returns ErrAlreadyStarted, ErrAlreadyStopped or the
+// error of OnStart; after the last the service can be started again.
+func (b *life) Start() error {
+	b.mu.Lock()
+	switch b.state {
+	case isStarting, isRunning:
+		b.mu.Unlock()
+		return ErrAlreadyStarted
+	case isStopping, isStopped, isResetting:
+		b.mu.Unlock()
+		return ErrAlreadyStopped
+	}
+	b.state = isStarting
+	b.started = make(chan struct{})
+	b.mu.Unlock()
+
+	next := isNew // also if OnStart panics
+	defer func() {
+		b.mu.Lock()
+		b.state = next
+		close(b.started)
+		b.mu.Unlock()
+	}()
+	if err := b.impl.OnStart(); err != nil {
+		return err
+	}
+	next = isRunning
+	b.logger.Info("service started", "service", b.name)
+	return nil
+}
+
+// Stop calls OnStop, waits for it and closes Quit. A second Stop returns
+// ErrAlreadyStopped at once; Stop before Start returns ErrNotStarted; Stop
+// during Start first lets Start finish.
+func (b *life) Stop() error {
+	b.mu.Lock()
+	for b.state == isStarting {
+		started := b.started
+		b.mu.Unlock()
+		<-started
+		b.mu.Lock()
+	}
+	switch b.state {
+	case isNew:
+		b.mu.Unlock()
+		return ErrNotStarted
+	case isStopping, isStopped, isResetting:
+		b.mu.Unlock()
+		return ErrAlreadyStopped
+	}
+	b.state = isStopping
+	b.mu.Unlock()
+
+	defer func() {
+		b.mu.Lock()
+		b.state = isStopped
+		close(b.quit)
+		b.mu.Unlock()
+	}()
+	b.impl.OnStop()
+	b.logger.Info("service stopped", "service", b.name)
+	return nil
+}
+
+// Reset calls OnReset, after which the service can be started again. It
+// returns an error unless the service has been stopped, and that of OnReset.
+func (b *life) Reset() error {
+	b.mu.Lock()
+	if b.state != isStopped {
+		b.mu.Unlock()
+		return fmt.Errorf("can't reset running %s", b.name)
+	}
+	b.state = isResetting
+	b.mu.Unlock()
+
+	next := isStopped // also if OnReset panics
+	defer func() {
+		b.mu.Lock()
+		if b.state = next; next == isNew {
+			b.quit = make(chan struct{})
+		}
+		b.mu.Unlock()
+	}()
+	if err := b.impl.OnReset(); err != nil {
+		return err
+	}
+	next = isNew
+	return nil
+}
+
+// IsRunning implements Service.
+func (b *life) IsRunning() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.state == isRunning
+}
+
+// Quit implements Service. Reset replaces the channel.
+func (b *life) Quit() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.quit
+}
+
+// Wait implements Service.
+func (b *life) Wait() { <-b.Quit() }

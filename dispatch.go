@@ -147,21 +147,38 @@ func (s *Server) finishBlocked(stopping <-chan struct{}) {
 // handOver waits for room for the pending message in one subscription and
 // cuts it if that takes too long.
 func (s *Server) handOver(sub *Subscription, stopping <-chan struct{}) {
-	taken, expired := sub.handOver(&s.full.pending, stopping)
-	if taken {
-		return
-	}
+	taken := sub.handOver(&s.full.pending, stopping)
 	s.mu.Lock()
-	s.totals.dropped++
-	cut := expired && sub.Err() == nil
-	if cut {
-		s.remove(sub, ErrOutOfCapacity)
-		s.totals.cut++
-	}
+	cut := !taken && s.giveUp(sub, stopping)
+	sub.expect(waitsNoMore)
 	s.mu.Unlock()
 	if cut {
 		s.tellCut(sub)
 	}
+}
+
+// giveUp drops the pending message of a subscription, unless there is room for
+// it at the last moment. It cuts the subscription if its time is over, that
+// is, if it has not ended and the server is not stopping. The caller holds
+// s.mu.
+func (s *Server) giveUp(sub *Subscription, stopping <-chan struct{}) (cut bool) {
+	sub.topic.feed(sub)
+	if taken, _, _ := sub.tryPending(&s.full.pending); taken {
+		return false
+	}
+	s.totals.dropped++
+	sub.drop()
+	select {
+	case <-stopping:
+		return false
+	default:
+	}
+	if sub.Err() != nil {
+		return false
+	}
+	s.remove(sub, ErrOutOfCapacity)
+	s.totals.cut++
+	return true
 }
 
 func (s *Server) tellCut(sub *Subscription) {

@@ -67,6 +67,7 @@ func (s *Subscription) offer(m *Message) verdict {
 	}
 	switch s.overflow {
 	case Block:
+		s.pending = waitsToBeFed
 		return mustWait
 	case DropOldest:
 		if !s.dropOldestLocked() {
@@ -121,6 +122,15 @@ func (s *Subscription) dropOldestLocked() bool {
 	}
 }
 
+// A pending tells where the message of a delivery that waits for room is.
+type pending uint8
+
+const (
+	waitsNoMore  pending = iota // in the buffer, or read already; or nothing waits
+	waitsOnLog                  // in the log, one too far from the cursor
+	waitsToBeFed                // with the dispatcher
+)
+
 // A handover is a delivery that waits for room in one subscription.
 type handover struct {
 	look chan struct{} // capacity 1: room, a reader, a channel or the end came up
@@ -139,6 +149,22 @@ func (h *handover) notify() {
 	}
 }
 
+// expect says where the message of a waiting delivery is. The caller has the
+// pass and holds the server's mu.
+func (s *Subscription) expect(p pending) {
+	s.mu.Lock()
+	s.pending = p
+	s.cursor.awaited.Store(p == waitsOnLog)
+	s.mu.Unlock()
+}
+
+// madeRoom says, after the cursor has moved, that there is room in the log.
+func (s *Subscription) madeRoom() {
+	s.mu.Lock()
+	s.handover.notify()
+	s.mu.Unlock()
+}
+
 // awaitHandover returns once no delivery can add a message any more to a
 // subscription that has ended. The caller holds no lock.
 func (s *Subscription) awaitHandover() {
@@ -150,28 +176,24 @@ func (s *Subscription) awaitHandover() {
 	}
 }
 
-// handOver waits until m is in the buffer of the subscription. The wait also
-// ends, and the message is dropped, when the subscription ends, stop is
-// closed, or it has taken too long, which is told.
-func (s *Subscription) handOver(m *Message, stop <-chan struct{}) (taken, expired bool) {
+// handOver waits until m is in the buffer of the subscription, has been read,
+// or will not be. The caller has the pass and settles what is left pending.
+func (s *Subscription) handOver(m *Message, stop <-chan struct{}) (taken bool) {
 	h := &handover{look: make(chan struct{}, 1), over: make(chan struct{})}
 	s.mu.Lock()
 	s.handover = h
 	s.mu.Unlock()
 
-	taken, expired = s.waitForRoom(m, h, stop)
+	taken = s.waitForRoom(m, h, stop)
 
 	s.mu.Lock()
 	s.handover = nil
-	if !taken {
-		s.dropped++
-	}
 	s.mu.Unlock()
 	close(h.over)
-	return taken, expired
+	return taken
 }
 
-func (s *Subscription) waitForRoom(m *Message, h *handover, stop <-chan struct{}) (taken, expired bool) {
+func (s *Subscription) waitForRoom(m *Message, h *handover, stop <-chan struct{}) (taken bool) {
 	var deadline <-chan time.Time
 	if s.timeout > 0 {
 		timer := time.NewTimer(s.timeout)
@@ -179,20 +201,34 @@ func (s *Subscription) waitForRoom(m *Message, h *handover, stop <-chan struct{}
 		deadline = timer.C
 	}
 	for {
-		s.mu.Lock()
-		ended, taken, out := s.err != nil, s.takeLocked(m), s.out
-		s.mu.Unlock()
-		if ended || taken {
-			return taken, false
+		taken, ended, out := s.tryPending(m)
+		if taken || ended {
+			return taken
 		}
 		select {
 		case out <- *m: // never while out is nil
-			return true, false
+			return true
 		case <-h.look:
 		case <-deadline:
-			return false, true
+			return false
 		case <-stop:
-			return false, false
+			return false
 		}
 	}
+}
+
+// tryPending looks whether m is in the buffer now, and puts it there if it is
+// not in the log. If that takes a channel to be ready, it returns the channel.
+func (s *Subscription) tryPending(m *Message) (taken, ended bool, out chan<- Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.pending {
+	case waitsOnLog:
+		taken = s.topic.log.tail.Load()-s.cursor.pos.Load() <= uint64(s.capacity)
+	case waitsToBeFed:
+		taken, out = s.takeLocked(m), s.out
+	default:
+		taken = true
+	}
+	return taken, s.err != nil, out
 }

@@ -5,13 +5,13 @@ import "sync/atomic"
 // A log holds the messages of one topic, once for all its subscriptions, each
 // of which reads at its own cursor:
 //
-//	        chunk (base 0)     chunk (base 4)                last
-//	       ┌──┬──┬──┬──┐ next ┌──┬──┬──┬──┬─────┬──┐ next ┌──┬──┬──┬─
-//	       │ 0│ 1│ 2│ 3│ ───▶ │ 4│ 5│ 6│ 7│  …  │19│ ───▶ │20│21│  │
-//	       └──┴──┴──┴──┘      └──┴──┴──┴──┴─────┴──┘      └──┴──┴──┴─
-//	                            ▲        ▲                      ▲
-//	                        cursor of  cursor of              tail
-//	                         sub A      sub B
+//	 chunk (base 0)     chunk (base 4)                last
+//	┌──┬──┬──┬──┐ next ┌──┬──┬──┬──┬─────┬──┐ next ┌──┬──┬──┬─
+//	│ 0│ 1│ 2│ 3│ ───▶ │ 4│ 5│ 6│ 7│  …  │19│ ───▶ │20│21│  │
+//	└──┴──┴──┴──┘      └──┴──┴──┴──┴─────┴──┘      └──┴──┴──┴─
+//	                     ▲        ▲                      ▲
+//	                 cursor of  cursor of              tail
+//	                  sub A      sub B
 //
 // A chunk points to the next one only and the log to the last one only: what
 // all cursors have passed is garbage, and no list of readers is kept for it.
@@ -74,14 +74,17 @@ func (l *log) grow(base uint64) *chunk {
 // that there is no cursor.
 func (l *log) forget() { l.last = nil }
 
-// holding returns the chunk at or after c that holds position pos, which is
-// below the tail.
+// holding returns the chunk that holds position pos; c is at or before it. It
+// returns nil if the log has forgotten that chunk.
 func (c *chunk) holding(pos uint64) *chunk {
-	for pos-c.base >= uint64(len(c.msgs)) {
+	for c != nil && pos-c.base >= uint64(len(c.msgs)) {
 		c = c.next.Load()
 	}
 	return c
 }
+
+// message returns the one at position pos, which the chunk holds.
+func (c *chunk) message(pos uint64) *Message { return &c.msgs[pos-c.base] }
 
 // copyTo appends the messages in [from, to) to dst; c is at or before from.
 func (c *chunk) copyTo(dst []Message, from, to uint64) []Message {
@@ -95,15 +98,16 @@ func (c *chunk) copyTo(dst []Message, from, to uint64) []Message {
 	return dst
 }
 
-// offLog is the cursor of a subscription that does not read its topic's log.
+// offLog is the position of a cursor that does not read the log.
 const offLog = ^uint64(0)
 
 // A cursor is where one subscription reads a log. Many goroutines may read at
 // it, each message goes to one of them, and the dispatcher may take the
 // cursor off the log at any time; the one compare-and-swap settles all that.
 type cursor struct {
-	pos atomic.Uint64         // next message to read, or offLog
-	at  atomic.Pointer[chunk] // at or before pos
+	pos     atomic.Uint64         // next message to read, or offLog
+	at      atomic.Pointer[chunk] // at or before pos
+	awaited atomic.Bool           // a delivery waits for pos to move
 }
 
 // join puts the cursor at the tail of l. The caller holds the server's mu.
@@ -116,19 +120,19 @@ func (c *cursor) join(l *log) {
 // the log.
 func (c *cursor) read(l *log) (m Message, ok bool) {
 	for {
+		at := c.at.Load() // before pos, which may only be later then
 		pos := c.pos.Load()
 		if pos >= l.tail.Load() { // offLog too
 			return Message{}, false
 		}
-		at := c.at.Load()
-		if at == nil { // taken off the log since
+		in := at.holding(pos)
+		if in == nil { // at is from before the cursor left and joined again
 			continue
 		}
-		in := at.holding(pos)
 		if in != at {
 			c.at.CompareAndSwap(at, in)
 		}
-		m = in.msgs[pos-in.base]
+		m = *in.message(pos)
 		if c.pos.CompareAndSwap(pos, pos+1) {
 			return m, true
 		}
@@ -136,15 +140,14 @@ func (c *cursor) read(l *log) (m Message, ok bool) {
 }
 
 // leave takes the cursor off the log if it still is at pos and returns what it
-// has not read. The caller holds the server's mu.
-func (c *cursor) leave(l *log, pos uint64) (unread []Message, ok bool) {
+// has not read, up to position to. The caller holds the server's mu.
+func (c *cursor) leave(pos, to uint64) (unread []Message, ok bool) {
 	if !c.pos.CompareAndSwap(pos, offLog) {
 		return nil, false
 	}
 	at := c.at.Swap(nil)
-	tail := l.tail.Load()
-	if pos == tail {
+	if pos >= to {
 		return nil, true
 	}
-	return at.copyTo(make([]Message, 0, tail-pos), pos, tail), true
+	return at.copyTo(make([]Message, 0, to-pos), pos, to), true
 }

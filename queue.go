@@ -19,9 +19,9 @@ type queue struct {
 	capacity int
 
 	mu      sync.Mutex
-	items   []Message   // accepted
-	spare   []Message   // the batch before the last, for items to reuse
-	taken   int         // how many of the last batch may not have begun
+	items   []Message    // accepted
+	spare   []Message    // the batch before the last, for items to reuse
+	taken   int          // how many of the last batch may not have begun
 	waiters []*publisher // not accepted
 }
 

@@ -108,12 +108,13 @@ func (s *Subscription) statsAt(now time.Time) SubscriptionStats {
 		Matched:  s.matched,
 		Dropped:  s.dropped,
 	}
+	at := s.cursor.at.Load() // before pos, which may only be later then
 	if pos := s.cursor.pos.Load(); pos != offLog {
 		tail := s.topic.log.tail.Load()
 		stats.Matched += tail - s.joined
-		stats.Depth = int(tail - pos)
+		stats.Depth = int(min(tail-pos, uint64(s.capacity)))
 		if pos < tail {
-			stats.Oldest = now.Sub(s.cursor.at.Load().holding(pos).msgs[0].Time())
+			stats.Oldest = now.Sub(at.holding(pos).message(pos).Time())
 		}
 	} else {
 		stats.Depth = s.depthLocked()
@@ -122,7 +123,7 @@ func (s *Subscription) statsAt(now time.Time) SubscriptionStats {
 		}
 	}
 	waits := uint64(0)
-	if s.handover != nil {
+	if s.pending != waitsNoMore && stats.Depth == s.capacity {
 		waits = 1
 	}
 	stats.Delivered = stats.Matched - stats.Dropped - uint64(stats.Depth) - waits

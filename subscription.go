@@ -87,6 +87,7 @@ type Subscription struct {
 	out      chan Message // fed, from then on
 	readers  waiters      // goroutines in Next that found nothing
 	handover *handover    // a delivery that waits for room
+	pending  pending      // where its message is
 }
 
 // NewSubscription returns a subscription that belongs to no server and
@@ -132,8 +133,7 @@ func (s *Subscription) depthLocked() int {
 		return len(s.out)
 	}
 	if pos := s.cursor.pos.Load(); pos != offLog {
-		// The tail moves only forward and at most capacity away, but it may
-		// have moved on, and the cursor too, since pos was read.
+		// A message that waits for room is in the log but not in the buffer.
 		return int(min(s.topic.log.tail.Load()-pos, uint64(s.capacity)))
 	}
 	return s.ring.n
@@ -184,12 +184,10 @@ func (s *Subscription) Next(ctx context.Context) (Message, error) {
 	if err := ctx.Err(); err != nil {
 		return Message{}, err
 	}
-	if s.topic != nil {
-		if m, ok := s.cursor.read(&s.topic.log); ok {
-			return m, nil
-		}
+	if m, ok := s.read(); ok {
+		return m, nil
 	}
-	return s.await(ctx)
+	return s.wait(ctx)
 }
 
 // Messages iterates over the messages like Next. It ends with one error: that
@@ -239,8 +237,19 @@ func (s *Subscription) openOut() <-chan Message {
 	return s.out
 }
 
-// await is Next when the log has nothing to read, or is not read.
-func (s *Subscription) await(ctx context.Context) (Message, error) {
+// read takes the next message out of the log, if the subscription reads one.
+func (s *Subscription) read() (m Message, ok bool) {
+	if s.topic == nil {
+		return m, false
+	}
+	if m, ok = s.cursor.read(&s.topic.log); ok && s.cursor.awaited.Load() {
+		s.madeRoom()
+	}
+	return m, ok
+}
+
+// wait is Next when the log has nothing to read, or is not read.
+func (s *Subscription) wait(ctx context.Context) (Message, error) {
 	for {
 		s.mu.Lock()
 		onLog := s.cursor.pos.Load() != offLog
@@ -274,7 +283,7 @@ func (s *Subscription) await(ctx context.Context) (Message, error) {
 		if err := ctx.Err(); err != nil {
 			return Message{}, err
 		}
-		if m, ok := s.cursor.read(&s.topic.log); ok {
+		if m, ok := s.read(); ok {
 			return m, nil
 		}
 	}
@@ -308,6 +317,12 @@ func (s *Subscription) receive(ctx context.Context, out <-chan Message, done <-c
 	default:
 		return Message{}, s.Err()
 	}
+}
+
+func (s *Subscription) drop() {
+	s.mu.Lock()
+	s.dropped++
+	s.mu.Unlock()
 }
 
 // opened tells whether Out has been called.

@@ -102,15 +102,22 @@ func (t *topic) deliver(m *Message, full *fullness) {
 }
 
 // review looks at a subscription whose buffer was full by the last look: it
-// has room meanwhile, or m, which comes at position tail, overflows it.
+// has room meanwhile, or m, which comes at position tail, does not fit.
 func (t *topic) review(sub *Subscription, tail uint64, m *Message, full *fullness) {
 	pos := sub.cursor.pos.Load()
-	if at := pos + uint64(sub.capacity); at > tail {
+	switch at := pos + uint64(sub.capacity); {
+	case at > tail:
 		t.due.postpone(sub, at)
-		return
-	}
-	if t.detach(sub, pos) {
-		full.add(sub, sub.offer(m))
+	case sub.overflow == Block:
+		// m goes to the log all the same and waits there: the buffer is the
+		// capacity messages before it.
+		sub.expect(waitsOnLog)
+		full.add(sub, mustWait)
+		t.due.postpone(sub, tail+1)
+	default:
+		if t.detach(sub, pos) {
+			full.add(sub, sub.offer(m))
+		}
 	}
 }
 
@@ -133,18 +140,27 @@ func (t *topic) feed(sub *Subscription) {
 	}
 }
 
-// detach takes a subscription whose cursor is at pos off the log, with what it
-// has not read, and makes it a fed one. It fails if the cursor moved.
+// detach takes a subscription whose cursor is at pos off the log, with the
+// messages in its buffer, and makes it a fed one. It fails if the cursor moved.
 func (t *topic) detach(sub *Subscription, pos uint64) bool {
 	sub.mu.Lock()
 	defer sub.mu.Unlock()
-	unread, ok := sub.cursor.leave(&t.log, pos)
+	tail := t.log.tail.Load()
+	full := pos + uint64(sub.capacity)
+	unread, ok := sub.cursor.leave(pos, min(tail, full))
 	if !ok {
 		return false
 	}
+	if sub.pending == waitsOnLog {
+		sub.pending = waitsToBeFed
+		if tail <= full { // the reader has made room meanwhile
+			sub.pending = waitsNoMore
+		}
+	}
 	sub.ring = ring{buf: unread, n: len(unread)}
 	sub.readers.wakeAll()
-	sub.matched += t.log.tail.Load() - sub.joined
+	sub.handover.notify()
+	sub.matched += tail - sub.joined
 	t.due.remove(sub)
 	if len(t.due) == 0 {
 		t.log.forget()

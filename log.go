@@ -70,9 +70,14 @@ func (l *log) grow(base uint64) *chunk {
 	return c
 }
 
-// forget lets go of all messages. The caller holds the server's mu and knows
-// that there is no cursor.
-func (l *log) forget() { l.last = nil }
+// forget lets go of all messages. It skips a position, so that a cursor that
+// comes back is never where it was: a reader that slept through all that would
+// take a message out of a chunk that was forgotten. The caller holds the
+// server's mu and knows that there is no cursor.
+func (l *log) forget() {
+	l.last = nil
+	l.tail.Add(1)
+}
 
 // holding returns the chunk that holds position pos; c is at or before it. It
 // returns nil if the log has forgotten that chunk.

@@ -30,8 +30,11 @@ type link struct {
 	prev, next *Subscription
 }
 
-func newRegistry() registry {
+// newRegistry returns an empty registry that goes on with slots, all free, so
+// that no ID is given again.
+func newRegistry(slots slots) registry {
 	return registry{
+		slots:      slots,
 		byIdentity: make(map[identity]*Subscription),
 		clients:    make(map[string]*client),
 		topics:     make(map[string]*topic),

@@ -396,3 +396,16 @@ func TestReaderCanWaitBeforeItsSubscriptionBegins(t *testing.T) {
 		require.Equal(t, 3, <-read)
 	})
 }
+
+// An idle server dispatches on the publisher's goroutine: when Publish returns,
+// the message is there. So it is right after Start.
+func TestIdleServerHasDeliveredWhenPublishReturns(t *testing.T) {
+	for range 500 {
+		server := pubsub.NewServer(pubsub.BufferCapacity(10))
+		sub := subscribe(t, server, "c", "", 10, pubsub.Cancel)
+		require.NoError(t, server.Start())
+		publishN(t, server, 1, 1)
+		require.Equal(t, 1, sub.Len())
+		require.NoError(t, server.Stop())
+	}
+}

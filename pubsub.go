@@ -50,11 +50,10 @@ type Server struct {
 	queue queue
 
 	// Of the goroutine that has the pass of turn.
-	clock  clock
-	full   fullness
-	hits   []*topic // what the index found; reused
-	scans  []*topic // what the scan found; reused
-	parked []*Subscription
+	clock clock
+	full  fullness
+	hits  []*topic // what the index found; reused
+	scans []*topic // what the scan found; reused
 
 	mu       sync.Mutex // never held while a delivery waits or user code runs
 	registry registry
@@ -153,7 +152,7 @@ func (s *Server) NumClientSubscriptions(clientID string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c := s.registry.clients[clientID]; c != nil {
-		return c.n
+		return c.subs.n
 	}
 	return 0
 }
@@ -341,9 +340,9 @@ func (s *Server) UnsubscribeAll(ctx context.Context, clientID string) error {
 		return ErrSubscriptionNotFound
 	}
 	var waits []*Subscription
-	for c.first != nil && c.first.birth <= born {
-		for n := 0; n < step && c.first != nil && c.first.birth <= born; n++ {
-			sub := c.first
+	for c.subs.first != nil && c.subs.first.birth <= born {
+		for n := 0; n < step && c.subs.first != nil && c.subs.first.birth <= born; n++ {
+			sub := c.subs.first
 			s.remove(sub, ErrUnsubscribed)
 			if sub.overflow == Block {
 				waits = append(waits, sub)

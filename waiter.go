@@ -11,22 +11,23 @@ type waiter struct {
 	prev, next *waiter
 	listed     bool
 	given      bool
+	leads      bool // woken to wake others
 	m          Message
 }
 
 var waiterPool = sync.Pool{New: func() any { return &waiter{ready: make(chan struct{}, 1)} }}
 
-// release puts w back for reuse and returns what it was given. The caller is
-// the goroutine that waited, and w is in no list.
-func (w *waiter) release() (m Message, given bool) {
-	m, given = w.m, w.given
-	w.m, w.given = Message{}, false
+// release puts w back for reuse and returns what it was given and told. The
+// caller is the goroutine that waited, and w is in no list.
+func (w *waiter) release() (m Message, given, leads bool) {
+	m, given, leads = w.m, w.given, w.leads
+	w.m, w.given, w.leads = Message{}, false, false
 	select {
 	case <-w.ready:
 	default:
 	}
 	waiterPool.Put(w)
-	return m, given
+	return m, given, leads
 }
 
 // waiters is the list of the waiters of one subscription, first come first.

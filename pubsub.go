@@ -268,13 +268,14 @@ func (s *Server) subscribe(ctx context.Context, args SubscribeArgs) (*Subscripti
 func (s *Server) topicFor(q Query, text string) *topic {
 	form, ok := indexedForm(q)
 	if !ok {
-		t := &topic{query: q, text: text, kind: scanned, refs: 1}
+		t := newTopic(q, text, scanned)
+		t.refs = 1
 		t.id = s.scan.Add(q, t)
 		return t
 	}
 	t := s.registry.topics[text]
 	if t == nil {
-		t = &topic{query: form, text: text}
+		t = newTopic(form, text, indexed)
 		t.id = s.index.Add(form, t)
 		s.registry.topics[text] = t
 	}

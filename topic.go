@@ -59,6 +59,10 @@ const (
 	inFed
 )
 
+func newTopic(q Query, text string, kind kind) *topic {
+	return &topic{query: q, text: text, kind: kind, parked: chain{kind: ofParking}}
+}
+
 // begin lets a new subscription receive what is delivered from now on.
 func (t *topic) begin(sub *Subscription) {
 	sub.place.list = nowhere
@@ -199,7 +203,6 @@ func (t *topic) members() int { return len(t.due) + len(t.fed) }
 // fails if there is something meanwhile, or if the cursor is off the log.
 func (t *topic) park(sub *Subscription) bool {
 	t.parking.Lock()
-	t.parked.kind = ofParking
 	t.parked.add(sub)
 	t.waiting.Store(int32(t.parked.n))
 	t.parking.Unlock()

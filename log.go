@@ -70,9 +70,17 @@ func (l *log) grow(base uint64) *chunk {
 	return c
 }
 
-// forget lets go of all messages. The caller holds the server's mu and knows
-// that there is no cursor.
-func (l *log) forget() { l.last = nil }
+// forget lets go of all messages. It skips the positions that are left in the
+// last chunk: a reader that has looked up its chunk, and slept while its cursor
+// left the log and joined it again, must not take that chunk for the one that
+// holds its new position. The caller holds the server's mu and knows that
+// there is no cursor.
+func (l *log) forget() {
+	if l.last != nil {
+		l.tail.Store(l.last.base + uint64(len(l.last.msgs)))
+		l.last = nil
+	}
+}
 
 // holding returns the chunk that holds position pos; c is at or before it. It
 // returns nil if the log has forgotten that chunk.

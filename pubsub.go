@@ -24,8 +24,11 @@ var (
 )
 
 // DefaultCapacity is the capacity of a subscription whose SubscribeArgs give
-// none.
-const DefaultCapacity = 100
+// none, and MaxCapacity the largest there is: Out makes a channel of it.
+const (
+	DefaultCapacity = 100
+	MaxCapacity     = 1 << 24
+)
 
 // A Query says which publications a subscription receives. Two queries are
 // the same if String returns the same.
@@ -65,6 +68,7 @@ type Server struct {
 	totals   totals
 
 	observers observers
+	waiters   waiterPool
 
 	handed   chan struct{} // capacity 1: the pass, to the server's goroutine
 	stopping chan struct{} // closed by OnStop
@@ -99,7 +103,7 @@ func NewServer(options ...Option) *Server {
 func (s *Server) clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.registry = newRegistry()
+	s.registry = newRegistry(s.registry.slots)
 	s.latent = latent{}
 	s.index = match.New[*topic]()
 	s.scan = match.NewLoop[*topic](s.queryFailed)
@@ -162,7 +166,8 @@ type SubscribeArgs struct {
 	ClientID string // who subscribes; not empty
 	Query    Query  // what to; not nil
 
-	// Capacity is how many messages the buffer holds; 0 means DefaultCapacity.
+	// Capacity is how many messages the buffer holds, at most MaxCapacity;
+	// 0 means DefaultCapacity.
 	Capacity int
 
 	// Overflow is what happens to a message that does not fit.
@@ -180,8 +185,8 @@ func (a *SubscribeArgs) validate() error {
 		return errors.New("pubsub: SubscribeArgs.ClientID is empty: name the client")
 	case a.Query == nil || a.Query == (*query.Query)(nil):
 		return errors.New("pubsub: SubscribeArgs.Query is nil: use query.All to match everything")
-	case a.Capacity < 0:
-		return fmt.Errorf("pubsub: SubscribeArgs.Capacity is %d: it must be 0 (for %d) or more", a.Capacity, DefaultCapacity)
+	case a.Capacity < 0 || a.Capacity > MaxCapacity:
+		return fmt.Errorf("pubsub: SubscribeArgs.Capacity is %d: it must be from 0 (for %d) to %d", a.Capacity, DefaultCapacity, MaxCapacity)
 	case a.Overflow > Block:
 		return fmt.Errorf("pubsub: SubscribeArgs.Overflow is %d: use Cancel, DropOldest, DropNewest or Block", a.Overflow)
 	case a.BlockTimeout < 0:

@@ -24,8 +24,11 @@ type client struct {
 	subs chain
 }
 
-func newRegistry() registry {
+// newRegistry returns an empty registry that goes on with slots, all free, so
+// that no ID is given again.
+func newRegistry(slots slots) registry {
 	return registry{
+		slots:      slots,
 		byIdentity: make(map[identity]*Subscription),
 		clients:    make(map[string]*client),
 		topics:     make(map[string]*topic),

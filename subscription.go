@@ -93,6 +93,7 @@ type Subscription struct {
 // NewSubscription returns a subscription that belongs to no server and
 // receives nothing. It serves code that is ported.
 func NewSubscription(outCapacity int) *Subscription {
+	outCapacity = max(outCapacity, 0)
 	s := &Subscription{capacity: outCapacity, out: make(chan Message, outCapacity)}
 	s.cursor.pos.Store(offLog)
 	return s
@@ -251,7 +252,7 @@ func (s *Subscription) read() *Message {
 
 // wait is Next when the log has nothing to read, or is not read.
 func (s *Subscription) wait(ctx context.Context) (Message, error) {
-	if s.cursor.linger(&s.topic.log) {
+	if s.topic != nil && s.cursor.linger(&s.topic.log) {
 		if m := s.read(); m != nil {
 			return *m, nil
 		}
@@ -273,7 +274,8 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 			defer s.mu.Unlock()
 			return Message{}, s.err
 		}
-		w := s.readers.add()
+		w := s.server.waiters.get()
+		s.readers.add(w)
 		s.handover.notify()
 		s.mu.Unlock()
 
@@ -301,7 +303,7 @@ func (s *Subscription) unpark(w *waiter) (Message, bool) {
 	s.mu.Lock()
 	s.readers.remove(w)
 	s.mu.Unlock()
-	m, given, leads := w.release()
+	m, given, leads := s.server.waiters.release(w)
 	if leads {
 		s.topic.wakeRest()
 	}
@@ -358,10 +360,21 @@ func (s *Subscription) opened() bool {
 }
 
 // end closes the subscription, which has been taken off its topic. The caller
-// holds the server's mu, so it is called once.
+// holds the server's mu, so it is called once. A delivery that waits for the
+// channel cannot be called back from here, and nothing may come after the
+// reason, so it is left to that delivery to end the subscription.
 func (s *Subscription) end(reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.handover != nil && s.out != nil {
+		s.handover.reason = reason
+		s.handover.notify()
+		return
+	}
+	s.endLocked(reason)
+}
+
+func (s *Subscription) endLocked(reason error) {
 	s.err = reason
 	if s.done != nil {
 		close(s.done)

@@ -28,7 +28,8 @@ func (e *SyntaxError) Unwrap() error { return e.Err }
 func (e *SyntaxError) reason() string {
 	switch {
 	case e.Err != nil:
-		return fmt.Sprintf("%s: %v", e.Reason, e.Err)
+		cause, _ := draw(e.Err.Error(), maxCause)
+		return e.Reason + ": " + cause
 	case len(e.Expected) == 0:
 		return e.Reason
 	case e.Offset >= len(e.Query):
@@ -70,6 +71,9 @@ func word(s string) string {
 	}
 	return s
 }
+
+// maxCause is how many columns of the message of a cause Error shows.
+const maxCause = 300
 
 // How many columns of the text Picture shows on either side of the place.
 const (

@@ -80,7 +80,7 @@ type term struct {
 
 var parsers = sync.Pool{New: func() any { return &parser{syntax: syntax.New()} }}
 
-const maxPooled = 1 << 20 // bytes that a parser may keep between queries
+const maxPooled = 4 << 20 // bytes that a parser may keep between queries
 
 func (p *parser) release() {
 	clear(p.stack)

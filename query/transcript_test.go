@@ -60,7 +60,11 @@ func TestLanguage(t *testing.T) {
 
 // requireSame checks that a text is parsed to the same query.
 func requireSame(t require.TestingT, q *query.Query, text string) {
-	again, err := query.New(text)
+	requireSameWithin(t, query.Limits{}, q, text)
+}
+
+func requireSameWithin(t require.TestingT, limits query.Limits, q *query.Query, text string) {
+	again, err := limits.New(text)
 	require.NoError(t, err, "%q", text)
 	require.Equal(t, q.Expr(), again.Expr(), "%q", text)
 	require.Equal(t, q.String(), again.String())

@@ -139,7 +139,7 @@ type builder struct {
 	text    syntax.Token // the last text within a Date or Time
 }
 
-var ops = map[syntax.Rule]Op{
+var ops = [...]Op{
 	syntax.Equal: Equal, syntax.NotEqual: NotEqual,
 	syntax.Less: Less, syntax.LessOrEqual: LessOrEqual,
 	syntax.Greater: Greater, syntax.GreaterOrEqual: GreaterOrEqual,
@@ -172,8 +172,8 @@ func (b *builder) add(t syntax.Token) error {
 	case syntax.Or:
 		join[AnyOf](b, t.Begin)
 	default:
-		if op, ok := ops[t.Rule]; ok {
-			b.current.Op = op
+		if int(t.Rule) < len(ops) && ops[t.Rule] != 0 {
+			b.current.Op = ops[t.Rule]
 		}
 	}
 	return nil

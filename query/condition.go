@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// A Condition compares the values of one key with its operands.
+// A Condition compares the values of one key with its operands. Conditions
+// come from parsing: one put together by hand has no operands that work.
 type Condition struct {
 	Key      string
 	Op       Op

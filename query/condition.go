@@ -49,7 +49,11 @@ func (op Op) String() string {
 
 // Holds implements [Expr].
 func (c *Condition) Holds(events map[string][]string) bool {
-	values := events[c.Key]
+	return c.holds(events[c.Key], events)
+}
+
+// holds is Holds for who has looked up the values of the key.
+func (c *Condition) holds(values []string, events map[string][]string) bool {
 	switch c.Op {
 	case NotEqual:
 		for _, v := range values {

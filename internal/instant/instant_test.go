@@ -93,3 +93,14 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(requireSameAsTimeParse)
 }
+
+func BenchmarkParse(b *testing.B) {
+	for _, s := range []string{"2024-02-15", "2024-02-15T17:05:42Z", "2024-02-15T17:05:42.123456789+01:00", "cosmos1gu6y2a0ffteesyeyeesk23082c6998xyzmt9mz"} {
+		b.Run(s, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				Parse(s)
+			}
+		})
+	}
+}

@@ -58,11 +58,11 @@ func (c *core) visit(n *node) {
 	n.visited = c.event.number
 	c.stats.Visited++
 	for block := n.pile; block != 0; {
-		b := pile(c.slab.at(block))
-		for i := range b.len() {
-			c.try(b.at(i))
+		b := c.pile(block)
+		for _, e := range b.ref[:b.len] {
+			c.try(e)
 		}
-		block = b.next()
+		block = b.next
 	}
 	if len(n.fields) <= 2*len(c.event.keys)+few {
 		for _, f := range n.fields {
@@ -160,10 +160,10 @@ func (c *core) look(t *table, hash uint64, q *cue) (done bool) {
 	}
 }
 
-func (c *core) tryList(l list, q *cue) (done bool) {
+func (c *core) tryList(l *list, q *cue) (done bool) {
 	done = true
-	for i := range l.len() {
-		if !c.tryBy(l.at(i), q) {
+	for _, e := range l.ref[:l.len] {
+		if !c.tryBy(e, q) {
 			done = false
 		}
 	}
@@ -173,17 +173,17 @@ func (c *core) tryList(l list, q *cue) (done bool) {
 // tryBy tries the event on a query that a cue led to, if it satisfies the
 // condition that it is filed by. It reports whether the query has been tried.
 func (c *core) tryBy(e ref, q *cue) bool {
-	from := entry(c.slab.at(e))
+	from := c.entry(e)
 	r := c.recordOf(e, from)
-	if r.tried() == c.event.number {
+	if r.tried == c.event.number {
 		return true
 	}
-	t := r.term(from.term())
-	if from.way() != q.way || t.key != q.key || !q.satisfies(&t, from.offset()) {
+	t := r.term(int(from.term))
+	if from.way != q.way || t.key != q.key || !q.satisfies(r, t, int(from.offset)) {
 		c.stats.Candidates++
 		return false
 	}
-	known := from.term()
+	known := int(from.term)
 	if t.op == query.Matches || q.way == byPresence && t.op != query.Exists {
 		known = accept // the cue is less than the condition
 	}
@@ -193,45 +193,40 @@ func (c *core) tryBy(e ref, q *cue) bool {
 
 // try tries the event on the query of an entry.
 func (c *core) try(e ref) {
-	if r := c.recordOf(e, entry(c.slab.at(e))); r.tried() != c.event.number {
+	if r := c.recordOf(e, c.entry(e)); r.tried != c.event.number {
 		c.decide(r, accept)
 	}
 }
 
-func (c *core) recordOf(e ref, from entry) record {
-	if q := from.query(); q != e {
-		return record(c.slab.at(q))
-	}
-	return record(from)
-}
-
 // decide runs the terms of a record, of which one is known to hold.
-func (c *core) decide(r record, known int) {
+func (c *core) decide(r *record, known int) {
 	c.stats.Candidates++
-	r.setTried(c.event.number)
+	r.tried = c.event.number
 	if c.holds(r, known) {
-		c.found = append(c.found, r.position())
+		c.found = append(c.found, r.position)
 	}
 }
 
 // satisfies reports whether the value of the cue satisfies a term; if the cue
 // is a gram, at the place of the gram.
-func (q *cue) satisfies(t *term, offset int) bool {
+func (q *cue) satisfies(r *record, t *term, offset int) bool {
+	if q.way == byPresence {
+		return true
+	}
+	text := r.textOf(t)
 	switch q.way {
 	case byText:
-		return q.value == t.text
+		return q.value == text
 	case byNumber:
-		return q.coordinate == t.coordinate && compareExactly(numbers, q.value, t.text) == 0
+		return q.coordinate == r.coordinateOf(t) && compareExactly(numbers, q.value, text) == 0
 	case byInstant:
-		return q.coordinate == t.coordinate && compareExactly(instants, q.value, t.text) == 0
+		return q.coordinate == r.coordinateOf(t) && compareExactly(instants, q.value, text) == 0
 	case byPrefix:
-		return strings.HasPrefix(q.value, t.text)
+		return strings.HasPrefix(q.value, text)
 	case bySuffix:
-		return strings.HasSuffix(q.value, t.text)
-	case byGram:
+		return strings.HasSuffix(q.value, text)
+	default: // byGram
 		begin := q.at - offset
-		return begin >= 0 && strings.HasPrefix(q.value[begin:], t.text)
-	default: // byPresence
-		return true
+		return begin >= 0 && strings.HasPrefix(q.value[begin:], text)
 	}
 }

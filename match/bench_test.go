@@ -3,6 +3,8 @@ package match_test
 import (
 	"flag"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -115,4 +117,80 @@ func report(b *testing.B, before, after match.Stats) {
 	per(after.Matches-before.Matches, "matches/op")
 	per(after.Visited-before.Visited, "visited/op")
 	per(after.Probes-before.Probes, "probes/op")
+}
+
+// BenchmarkChurn adds one query and removes one, with all of them parsed
+// beforehand; a look-up in a Go map of the same size is beside it.
+func BenchmarkChurn(b *testing.B) {
+	for _, w := range workload.Workloads {
+		for _, n := range sizes() {
+			b.Run(fmt.Sprintf("%s/queries=%d", w.Name, n), func(b *testing.B) { benchmarkChurn(b, w, n) })
+		}
+	}
+}
+
+func benchmarkChurn(b *testing.B, w workload.Workload, n int) {
+	const group = 64 // operations between two looks at the clock
+	queries := make([]*query.Query, n+1<<16)
+	for i := range queries {
+		q, err := query.New(w.Query(i, n))
+		if err != nil {
+			b.Fatal(err)
+		}
+		queries[i] = q
+	}
+	order := rand.New(rand.NewPCG(1, 2)).Perm(len(queries))
+	x := match.New[int]()
+	ids := make([]match.ID, len(queries))
+	peer := make(map[uint64]match.ID) // what a look-up in a map costs
+	for _, i := range order[:n] {
+		ids[i] = x.Add(queries[i], i)
+		peer[uint64(i)] = ids[i]
+	}
+	var add, remove, get times
+	var worst uint64
+	first, last, found := 0, n, 0
+	for b.Loop() {
+		get.start()
+		for i := range group {
+			if _, ok := peer[uint64(order[(first+i*7919)%len(order)])]; ok {
+				found++
+			}
+		}
+		get.stop(group)
+		for i := range group {
+			moved := x.Stats().Moved
+			add.start()
+			ids[order[(last+i)%len(order)]] = x.Add(queries[order[(last+i)%len(order)]], 0)
+			add.stop(1)
+			between := x.Stats().Moved
+			remove.start()
+			x.Remove(ids[order[(first+i)%len(order)]])
+			remove.stop(1)
+			worst = max(worst, between-moved, x.Stats().Moved-between)
+		}
+		first, last = (first+group)%len(order), (last+group)%len(order)
+	}
+	b.ReportMetric(add.median(), "add-ns")
+	b.ReportMetric(remove.median(), "remove-ns")
+	b.ReportMetric(get.median(), "map-get-ns")
+	b.ReportMetric(float64(worst), "most-moved")
+	b.ReportMetric(float64(x.Stats().Bytes)/float64(n), "bytes/query")
+}
+
+// A times collects times of operations.
+type times struct {
+	begin time.Time
+	all   []time.Duration
+}
+
+func (t *times) start() { t.begin = time.Now() }
+
+func (t *times) stop(operations int) {
+	t.all = append(t.all, time.Since(t.begin)/time.Duration(operations))
+}
+
+func (t *times) median() float64 {
+	slices.Sort(t.all)
+	return float64(t.all[len(t.all)/2])
 }

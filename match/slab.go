@@ -40,7 +40,7 @@ const (
 	chunkUsed   = chunkUnits - 2176/blockUnit // a view of any type ends within the chunk
 	maxBlock    = 56 << 10
 	sizeClasses = 17 + 4*8 - 1 // 16, 32 … 256, then four per doubling up to 56 KiB
-	maxChunks   = 1 << 18  // a posting has 30 bits for a ref: 16 GiB
+	maxChunks   = 1 << 18      // a posting has 30 bits for a ref: 16 GiB
 )
 
 func newSlab() slab {

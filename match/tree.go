@@ -430,6 +430,7 @@ func (c *core) newTree(n *node, f *field, bounds []bound) *tree {
 		c.trees = append(c.trees, t)
 	}
 	f.trees = append(f.trees, t)
+	n.slow++
 	return t
 }
 
@@ -443,6 +444,7 @@ func (c *core) unfileFromTree(e *entry) {
 	c.slab.release(t.root)
 	c.trees[t.number] = nil
 	c.freeTrees = append(c.freeTrees, t.number)
+	t.node.slow--
 	t.field.trees = slices.DeleteFunc(t.field.trees, func(other *tree) bool { return other == t })
 	t.node.dropIfEmpty(t.field)
 }

@@ -3,6 +3,7 @@ module github.com/harkbus/pubsub
 go 1.26.0
 
 tool (
+	github.com/pointlander/peg
 	golang.org/x/exp/cmd/apidiff
 	honnef.co/go/tools/cmd/staticcheck
 )
@@ -10,6 +11,9 @@ tool (
 require (
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/pointlander/compress v1.1.1-0.20190518213731-ff44bd196cc3
+	github.com/pointlander/jetset v1.0.1-0.20190518214125-eee7eff80bd4
+	github.com/pointlander/peg v1.0.1
 	github.com/rogpeppe/go-internal v1.16.0 // indirect
 	github.com/spf13/cobra v1.10.2 // indirect
 	github.com/spf13/pflag v1.0.9 // indirect

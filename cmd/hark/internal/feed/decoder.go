@@ -190,7 +190,9 @@ func (d *Decoder) readText() error {
 	if err != nil {
 		return notJSON(err)
 	}
-	if d.text, err = jsontext.AppendUnquote(d.text, quoted); err != nil {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		d.text = append(d.text, quoted[1:len(quoted)-1]...)
+	} else if d.text, err = jsontext.AppendUnquote(d.text, quoted); err != nil {
 		return notJSON(err)
 	}
 	d.ends = append(d.ends, len(d.text))

@@ -1,6 +1,6 @@
 module github.com/harkbus/pubsub
 
-go 1.26.0
+go 1.26
 
 tool (
 	github.com/pointlander/peg

@@ -1,0 +1,153 @@
+package pubsub
+
+import "sync/atomic"
+
+// A log holds the messages of one topic, once for all its subscriptions, each
+// of which reads at its own cursor:
+//
+//	 chunk (base 0)     chunk (base 4)                last
+//	┌──┬──┬──┬──┐ next ┌──┬──┬──┬──┬─────┬──┐ next ┌──┬──┬──┬─
+//	│ 0│ 1│ 2│ 3│ ───▶ │ 4│ 5│ 6│ 7│  …  │19│ ───▶ │20│21│  │
+//	└──┴──┴──┴──┘      └──┴──┴──┴──┴─────┴──┘      └──┴──┴──┴─
+//	                     ▲        ▲                      ▲
+//	                 cursor of  cursor of              tail
+//	                  sub A      sub B
+//
+// A chunk points to the next one only and the log to the last one only: what
+// all cursors have passed is garbage, and no list of readers is kept for it.
+// An entry is written before tail passes it and never again, so reading needs
+// no lock. Positions are counted from the making of the log and never reused.
+type log struct {
+	tail atomic.Uint64 // where the next message goes; written by the dispatcher
+	last *chunk        // nil: none yet; guarded by the server's mu
+}
+
+// A chunk is a run of the log. Chunks grow, so that a topic with few messages
+// takes little memory.
+type chunk struct {
+	base uint64 // position of msgs[0]
+	msgs []Message
+	next atomic.Pointer[chunk]
+}
+
+const (
+	firstChunk = 4
+	largeChunk = 64 // 3 KiB
+)
+
+// extend makes room for the next message. It returns the chunk it made if
+// there was none before: cursors that joined an empty log start there. The
+// caller holds the server's mu.
+func (l *log) extend() (first *chunk) {
+	tail := l.tail.Load()
+	if l.last != nil && tail < l.last.base+uint64(len(l.last.msgs)) {
+		return nil
+	}
+	c := l.grow(tail)
+	if l.last == nil {
+		first = c
+	}
+	l.last = c
+	return first
+}
+
+// append adds m, for which extend made room. The caller holds the server's mu.
+func (l *log) append(m *Message) {
+	tail := l.tail.Load()
+	l.last.msgs[tail-l.last.base] = *m
+	l.tail.Store(tail + 1)
+}
+
+func (l *log) grow(base uint64) *chunk {
+	size := firstChunk
+	if l.last != nil {
+		size = min(4*len(l.last.msgs), largeChunk)
+	}
+	c := &chunk{base: base, msgs: make([]Message, size)}
+	if l.last != nil {
+		l.last.next.Store(c)
+	}
+	return c
+}
+
+// forget lets go of all messages. The caller holds the server's mu and knows
+// that there is no cursor.
+func (l *log) forget() { l.last = nil }
+
+// holding returns the chunk that holds position pos; c is at or before it. It
+// returns nil if the log has forgotten that chunk.
+func (c *chunk) holding(pos uint64) *chunk {
+	for c != nil && pos-c.base >= uint64(len(c.msgs)) {
+		c = c.next.Load()
+	}
+	return c
+}
+
+// message returns the one at position pos, which the chunk holds.
+func (c *chunk) message(pos uint64) *Message { return &c.msgs[pos-c.base] }
+
+// copyTo appends the messages in [from, to) to dst; c is at or before from.
+func (c *chunk) copyTo(dst []Message, from, to uint64) []Message {
+	for from < to {
+		c = c.holding(from)
+		run := c.msgs[from-c.base:]
+		run = run[:min(uint64(len(run)), to-from)]
+		dst = append(dst, run...)
+		from += uint64(len(run))
+	}
+	return dst
+}
+
+// offLog is the position of a cursor that does not read the log.
+const offLog = ^uint64(0)
+
+// A cursor is where one subscription reads a log. Many goroutines may read at
+// it, each message goes to one of them, and the dispatcher may take the
+// cursor off the log at any time; the one compare-and-swap settles all that.
+type cursor struct {
+	pos     atomic.Uint64         // next message to read, or offLog
+	at      atomic.Pointer[chunk] // at or before pos
+	awaited atomic.Bool           // a delivery waits for pos to move
+}
+
+// join puts the cursor at the tail of l. The caller holds the server's mu.
+func (c *cursor) join(l *log) {
+	c.at.Store(l.last)
+	c.pos.Store(l.tail.Load())
+}
+
+// read takes the next message. It fails if there is none or the cursor is off
+// the log.
+func (c *cursor) read(l *log) (m Message, ok bool) {
+	for {
+		at := c.at.Load() // before pos, which may only be later then
+		pos := c.pos.Load()
+		if pos >= l.tail.Load() { // offLog too
+			return Message{}, false
+		}
+		in := at.holding(pos)
+		if in == nil { // at is from before the cursor left and joined again
+			continue
+		}
+		if in != at {
+			c.at.CompareAndSwap(at, in)
+		}
+		m = *in.message(pos)
+		if c.pos.CompareAndSwap(pos, pos+1) {
+			return m, true
+		}
+	}
+}
+
+// leave takes the cursor off the log if it still is at pos and returns what it
+// has not read, up to position to. The caller holds the server's mu.
+func (c *cursor) leave(pos, to uint64) (unread []Message, ok bool) {
+	if !c.pos.CompareAndSwap(pos, offLog) {
+		return nil, false
+	}
+	at := c.at.Swap(nil)
+	if pos >= to {
+		return nil, true
+	}
+	return at.copyTo(make([]Message, 0, to-pos), pos, to), true
+}

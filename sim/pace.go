@@ -13,7 +13,7 @@ type Pace struct {
 
 // arrears is how late work may be and still be caught up with. Beyond it a
 // stalled worker goes on at its pace instead of in a burst.
-const arrears = 100 * time.Millisecond
+const arrears = time.Second
 
 // longest is the slowest pace, one a century.
 const longest = 100 * 365 * 24 * time.Hour

@@ -32,14 +32,14 @@ func TestPaceKeepsTheRate(t *testing.T) {
 
 func TestPaceCatchesUpWithAShortStallOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pace := sim.NewPace(100)
+		pace := sim.NewPace(10)
 		waitAtOnce := func() (n int) {
 			for before := time.Now(); pace.Wait(t.Context()) == nil && time.Now().Equal(before); n++ {
 			}
 			return n
 		}
 		require.NoError(t, pace.Wait(t.Context()))
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(500 * time.Millisecond)
 		require.Equal(t, 5, waitAtOnce(), "the five that fell due meanwhile")
 		time.Sleep(time.Hour)
 		require.Equal(t, 1, waitAtOnce(), "no burst after a long stall")

@@ -108,6 +108,7 @@ type cursor struct {
 	pos     atomic.Uint64         // next message to read, or offLog
 	at      atomic.Pointer[chunk] // at or before pos
 	awaited atomic.Bool           // a delivery waits for pos to move
+	parked  atomic.Uint64         // pos when a reader last found nothing
 }
 
 // join puts the cursor at the tail of l. The caller holds the server's mu.
@@ -151,3 +152,28 @@ func (c *cursor) leave(pos, to uint64) (unread []Message, ok bool) {
 	}
 	return at.copyTo(make([]Message, 0, to-pos), pos, to), true
 }
+
+// linger waits a moment for a message, well below a microsecond, if messages
+// have been coming in a stream: parking and waking would cost both sides more.
+// It tells whether there is one. A reader that is woken for each message does
+// not linger.
+func (c *cursor) linger(l *log) bool {
+	pos := c.pos.Load()
+	if pos == offLog {
+		return false
+	}
+	if last := c.parked.Swap(pos); pos-last < stream {
+		return false
+	}
+	for range lingerLooks {
+		if pos < l.tail.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	stream      = 4   // messages without a pause that make a stream
+	lingerLooks = 256 // about 1 ns each
+)

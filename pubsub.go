@@ -50,6 +50,7 @@ type Server struct {
 	queue queue
 
 	// Of the goroutine that has the pass of turn.
+	clock  clock
 	full   fullness
 	hits   []*topic // what the index found; reused
 	scans  []*topic // what the scan found; reused

@@ -250,6 +250,11 @@ func (s *Subscription) read() (m Message, ok bool) {
 
 // wait is Next when the log has nothing to read, or is not read.
 func (s *Subscription) wait(ctx context.Context) (Message, error) {
+	if s.cursor.linger(&s.topic.log) {
+		if m, ok := s.read(); ok {
+			return m, nil
+		}
+	}
 	for {
 		s.mu.Lock()
 		onLog := s.cursor.pos.Load() != offLog

@@ -297,9 +297,8 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 // unpark ends the wait of w and returns the message that it was given.
 func (s *Subscription) unpark(w *waiter) (Message, bool) {
 	s.mu.Lock()
-	s.readers.remove(w)
-	s.mu.Unlock()
-	return w.release()
+	defer s.mu.Unlock()
+	return s.readers.release(w)
 }
 
 // receive is Next once Out has been called.

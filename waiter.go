@@ -1,7 +1,5 @@
 package pubsub
 
-import "sync"
-
 // A waiter is a goroutine in Next that waits for a message. It is either given
 // one directly, or told to look again. It lives in one list at a time, under
 // the mu of its subscription.
@@ -14,28 +12,36 @@ type waiter struct {
 	m          Message
 }
 
-var waiterPool = sync.Pool{New: func() any { return &waiter{ready: make(chan struct{}, 1)} }}
+// waiters is the list of the waiters of one subscription, first come first.
+// The caller of its methods holds the subscription's mu.
+type waiters struct {
+	first, last *waiter
+	spare       *waiter // the last one released, for reuse
+}
 
-// release puts w back for reuse and returns what it was given. The caller is
-// the goroutine that waited, and w is in no list.
-func (w *waiter) release() (m Message, given bool) {
+// release takes w out of the list, keeps it for reuse and returns what it was
+// given. The caller is the goroutine that waited. Waiters are not shared
+// between subscriptions: a channel made in one synctest bubble must not be
+// used in another.
+func (l *waiters) release(w *waiter) (m Message, given bool) {
+	l.remove(w)
 	m, given = w.m, w.given
 	w.m, w.given = Message{}, false
 	select {
 	case <-w.ready:
 	default:
 	}
-	waiterPool.Put(w)
+	l.spare = w
 	return m, given
 }
 
-// waiters is the list of the waiters of one subscription, first come first.
-// The caller of its methods holds the subscription's mu.
-type waiters struct{ first, last *waiter }
-
 // add appends the calling goroutine.
 func (l *waiters) add() *waiter {
-	w := waiterPool.Get().(*waiter)
+	w := l.spare
+	l.spare = nil
+	if w == nil {
+		w = &waiter{ready: make(chan struct{}, 1)}
+	}
 	w.listed, w.prev, w.next = true, l.last, nil
 	if l.last == nil {
 		l.first = w

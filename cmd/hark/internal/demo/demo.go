@@ -105,11 +105,17 @@ func (d *demo) show(ctx context.Context, display Display) error {
 	}
 }
 
+// stamped is what is published: data of the chain, and when.
+type stamped struct {
+	at   time.Time
+	data any
+}
+
 func (d *demo) publish(ctx context.Context, data any, events map[string][]string) error {
 	if block, ok := data.(sim.Block); ok {
 		d.height.Store(block.Height)
 	}
-	return d.server.PublishWithEvents(ctx, data, events)
+	return d.server.PublishWithEvents(ctx, stamped{time.Now(), data}, events)
 }
 
 func (d *demo) tell(text string) {

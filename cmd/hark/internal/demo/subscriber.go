@@ -65,9 +65,9 @@ func (s *subscriber) subscribe(ctx context.Context, server *pubsub.Server) error
 
 // readPromptly takes each message as soon as it comes.
 func (d *demo) readPromptly(s *subscriber) {
-	for m, err := range s.sub.Messages(context.Background()) {
+	for published, err := range pubsub.DataOf[stamped](context.Background(), s.sub) {
 		if err == nil {
-			d.latency.record(time.Since(m.Time()))
+			d.latency.record(time.Since(published.at))
 		}
 	}
 }

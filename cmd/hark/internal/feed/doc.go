@@ -21,5 +21,7 @@
 //
 // Memory is bounded by the longest line, at most [MaxLine], and given back
 // after it. What is not JSON, or not one of the three, is an error that names
-// the place; the next line can be read all the same.
+// the place; the next line can be read all the same. JSON is taken strictly:
+// invalid UTF-8, or a name twice in one object, is an error too, since two
+// readers might understand it differently.
 package feed

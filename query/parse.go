@@ -1,8 +1,6 @@
 package query
 
 import (
-	"fmt"
-	"regexp"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -34,28 +32,27 @@ func (l Limits) New(s string) (*Query, error) {
 		q.text = string(p.text)
 	}
 	if len(q.text) > l.Length {
-		return nil, &SyntaxError{Query: s, Offset: len(s), Reason: fmt.Sprintf("the canonical text has %d bytes, more than %d", len(q.text), l.Length)}
+		return nil, invalid(s, len(s), "the canonical text has %d bytes, more than %d", len(q.text), l.Length)
 	}
 	return q, nil
 }
 
 // checkText looks at the text as such.
 func (l Limits) checkText(s string) error {
-	if longest := min(l.Length, syntax.MaxText); len(s) > longest {
-		return &SyntaxError{Query: s, Offset: longest, Reason: fmt.Sprintf("the text has %d bytes, more than %d", len(s), longest)}
+	if most := min(l.Length, syntax.MaxText); len(s) > most {
+		return invalid(s, most, "the text has %d bytes, more than %d", len(s), most)
 	}
 	if !utf8.ValidString(s) {
-		return &SyntaxError{Query: s, Offset: validPrefix(s), Reason: "invalid UTF-8"}
+		return invalid(s, validPrefix(s), "invalid UTF-8")
 	}
 	return nil
 }
 
+// validPrefix returns how long the beginning of s is that is valid UTF-8.
 func validPrefix(s string) int {
 	for i, r := range s {
-		if r == utf8.RuneError {
-			if _, size := utf8.DecodeRuneInString(s[i:]); size == 1 {
-				return i
-			}
+		if r == utf8.RuneError && !strings.HasPrefix(s[i:], string(utf8.RuneError)) {
+			return i
 		}
 	}
 	return len(s)
@@ -63,9 +60,9 @@ func validPrefix(s string) int {
 
 func (l Limits) failed(s string, f *syntax.Failure) error {
 	if f.TooDeep {
-		return &SyntaxError{Query: s, Offset: f.Offset, Reason: fmt.Sprintf("nested deeper than %d", l.Depth)}
+		return invalid(s, f.Offset, "nested deeper than %d", l.Depth)
 	}
-	return &SyntaxError{Query: s, Offset: f.Offset, Expected: f.Expected, Got: s[f.Offset:]}
+	return unexpected(s, f.Offset, f.Expected)
 }
 
 // A parser is what parsing needs for a while.
@@ -83,7 +80,7 @@ type term struct {
 
 var parsers = sync.Pool{New: func() any { return &parser{syntax: syntax.New()} }}
 
-const maxPooled = 1 << 20 // bytes that a parser may keep between queries
+const maxPooled = 4 << 20 // bytes that a parser may keep between queries
 
 func (p *parser) release() {
 	clear(p.stack)
@@ -97,13 +94,10 @@ func (p *parser) release() {
 // build makes the tree of the tokens that the syntax left.
 func (p *parser) build(s string, l Limits) (Expr, error) {
 	conditions, operands := p.count()
-	if conditions > l.Conditions {
-		return nil, &SyntaxError{Query: s, Reason: fmt.Sprintf("%d conditions, more than %d", conditions, l.Conditions)}
-	}
 	b := builder{
 		query:      s,
 		limits:     l,
-		conditions: make([]Condition, 0, conditions),
+		conditions: make([]Condition, 0, min(conditions, l.Conditions)),
 		operands:   make([]Operand, 0, operands),
 		stack:      p.stack,
 	}
@@ -145,7 +139,7 @@ type builder struct {
 	text    syntax.Token // the last text within a Date or Time
 }
 
-var ops = map[syntax.Rule]Op{
+var ops = [...]Op{
 	syntax.Equal: Equal, syntax.NotEqual: NotEqual,
 	syntax.Less: Less, syntax.LessOrEqual: LessOrEqual,
 	syntax.Greater: Greater, syntax.GreaterOrEqual: GreaterOrEqual,
@@ -159,15 +153,15 @@ func (b *builder) add(t syntax.Token) error {
 		b.current = Condition{Key: b.query[t.Begin:t.End]}
 		b.first = len(b.operands)
 	case syntax.String:
-		b.operands = append(b.operands, Operand{kind: String, text: unquote(b.query[t.Begin+1 : t.End-1])})
+		return b.addOperand(t, Operand{kind: String, text: unquote(b.query[t.Begin+1 : t.End-1])})
 	case syntax.Number:
-		b.operands = append(b.operands, numberOperand(b.query[t.Begin:t.End]))
+		return b.addOperand(t, numberOperand(b.query[t.Begin:t.End]))
 	case syntax.Text:
 		b.text = t
 	case syntax.Date:
-		return b.addInstant(Date, instant.ParseDate, "no such date")
+		return b.addInstant(t, Date, instant.ParseDate)
 	case syntax.Time:
-		return b.addInstant(Time, instant.ParseTime, "no such time")
+		return b.addInstant(t, Time, instant.ParseTime)
 	case syntax.Condition:
 		return b.addCondition(t)
 	case syntax.Not:
@@ -178,8 +172,8 @@ func (b *builder) add(t syntax.Token) error {
 	case syntax.Or:
 		join[AnyOf](b, t.Begin)
 	default:
-		if op, ok := ops[t.Rule]; ok {
-			b.current.Op = op
+		if int(t.Rule) < len(ops) && ops[t.Rule] != 0 {
+			b.current.Op = ops[t.Rule]
 		}
 	}
 	return nil
@@ -189,32 +183,51 @@ func unquote(s string) string { return strings.ReplaceAll(s, "''", "'") }
 
 func numberOperand(text string) Operand {
 	n, _ := decimal.Parse(text)
-	return Operand{kind: Number, number: n, text: n.String()}
+	return Operand{kind: Number, number: n, text: spelling(n, text)}
 }
 
-func (b *builder) addInstant(kind Kind, parse func(string) (instant.Instant, bool), reason string) error {
+// spelling returns the shortest spelling of n, as a part of text if it is one.
+func spelling(n decimal.Number, text string) string {
+	var b [64]byte
+	shortest := n.Append(b[:0])
+	if string(shortest) == text {
+		return text
+	}
+	return string(shortest)
+}
+
+func (b *builder) addInstant(t syntax.Token, kind Kind, parse func(string) (instant.Instant, bool)) error {
 	text := b.query[b.text.Begin:b.text.End]
 	at, ok := parse(text)
 	if !ok || strings.HasPrefix(text, "0000") {
-		return &SyntaxError{Query: b.query, Offset: b.text.Begin, Got: text, Reason: reason}
+		return invalid(b.query, b.text.Begin, "there is no such %s", strings.ToLower(kind.String()))
 	}
-	b.operands = append(b.operands, Operand{kind: kind, at: at, text: text})
+	return b.addOperand(t, Operand{kind: kind, at: at, text: text})
+}
+
+func (b *builder) addOperand(t syntax.Token, o Operand) error {
+	if b.current.Op == In && len(b.operands)-b.first == b.limits.Operands {
+		return invalid(b.query, t.Begin, "more than %d operands of one IN", b.limits.Operands)
+	}
+	if b.current.Op == Matches {
+		pattern, err := compilePattern(o.text, b.limits.Regexp)
+		if err != nil {
+			e := invalid(b.query, t.Begin, "bad regular expression")
+			e.Err = err
+			return e
+		}
+		o.pattern = pattern
+	}
+	b.operands = append(b.operands, o)
 	return nil
 }
 
 func (b *builder) addCondition(t syntax.Token) error {
+	if len(b.conditions) == b.limits.Conditions {
+		return invalid(b.query, t.Begin, "more than %d conditions", b.limits.Conditions)
+	}
 	c := b.current
 	c.Operands = b.operands[b.first:len(b.operands):len(b.operands)]
-	if len(c.Operands) > b.limits.Operands {
-		return &SyntaxError{Query: b.query, Offset: t.Begin, Reason: fmt.Sprintf("%d operands, more than %d", len(c.Operands), b.limits.Operands)}
-	}
-	if c.Op == Matches {
-		pattern, err := regexp.Compile(c.Operands[0].text)
-		if err != nil {
-			return &SyntaxError{Query: b.query, Offset: t.Begin, Reason: "bad regular expression", Err: err}
-		}
-		c.Operands[0].pattern = pattern
-	}
 	b.conditions = append(b.conditions, c)
 	b.stack = append(b.stack, term{&b.conditions[len(b.conditions)-1], t.Begin})
 	return nil

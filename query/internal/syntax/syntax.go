@@ -11,11 +11,10 @@ type Token struct {
 	Begin, End int
 }
 
-// A Rule is a rule of the grammar. Rules that are not listed here leave tokens
-// too, to be passed over.
+// A Rule is a rule of the grammar.
 type Rule = pegRule
 
-// The rules whose tokens mean something.
+// The rules that leave tokens. Query, which ends the last one, means nothing.
 const (
 	Or             = ruleOr
 	And            = ruleAnd

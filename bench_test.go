@@ -73,12 +73,14 @@ func publish(b *testing.B, server *pubsub.Server, events []map[string][]string, 
 	}
 }
 
+var queries = []string{
+	"tm.event = 'NewBlock'",
+	"tm.event='Tx' AND transfer.recipient='cosmos1gu6y2a0ffteesyeyeesk23082c6998xyzmt9mz' AND tx.height > 5",
+	"tx.height >= 100 AND tx.height <= 200 AND block.time >= TIME 2013-05-03T14:45:00Z AND message.action EXISTS AND transfer.sender CONTAINS 'cosmos1'",
+}
+
 func BenchmarkParse(b *testing.B) {
-	for _, text := range []string{
-		"tm.event = 'NewBlock'",
-		"tm.event='Tx' AND transfer.recipient='cosmos1gu6y2a0ffteesyeyeesk23082c6998xyzmt9mz' AND tx.height > 5",
-		"tx.height >= 100 AND tx.height <= 200 AND block.time >= TIME 2013-05-03T14:45:00Z AND message.action EXISTS AND transfer.sender CONTAINS 'cosmos1'",
-	} {
+	for _, text := range queries {
 		b.Run("bytes="+strconv.Itoa(len(text)), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
@@ -90,26 +92,20 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-// BenchmarkMatch finds the matches of an event among N queries, without
-// delivering anything.
+// BenchmarkMatch tries one query on one publication. Package match has the
+// benchmarks of many.
 func BenchmarkMatch(b *testing.B) {
-	for _, w := range workload.Workloads {
-		for _, n := range sizes {
-			b.Run(fmt.Sprintf("%s/queries=%d", w.Name, n), func(b *testing.B) {
-				index := match.New[int]()
-				for i, text := range w.Queries(n) {
-					index.Add(query.MustParse(text), i)
+	events := named(b, "equality").Events(1024, 1000, 1)
+	for _, text := range queries {
+		q := query.MustParse(text)
+		b.Run(fmt.Sprintf("conditions=%d", len(q.Conditions())), func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if _, err := q.Matches(events[i%len(events)]); err != nil {
+					b.Fatal(err)
 				}
-				events := w.Events(1024, n, 1)
-				var matches []int
-				b.ReportAllocs()
-				i := 0
-				for b.Loop() {
-					matches = index.Match(events[i%len(events)], matches[:0])
-					i++
-				}
-			})
-		}
+			}
+		})
 	}
 }
 

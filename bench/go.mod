@@ -15,6 +15,8 @@ require (
 	github.com/nats-io/nats.go v1.55.0
 )
 
+require quamina.net/go/quamina v1.5.1 // indirect
+
 require (
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/cometbft/cometbft/api v1.0.0 // indirect

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/harkbus/pubsub/bench/internal/trial"
@@ -110,7 +111,7 @@ type Experiment struct {
 
 // Experiments are all there are, in the order of the table.
 func Experiments() []Experiment {
-	return deliveryExperiments()
+	return slices.Concat(deliveryExperiments(), indexExperiments(), publishExperiments(), memoryExperiments())
 }
 
 // A Session is one run of some experiments.
@@ -124,6 +125,14 @@ type Session struct {
 type Report struct {
 	Rows    []Row
 	Spreads []Spread
+	Curve   []Point // by rising Queries
+}
+
+// A Point is what one publication costs beside a number of subscriptions, in
+// nanoseconds; 0 where it was not measured.
+type Point struct {
+	Queries        int
+	Hark, CometBFT float64
 }
 
 // A Spread is what an A/A comparison showed.
@@ -158,6 +167,11 @@ func (s *Session) compare(what, gate string, goal Goal, peer, ours *trial.Result
 		Median:   peer.Median() / ours.Median(),
 		Detail:   Nanoseconds(peer.Min()) + " ÷ " + Nanoseconds(ours.Min()),
 	})
+}
+
+// count adds a row of a figure that is not a ratio of times.
+func (s *Session) count(what, gate string, goal Goal, measured float64, detail string) {
+	s.Report.Rows = append(s.Report.Rows, Row{What: what, Gate: gate, Goal: goal, Measured: measured, Detail: detail})
 }
 
 // spread notes how much two contenders that are the same differ.

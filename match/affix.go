@@ -34,18 +34,16 @@ func affix(w way, text string, size int) string {
 	return text[len(text)-size:]
 }
 
-// searchAffixes looks a value up by its prefixes or suffixes.
-func (c *core) searchAffixes(f *field, q *cue) {
-	classes := f.prefixes
-	if q.way == bySuffix {
-		classes = f.suffixes
-	}
-	for ; classes != 0; classes &= classes - 1 {
-		size := affixSize(bits.TrailingZeros64(classes))
-		if size > len(q.value) {
-			return
+// gatherAffixes looks values up by their prefixes or suffixes.
+func (c *core) gatherAffixes(f *field, a *attribute, w way, classes uint64) {
+	for _, v := range a.values {
+		for left := classes; left != 0; left &= left - 1 {
+			size := affixSize(bits.TrailingZeros64(left))
+			if size > len(v) {
+				break
+			}
+			hash := slotHash(f.salt, w, c.hashText(affix(w, v, size))+uint64(size))
+			c.cue(cue{hash: hash, key: f.key, way: w, value: v})
 		}
-		hash := slotHash(f.salt, q.way, c.hashText(affix(q.way, q.value, size))+uint64(size))
-		c.look(&c.table, hash, q)
 	}
 }

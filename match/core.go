@@ -38,6 +38,8 @@ type core struct {
 
 	event   event
 	found   []uint32 // positions of what the event in hand matches
+	cues    []cue    // scratch of visit: those of the nodes that it is in
+	touched uint64   // sum of what was loaded ahead, for the compiler to keep the loads
 	fitting []ref    // scratch of searchTree
 	stack   []ref    // scratch of tree.search
 }
@@ -96,10 +98,10 @@ func (c *core) admit(q *query.Query, position uint32) ref {
 		c.dropKeys(p)
 	}
 	self := c.slab.alloc(recordSize(p.atoms))
-	r := record(c.slab.at(self))
+	r := c.record(self)
 	r.write(self, position, p.atoms)
 	if !fits {
-		r.setTerms(opaque)
+		r.terms = opaque
 	}
 	c.event.fit(len(c.keys.names))
 	c.moves = 0
@@ -126,7 +128,7 @@ func (c *core) remove(id ID) (position uint32, ok bool) {
 	if position < c.live.n {
 		moved := c.live.at(position)
 		c.slots.at(moved.slot).position = position
-		record(c.slab.at(moved.record)).setPosition(position)
+		c.record(moved.record).position = position
 	}
 	at := uint32(id)
 	c.slots.at(at).position, c.free = c.free, at+1
@@ -135,17 +137,17 @@ func (c *core) remove(id ID) (position uint32, ok bool) {
 
 // expel takes out all entries of a query and gives its record back.
 func (c *core) expel(self ref) {
-	r := record(c.slab.at(self))
+	r := c.record(self)
 	for e := self; e != 0; {
-		next := entry(c.slab.at(e)).next()
+		next := c.entry(e).next
 		c.unfile(e)
 		if e != self {
 			c.slab.release(e)
 		}
 		e = next
 	}
-	if n := r.terms(); n != opaque {
-		for i := range n {
+	if r.terms != opaque {
+		for i := range int(r.terms) {
 			c.keys.drop(r.term(i).key)
 		}
 	}

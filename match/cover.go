@@ -211,7 +211,7 @@ func (c *core) crowd(p posting) int {
 	case oneEntry:
 		return 1
 	case listed:
-		return c.listLen(p)
+		return int(c.list(p).len)
 	default:
 		return costNode + log2(c.nodes[p.value()].total)
 	}

@@ -18,19 +18,18 @@ func (c *core) place(p *plan, n *node, e ref, limit int) {
 // addEntry gives a query one entry more, next to the one at e.
 func (c *core) addEntry(e ref) ref {
 	added := c.slab.alloc(entrySize)
-	from, to := entry(c.slab.at(e)), entry(c.slab.at(added))
-	to.setQuery(from.query())
-	to.setNext(from.next())
-	from.setNext(added)
-	r := record(c.slab.at(from.query()))
-	r.setEntries(r.entries() + 1)
+	from := c.entry(e)
+	*c.entry(added) = entry{query: from.query, next: from.next}
+	from.next = added
+	c.record(from.query).entries++
 	return added
 }
 
 // file files one entry in a node.
 func (c *core) file(p *plan, n *node, e ref, f filing) {
 	c.moves++
-	entry(c.slab.at(e)).setFiled(n.number, f)
+	at := c.entry(e)
+	at.node, at.way, at.term, at.offset = n.number, f.way, f.term, f.offset
 	n.count()
 	switch f.way {
 	case byNothing:
@@ -38,8 +37,8 @@ func (c *core) file(p *plan, n *node, e ref, f filing) {
 	case byRange:
 		c.fileInTree(n, e, p.bounds[f.begin:][:f.size], p.point[f.begin:][:f.size])
 	default:
-		t := c.termOf(e)
-		n.note(t.key, f.way, len(t.text))
+		_, t := c.termOf(e)
+		n.note(t.key, f.way, int(t.size))
 		c.post(n, e, f)
 	}
 }
@@ -49,12 +48,12 @@ func (c *core) file(p *plan, n *node, e ref, f filing) {
 func (c *core) sink(n *node, e ref) {
 	p := c.borrowPlan()
 	defer c.returnPlan(p)
-	r := record(c.slab.at(entry(c.slab.at(e)).query()))
+	r := c.record(c.entry(e).query)
 	p.branches = p.branches[:0]
 	if n.depth < maxDepth {
-		c.compile(p, c.live.at(r.position()).query)
+		c.compile(p, c.live.at(r.position).query)
 	}
-	c.place(p, n, e, max(1, min(maxCover, maxEntries-r.entries())))
+	c.place(p, n, e, max(1, min(maxCover, maxEntries-int(r.entries))))
 	n.parent.discount()
 	n.parent.forget(n.key, n.way)
 }
@@ -62,9 +61,9 @@ func (c *core) sink(n *node, e ref) {
 // unfile takes an entry out of its node, and nodes that are left empty out of
 // the index.
 func (c *core) unfile(e ref) {
-	from := entry(c.slab.at(e))
-	n := c.nodes[from.node()]
-	switch from.way() {
+	from := c.entry(e)
+	n := c.nodes[from.node]
+	switch from.way {
 	case byNothing:
 		c.unheap(n, e)
 	case byRange:
@@ -77,10 +76,4 @@ func (c *core) unfile(e ref) {
 		c.tableOf(n.way).remove(n.hash)
 		c.dropNode(n)
 	}
-}
-
-// termOf returns the condition that an entry is filed by.
-func (c *core) termOf(e ref) term {
-	from := entry(c.slab.at(e))
-	return c.recordOf(e, from).term(from.term())
 }

@@ -83,8 +83,8 @@ func (c *core) searchBytes(f *field, q *cue) {
 	salt := gramSalt(f.salt, 0)
 	for b, at := range first {
 		if at > 0 {
-			q.at = int(at - 1)
-			c.look(&c.grams, gramHash(salt, uint64(b)), q)
+			q.at, q.hash = int(at-1), gramHash(salt, uint64(b))
+			c.look(&c.grams, q)
 		}
 	}
 }
@@ -119,8 +119,8 @@ func (c *core) lookGram(hash uint64, q *cue, at int, done *gramsDone) {
 	if *seen == hash {
 		return
 	}
-	q.at = at
-	if c.look(&c.grams, hash, q) {
+	q.at, q.hash = at, hash
+	if c.look(&c.grams, q) {
 		*seen = hash
 	}
 }

@@ -8,8 +8,8 @@ import (
 
 // holds runs the terms of a record on the event in hand. The term numbered
 // known is known to hold.
-func (c *core) holds(r record, known int) bool {
-	switch r.terms() {
+func (c *core) holds(r *record, known int) bool {
+	switch r.terms {
 	case 0:
 		return true
 	case opaque:
@@ -23,7 +23,7 @@ func (c *core) holds(r record, known int) bool {
 			next = t.yes
 		case t.op == query.Matches:
 			return c.ask(r) // the pattern is with the query
-		case c.holdsTerm(&t):
+		case c.holdsTerm(r, t):
 			next = t.yes
 		}
 		if next >= reject {
@@ -34,57 +34,59 @@ func (c *core) holds(r record, known int) bool {
 }
 
 // ask leaves the answer to the query itself.
-func (c *core) ask(r record) bool {
-	ok, _ := c.live.at(r.position()).query.Matches(c.event.keys)
+func (c *core) ask(r *record) bool {
+	ok, _ := c.live.at(r.position).query.Matches(c.event.keys)
 	return ok
 }
 
-func (c *core) holdsTerm(t *term) bool {
+func (c *core) holdsTerm(r *record, t *term) bool {
 	a := c.attribute(t.key)
 	switch {
 	case t.op == query.Exists:
 		return len(a.values) > 0 || c.isType(t.key)
 	case t.op == query.NotEqual:
-		return len(a.values) > 0 && !c.someSatisfies(a, t)
+		return len(a.values) > 0 && !c.someSatisfies(r, t, a)
 	default:
-		return c.someSatisfies(a, t)
+		return c.someSatisfies(r, t, a)
 	}
 }
 
 // someSatisfies reports whether some value satisfies the operator; for
 // NotEqual, whether some value is equal.
-func (c *core) someSatisfies(a *attribute, t *term) bool {
+func (c *core) someSatisfies(r *record, t *term, a *attribute) bool {
 	if t.kind > query.String {
-		return c.someCompares(a, t)
+		return c.someCompares(r, t, a)
 	}
+	text := r.textOf(t)
 	for _, v := range a.values {
-		if satisfies(v, t) {
+		if satisfies(v, t.op, text) {
 			return true
 		}
 	}
 	return false
 }
 
-func satisfies(v string, t *term) bool {
-	switch t.op {
+func satisfies(v string, op query.Op, text string) bool {
+	switch op {
 	case query.Equal, query.NotEqual:
-		return v == t.text
+		return v == text
 	case query.Contains:
-		return strings.Contains(v, t.text)
+		return strings.Contains(v, text)
 	case query.StartsWith:
-		return strings.HasPrefix(v, t.text)
+		return strings.HasPrefix(v, text)
 	case query.EndsWith:
-		return strings.HasSuffix(v, t.text)
+		return strings.HasSuffix(v, text)
 	default:
-		return ordersAs(strings.Compare(v, t.text), t.op)
+		return ordersAs(strings.Compare(v, text), op)
 	}
 }
 
 // someCompares is someSatisfies on numbers and instants. The coordinates
 // decide, unless they are equal.
-func (c *core) someCompares(a *attribute, t *term) bool {
+func (c *core) someCompares(r *record, t *term, a *attribute) bool {
 	s := scaleOf(t.kind)
 	first := int(c.event.project(a, s).first) - 1
+	operand := r.coordinateOf(t)
 	for i, v := range a.values {
 		at := c.event.coordinate[first+i]
 		if at == none {
@@ -92,10 +94,10 @@ func (c *core) someCompares(a *attribute, t *term) bool {
 		}
 		order := +1
 		switch {
-		case at < t.coordinate:
+		case at < operand:
 			order = -1
-		case at == t.coordinate:
-			order = compareExactly(s, v, t.text)
+		case at == operand:
+			order = compareExactly(s, v, r.textOf(t))
 		}
 		if ordersAs(order, t.op) {
 			return true

@@ -13,12 +13,11 @@ import (
 
 // A model does to an index and to the plain loop the same, and compares them.
 type model struct {
-	index    *Index[int]
-	loop     *Loop[int]
-	live     []modelQuery
-	names    int
-	queries  map[string]*query.Query
-	expected []int
+	index *Index[int]
+	batch Batch[int]
+	loop  *Loop[int]
+	live  []modelQuery
+	names int
 }
 
 type modelQuery struct {
@@ -28,7 +27,7 @@ type modelQuery struct {
 }
 
 func newModel() *model {
-	return &model{index: New[int](), loop: NewLoop[int](nil), queries: make(map[string]*query.Query)}
+	return &model{index: New[int](), loop: NewLoop[int](nil)}
 }
 
 func (m *model) add(t require.TestingT, text string) {
@@ -54,21 +53,30 @@ func (m *model) remove(t require.TestingT, i int) {
 	m.live = slices.Delete(m.live, i, i+1)
 }
 
-func (m *model) match(t require.TestingT, events map[string][]string) {
-	m.expected = m.loop.Match(events, m.expected[:0])
-	got := m.index.Match(events, nil)
-	slices.Sort(m.expected)
+// match compares what index and loop find for events, one by one and together.
+func (m *model) match(t require.TestingT, events ...map[string][]string) {
+	m.index.MatchBatch(events, &m.batch)
+	require.Equal(t, len(events), m.batch.Len())
+	for i, e := range events {
+		expected := m.loop.Match(e, nil)
+		m.compare(t, e, expected, m.index.Match(e, nil))
+		m.compare(t, e, expected, slices.Clone(m.batch.Of(i)))
+	}
+}
+
+func (m *model) compare(t require.TestingT, events map[string][]string, expected, got []int) {
+	slices.Sort(expected)
 	slices.Sort(got)
-	if slices.Equal(m.expected, got) {
+	if slices.Equal(expected, got) {
 		return
 	}
 	for _, q := range m.live {
-		if slices.Contains(m.expected, q.name) != slices.Contains(got, q.name) {
+		if slices.Contains(expected, q.name) != slices.Contains(got, q.name) {
 			require.FailNowf(t, "index and loop differ", "query %s\nevents %q\nin index %v, in loop %v", q.text, events,
-				slices.Contains(got, q.name), slices.Contains(m.expected, q.name))
+				slices.Contains(got, q.name), slices.Contains(expected, q.name))
 		}
 	}
-	require.Equal(t, m.expected, got, "a value came twice")
+	require.Equal(t, expected, got, "a value came twice")
 }
 
 // drain removes all queries and requires that nothing is left of them.
@@ -77,6 +85,7 @@ func (m *model) drain(t require.TestingT) {
 		m.remove(t, len(m.live)/2)
 	}
 	requireEmpty(t, &m.index.core)
+	requireLetGo(t, &m.index.core)
 }
 
 // requireEmpty fails if the index holds anything that queries left.
@@ -110,10 +119,23 @@ func TestIndexIsThePlainLoop(t *testing.T) {
 					m.remove(t, choose(len(m.live)))
 				}
 			}
-			for range choose(6) {
-				m.match(t, randomEvents(choose))
+			events := make([]map[string][]string, choose(6))
+			for i := range events {
+				events[i] = randomEvents(choose)
 			}
+			m.match(t, events...)
 		}
 		m.drain(t)
 	})
+}
+
+// requireLetGo fails if the index still holds something of an event.
+func requireLetGo(t require.TestingT, c *core) {
+	require.Nil(t, c.event.keys)
+	for _, a := range c.event.attributes {
+		require.Nil(t, a.values)
+	}
+	for _, q := range c.cues[:cap(c.cues)] {
+		require.Empty(t, q.value)
+	}
 }

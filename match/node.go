@@ -29,6 +29,7 @@ type node struct {
 	pile    ref    // entries not filed by a condition
 	heaped  int    // how many
 	fields  []*field
+	slow    int               // entries by grams, and trees: what searchSlow is for
 	byKey   map[uint32]*field // made for a node with many keys
 }
 
@@ -158,7 +159,7 @@ func (n *node) dropIfEmpty(f *field) {
 // lengths events are to be looked up by.
 func (n *node) note(key uint32, w way, size int) {
 	f := n.field(key)
-	f.entries[w]++
+	n.tally(f, w, +1)
 	switch w {
 	case byPrefix:
 		f.prefixes |= 1 << affixClass(size)
@@ -173,7 +174,7 @@ func (n *node) note(key uint32, w way, size int) {
 // until then, one too many costs a look-up in vain.
 func (n *node) forget(key uint32, w way) {
 	f := n.find(key)
-	if f.entries[w]--; f.entries[w] > 0 {
+	if n.tally(f, w, -1); f.entries[w] > 0 {
 		return
 	}
 	switch w {
@@ -187,11 +188,18 @@ func (n *node) forget(key uint32, w way) {
 	n.dropIfEmpty(f)
 }
 
+func (n *node) tally(f *field, w way, by int) {
+	f.entries[w] += int32(by)
+	if w == byGram {
+		n.slow += by
+	}
+}
+
 // count adds an entry to n and all nodes above.
 func (n *node) count() {
 	for ; n.parent != nil; n = n.parent {
 		n.total++
-		n.parent.field(n.key).entries[n.way]++
+		n.parent.tally(n.parent.find(n.key), n.way, +1)
 	}
 	n.total++
 }

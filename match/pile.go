@@ -8,31 +8,29 @@ package match
 //	                            └─▶ │ n │ room │ next │ ref │ ref │ ref │ …
 //
 // An entry knows its block and place, so it is removed without a search.
-type pile []byte
+type pile struct {
+	len, room uint16
+	next      ref
+	ref       [largePile]ref // of which room are there
+}
 
 const (
-	pileHead  = 8
-	smallPile = 6
+	smallPile = 6 // room of the last block
 	largePile = 62
 )
 
-func (b pile) len() int         { return int(le.Uint16(b)) }
-func (b pile) setLen(n int)     { le.PutUint16(b, uint16(n)) }
-func (b pile) room() int        { return int(le.Uint16(b[2:])) }
-func (b pile) next() ref        { return ref(le.Uint32(b[4:])) }
-func (b pile) at(i int) ref     { return ref(le.Uint32(b[pileHead+4*i:])) }
-func (b pile) set(i int, e ref) { le.PutUint32(b[pileHead+4*i:], uint32(e)) }
+func (c *core) pile(block ref) *pile { return view[pile](&c.slab, block) }
 
+// heap puts an entry on the pile of its node.
 func (c *core) heap(n *node, e ref) {
 	n.heaped++
-	if n.pile == 0 || pile(c.slab.at(n.pile)).len() == pile(c.slab.at(n.pile)).room() {
+	if n.pile == 0 || c.pile(n.pile).len == c.pile(n.pile).room {
 		n.pile = c.newPile(n.pile)
 	}
-	b := pile(c.slab.at(n.pile))
-	size := b.len()
-	b.set(size, e)
-	b.setLen(size + 1)
-	entry(c.slab.at(e)).setPlace(n.pile, size)
+	b := c.pile(n.pile)
+	b.ref[b.len] = e
+	c.entry(e).block, c.entry(e).index = n.pile, b.len
+	b.len++
 }
 
 func (c *core) newPile(next ref) ref {
@@ -40,30 +38,26 @@ func (c *core) newPile(next ref) ref {
 	if next == 0 {
 		room = smallPile
 	}
-	block := c.slab.alloc(pileHead + 4*room)
-	b := c.slab.at(block)
-	le.PutUint16(b, 0)
-	le.PutUint16(b[2:], uint16(room))
-	le.PutUint32(b[4:], uint32(next))
+	block := c.slab.alloc(8 + 4*room)
+	b := c.pile(block)
+	b.len, b.room, b.next = 0, uint16(room), next
 	return block
 }
 
 // unheap fills the place of the entry with the last one of the first block.
 func (c *core) unheap(n *node, e ref) {
 	n.heaped--
-	gone := entry(c.slab.at(e))
-	first := pile(c.slab.at(n.pile))
-	last := first.len() - 1
-	moved := first.at(last)
-	first.setLen(last)
-	if moved != e {
-		pile(c.slab.at(gone.block())).set(gone.index(), moved)
-		entry(c.slab.at(moved)).setPlace(gone.block(), gone.index())
+	gone := c.entry(e)
+	first := c.pile(n.pile)
+	first.len--
+	if last := first.ref[first.len]; last != e {
+		c.pile(gone.block).ref[gone.index] = last
+		c.entry(last).block, c.entry(last).index = gone.block, gone.index
 		c.stats.Moved++
 	}
-	if last == 0 {
+	if first.len == 0 {
 		empty := n.pile
-		n.pile = first.next()
+		n.pile = first.next
 		c.slab.release(empty)
 	}
 }

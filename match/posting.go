@@ -30,16 +30,15 @@ func newPosting(f form, value uint32) posting { return posting(uint32(f)<<30 | v
 func (p posting) form() form    { return form(p >> 30) }
 func (p posting) value() uint32 { return uint32(p) & (1<<30 - 1) }
 
-// A list is the block of a posting.
-type list []byte
+// A list is the block of a posting. Its refs begin behind its length.
+type list struct {
+	len uint32
+	ref [longestList]ref // as many as the block has room for
+}
 
-func (l list) len() int               { return int(le.Uint32(l)) }
-func (l list) setLen(n int)           { le.PutUint32(l, uint32(n)) }
-func (l list) at(i int) ref           { return ref(le.Uint32(l[4+4*i:])) }
-func (l list) set(i int, r ref)       { le.PutUint32(l[4+4*i:], uint32(r)) }
-func listSize(n int) int              { return 4 + 4*n }
-func (c *core) list(p posting) list   { return list(c.slab.at(ref(p.value()))) }
-func (c *core) listLen(p posting) int { return c.list(p).len() }
+func listSize(n int) int { return 4 + 4*n }
+
+func (c *core) list(p posting) *list { return view[list](&c.slab, ref(p.value())) }
 
 // post files an entry under the hash of its condition in node n.
 func (c *core) post(n *node, e ref, f filing) {
@@ -48,12 +47,10 @@ func (c *core) post(n *node, e ref, f filing) {
 	case noEntry:
 		t.set(f.hash, newPosting(oneEntry, uint32(e)))
 	case oneEntry:
-		block := c.slab.alloc(listSize(2))
-		l := list(c.slab.at(block))
-		l.setLen(2)
-		l.set(0, ref(p.value()))
-		l.set(1, e)
-		t.set(f.hash, newPosting(listed, uint32(block)))
+		pair := newPosting(listed, uint32(c.slab.alloc(listSize(2))))
+		l := c.list(pair)
+		l.len, l.ref[0], l.ref[1] = 2, ref(p.value()), e
+		t.set(f.hash, pair)
 	case listed:
 		c.postToList(n, e, f, p)
 	case noded:
@@ -63,31 +60,33 @@ func (c *core) post(n *node, e ref, f filing) {
 
 func (c *core) postToList(n *node, e ref, f filing, p posting) {
 	l := c.list(p)
-	size := l.len()
+	size := int(l.len)
 	if size >= longList && (c.moves+size <= maxMoves || size == longestList) {
 		c.split(n, e, f, p)
 		return
 	}
-	block := ref(p.value())
-	if c.slab.size(block) < listSize(size+1) {
-		block = c.slab.alloc(listSize(2*size + 1))
-		copy(c.slab.at(block), l[:listSize(size)])
+	if c.slab.size(ref(p.value())) < listSize(size+1) {
+		larger := newPosting(listed, uint32(c.slab.alloc(listSize(2*size+1))))
+		from := l
+		l = c.list(larger)
+		l.len = from.len
+		copy(l.ref[:size], from.ref[:size])
 		c.slab.release(ref(p.value()))
-		c.tableOf(f.way).set(f.hash, newPosting(listed, uint32(block)))
-		l = list(c.slab.at(block))
+		c.tableOf(f.way).set(f.hash, larger)
 	}
-	l.set(size, e)
-	l.setLen(size + 1)
+	l.ref[size] = e
+	l.len++
 }
 
 // split turns a list into a node.
 func (c *core) split(n *node, e ref, f filing, p posting) {
 	before := c.moves
-	child := c.newNode(n, c.termOf(e).key, f)
+	_, t := c.termOf(e)
+	child := c.newNode(n, t.key, f)
 	c.tableOf(f.way).set(f.hash, newPosting(noded, child.number))
 	l := c.list(p)
-	for i := range l.len() {
-		c.sinkOrHeap(n, child, l.at(i))
+	for _, other := range l.ref[:l.len] {
+		c.sinkOrHeap(n, child, other)
 	}
 	c.slab.release(ref(p.value()))
 	c.stats.Moved += uint64(c.moves - before)
@@ -98,10 +97,10 @@ func (c *core) split(n *node, e ref, f filing, p posting) {
 // there only because two conditions share a tag goes on the pile: events find
 // the node by the other condition.
 func (c *core) sinkOrHeap(n, child *node, e ref) {
-	from := entry(c.slab.at(e))
-	if key, w := c.termOf(e).key, from.way(); key != child.key || w != child.way {
-		n.forget(key, w)
-		from.setFiled(n.number, filing{way: byNothing, term: uint16(from.term())})
+	from := c.entry(e)
+	if _, t := c.termOf(e); t.key != child.key || from.way != child.way {
+		n.forget(t.key, from.way)
+		from.node, from.way = n.number, byNothing
 		c.heap(n, e)
 		return
 	}
@@ -110,29 +109,28 @@ func (c *core) sinkOrHeap(n, child *node, e ref) {
 
 // unpost takes an entry out of the posting it is in.
 func (c *core) unpost(n *node, e ref) {
-	from, term := entry(c.slab.at(e)), c.termOf(e)
-	w := from.way()
-	hash := c.hash(n, w, term.key, term.text, term.coordinate, from.offset())
-	t := c.tableOf(w)
+	from := c.entry(e)
+	r, term := c.termOf(e)
+	hash := c.hash(n, from.way, term.key, r.textOf(term), r.coordinateOf(term), int(from.offset))
+	t := c.tableOf(from.way)
 	if p := t.find(hash); p.form() == listed {
 		c.unlist(t, hash, p, e)
 	} else {
 		t.remove(hash)
 	}
-	n.forget(term.key, w)
+	n.forget(term.key, from.way)
 }
 
 func (c *core) unlist(t *table, hash uint64, p posting, e ref) {
 	l := c.list(p)
-	last := l.len() - 1
-	for i := range last {
-		if l.at(i) == e {
-			l.set(i, l.at(last))
+	l.len--
+	for i, other := range l.ref[:l.len] {
+		if other == e {
+			l.ref[i] = l.ref[l.len]
 		}
 	}
-	l.setLen(last)
-	if last == 1 {
-		t.set(hash, newPosting(oneEntry, uint32(l.at(0))))
+	if l.len == 1 {
+		t.set(hash, newPosting(oneEntry, uint32(l.ref[0])))
 		c.slab.release(ref(p.value()))
 	}
 }

@@ -10,11 +10,12 @@ import (
 // A cue is what an event is looked up by: one value, under one key, read one
 // way.
 type cue struct {
-	key        uint32
-	way        way
+	hash       uint64
 	value      string
 	coordinate int64 // byNumber, byInstant
-	at         int   // byGram: where in the value
+	key        uint32
+	way        way
+	at         int // byGram: where in the value
 }
 
 // hash returns what a condition is filed under in the table. Where it is a
@@ -51,75 +52,122 @@ func (c *core) tableOf(w way) *table {
 }
 
 // visit finds the matches in a node and below.
+//
+//	visit ─┬─▶ pile ───────────────────────────────▶ try ──▶ decide
+//	       ├─▶ gather: cues of all fields ─▶ look ─▶ tryBy ─▶ decide
+//	       │                                  └────▶ visit the node below
+//	       └─▶ searchParts: grams ─────────▶ look …
+//	           searchTree ─────────────────────────▶ try ──▶ decide
 func (c *core) visit(n *node) {
 	if n.visited == c.event.number {
 		return // by another value
 	}
+	begin := len(c.cues)
+	c.gather(n)
+	c.visitBy(n, begin, len(c.cues))
+	clear(c.cues[begin:]) // lets go of the values
+	c.cues = c.cues[:begin]
+}
+
+// visitBy is visit after the cues have been gathered.
+func (c *core) visitBy(n *node, begin, end int) {
 	n.visited = c.event.number
 	c.stats.Visited++
 	for block := n.pile; block != 0; {
-		b := pile(c.slab.at(block))
-		for i := range b.len() {
-			c.try(b.at(i))
+		b := c.pile(block)
+		for _, e := range b.ref[:b.len] {
+			c.try(e)
 		}
-		block = b.next()
+		block = b.next
 	}
-	if len(n.fields) <= 2*len(c.event.keys)+few {
+	for i := begin; i < end; i++ {
+		c.look(&c.table, &c.cues[i]) // looks at the cue no more once it visits a node
+	}
+	if n.slow == 0 {
+		return
+	}
+	if c.fewFields(n) {
 		for _, f := range n.fields {
-			c.search(f)
+			c.searchSlow(f)
 		}
 		return
 	}
 	for _, key := range c.presentKeys() {
 		if f := n.find(key); f != nil {
-			c.search(f)
+			c.searchSlow(f)
 		}
 	}
 }
 
-// search finds the matches below a field.
-func (c *core) search(f *field) {
+// fewFields tells whether to go through the fields of a node, or through the
+// keys of the event.
+func (c *core) fewFields(n *node) bool { return len(n.fields) <= 2*len(c.event.keys)+few }
+
+// gather appends the cues for a node to c.cues. All of them are hashed before
+// the first is looked up, and the processor loads what they will lead to
+// meanwhile.
+func (c *core) gather(n *node) {
+	if c.fewFields(n) {
+		for _, f := range n.fields {
+			c.gatherFrom(f)
+		}
+		return
+	}
+	for _, key := range c.presentKeys() {
+		if f := n.find(key); f != nil {
+			c.gatherFrom(f)
+		}
+	}
+}
+
+func (c *core) gatherFrom(f *field) {
 	a := c.attribute(f.key)
 	if f.entries[byPresence] > 0 && (len(a.values) > 0 || c.isType(f.key)) {
-		c.look(&c.table, slotHash(f.salt, byPresence, 0), &cue{key: f.key, way: byPresence})
-	}
-	if len(a.values) == 0 {
-		return
+		c.cue(cue{hash: slotHash(f.salt, byPresence, 0), key: f.key, way: byPresence})
 	}
 	if f.entries[byText] > 0 {
 		for _, v := range a.values {
-			c.look(&c.table, slotHash(f.salt, byText, c.hashText(v)), &cue{key: f.key, way: byText, value: v})
+			c.cue(cue{hash: slotHash(f.salt, byText, c.hashText(v)), key: f.key, way: byText, value: v})
 		}
 	}
-	c.searchPoints(f, a, byNumber, numbers)
-	c.searchPoints(f, a, byInstant, instants)
-	if f.entries[byPrefix]|f.entries[bySuffix]|f.entries[byGram] > 0 {
-		c.searchParts(f, a)
+	if f.entries[byNumber] > 0 {
+		c.gatherPoints(f, a, byNumber, numbers)
+	}
+	if f.entries[byInstant] > 0 {
+		c.gatherPoints(f, a, byInstant, instants)
+	}
+	if f.prefixes != 0 {
+		c.gatherAffixes(f, a, byPrefix, f.prefixes)
+	}
+	if f.suffixes != 0 {
+		c.gatherAffixes(f, a, bySuffix, f.suffixes)
+	}
+}
+
+func (c *core) cue(q cue) {
+	c.cues = append(c.cues, q)
+	c.touched += c.table.touch(q.hash)
+}
+
+// gatherPoints looks up the values that are on a scale.
+func (c *core) gatherPoints(f *field, a *attribute, w way, s scale) {
+	first := int(c.event.project(a, s).first) - 1
+	for i, v := range a.values {
+		if at := c.event.coordinate[first+i]; at != none {
+			c.cue(cue{hash: slotHash(f.salt, w, uint64(at)), key: f.key, way: w, value: v, coordinate: at})
+		}
+	}
+}
+
+// searchSlow finds the matches of a field that take more than a look-up.
+func (c *core) searchSlow(f *field) {
+	if f.grams != 0 {
+		for _, v := range c.attribute(f.key).values {
+			c.searchGrams(f, &cue{key: f.key, way: byGram, value: v})
+		}
 	}
 	for _, t := range f.trees {
 		c.searchTree(t)
-	}
-}
-
-// searchPoints looks up the values that are on a scale.
-func (c *core) searchPoints(f *field, a *attribute, w way, s scale) {
-	if f.entries[w] == 0 {
-		return
-	}
-	first := c.event.project(a, s).first - 1
-	for i, v := range a.values {
-		if at := c.event.coordinate[int(first)+i]; at != none {
-			c.look(&c.table, slotHash(f.salt, w, uint64(at)), &cue{key: f.key, way: w, value: v, coordinate: at})
-		}
-	}
-}
-
-// searchParts looks up the beginnings, ends and grams of the values.
-func (c *core) searchParts(f *field, a *attribute) {
-	for _, v := range a.values {
-		c.searchAffixes(f, &cue{key: f.key, way: byPrefix, value: v})
-		c.searchAffixes(f, &cue{key: f.key, way: bySuffix, value: v})
-		c.searchGrams(f, &cue{key: f.key, way: byGram, value: v})
 	}
 }
 
@@ -137,16 +185,19 @@ func (c *core) searchTree(t *tree) {
 		}
 	}
 	c.fitting = t.search(c, &q, c.fitting[:0])
+	for _, e := range c.fitting { // so that they load at the same time
+		c.touched += uint64(c.entry(e).query)
+	}
 	for _, e := range c.fitting {
 		c.try(e)
 	}
 }
 
-// look tries the event on what the table has under a hash, and reports whether
-// there is no use in doing so again for the same event.
-func (c *core) look(t *table, hash uint64, q *cue) (done bool) {
+// look tries the event on what the table has under the hash of a cue, and
+// reports whether there is no use in doing so again for the same event.
+func (c *core) look(t *table, q *cue) (done bool) {
 	c.stats.Probes++
-	p := t.find(hash)
+	p := t.find(q.hash)
 	switch p.form() {
 	case noEntry:
 		return true
@@ -160,10 +211,13 @@ func (c *core) look(t *table, hash uint64, q *cue) (done bool) {
 	}
 }
 
-func (c *core) tryList(l list, q *cue) (done bool) {
+func (c *core) tryList(l *list, q *cue) (done bool) {
 	done = true
-	for i := range l.len() {
-		if !c.tryBy(l.at(i), q) {
+	for _, e := range l.ref[:l.len] {
+		c.touched += uint64(c.entry(e).query)
+	}
+	for _, e := range l.ref[:l.len] {
+		if !c.tryBy(e, q) {
 			done = false
 		}
 	}
@@ -173,17 +227,17 @@ func (c *core) tryList(l list, q *cue) (done bool) {
 // tryBy tries the event on a query that a cue led to, if it satisfies the
 // condition that it is filed by. It reports whether the query has been tried.
 func (c *core) tryBy(e ref, q *cue) bool {
-	from := entry(c.slab.at(e))
+	from := c.entry(e)
 	r := c.recordOf(e, from)
-	if r.tried() == c.event.number {
+	if r.tried == c.event.number {
 		return true
 	}
-	t := r.term(from.term())
-	if from.way() != q.way || t.key != q.key || !q.satisfies(&t, from.offset()) {
+	t := r.term(int(from.term))
+	if from.way != q.way || t.key != q.key || !q.satisfies(r, t, int(from.offset)) {
 		c.stats.Candidates++
 		return false
 	}
-	known := from.term()
+	known := int(from.term)
 	if t.op == query.Matches || q.way == byPresence && t.op != query.Exists {
 		known = accept // the cue is less than the condition
 	}
@@ -193,45 +247,40 @@ func (c *core) tryBy(e ref, q *cue) bool {
 
 // try tries the event on the query of an entry.
 func (c *core) try(e ref) {
-	if r := c.recordOf(e, entry(c.slab.at(e))); r.tried() != c.event.number {
+	if r := c.recordOf(e, c.entry(e)); r.tried != c.event.number {
 		c.decide(r, accept)
 	}
 }
 
-func (c *core) recordOf(e ref, from entry) record {
-	if q := from.query(); q != e {
-		return record(c.slab.at(q))
-	}
-	return record(from)
-}
-
 // decide runs the terms of a record, of which one is known to hold.
-func (c *core) decide(r record, known int) {
+func (c *core) decide(r *record, known int) {
 	c.stats.Candidates++
-	r.setTried(c.event.number)
+	r.tried = c.event.number
 	if c.holds(r, known) {
-		c.found = append(c.found, r.position())
+		c.found = append(c.found, r.position)
 	}
 }
 
 // satisfies reports whether the value of the cue satisfies a term; if the cue
 // is a gram, at the place of the gram.
-func (q *cue) satisfies(t *term, offset int) bool {
+func (q *cue) satisfies(r *record, t *term, offset int) bool {
+	if q.way == byPresence {
+		return true
+	}
+	text := r.textOf(t)
 	switch q.way {
 	case byText:
-		return q.value == t.text
+		return q.value == text
 	case byNumber:
-		return q.coordinate == t.coordinate && compareExactly(numbers, q.value, t.text) == 0
+		return q.coordinate == r.coordinateOf(t) && compareExactly(numbers, q.value, text) == 0
 	case byInstant:
-		return q.coordinate == t.coordinate && compareExactly(instants, q.value, t.text) == 0
+		return q.coordinate == r.coordinateOf(t) && compareExactly(instants, q.value, text) == 0
 	case byPrefix:
-		return strings.HasPrefix(q.value, t.text)
+		return strings.HasPrefix(q.value, text)
 	case bySuffix:
-		return strings.HasSuffix(q.value, t.text)
-	case byGram:
+		return strings.HasSuffix(q.value, text)
+	default: // byGram
 		begin := q.at - offset
-		return begin >= 0 && strings.HasPrefix(q.value[begin:], t.text)
-	default: // byPresence
-		return true
+		return begin >= 0 && strings.HasPrefix(q.value[begin:], text)
 	}
 }

@@ -1,10 +1,6 @@
 package match
 
-import "encoding/binary"
-
-// le reads and writes the fields of blocks; the compiler turns it into single
-// loads and stores.
-var le = binary.LittleEndian
+import "unsafe"
 
 // A slab hands out blocks of bytes, in which everything lives that there is
 // one of per query. The garbage collector sees one object without pointers per
@@ -41,9 +37,10 @@ const (
 	chunkSize   = 1 << 16
 	blockUnit   = 16
 	chunkUnits  = chunkSize / blockUnit
-	maxBlock    = chunkSize
-	sizeClasses = 17 + 4*8 // 16, 32 … 256, then four per doubling up to 64 KiB
-	maxChunks   = 1 << 18  // a posting has 30 bits for a ref: 16 GiB
+	chunkUsed   = chunkUnits - 2176/blockUnit // a view of any type ends within the chunk
+	maxBlock    = 56 << 10
+	sizeClasses = 17 + 4*8 - 1 // 16, 32 … 256, then four per doubling up to 56 KiB
+	maxChunks   = 1 << 18      // a posting has 30 bits for a ref: 16 GiB
 )
 
 func newSlab() slab {
@@ -72,10 +69,14 @@ func classSize(class uint8) int {
 	return 256<<doubling + (256<<doubling)/4*int(quarter+1)
 }
 
-// at returns the bytes from the begin of a block to the end of its chunk.
-func (s *slab) at(r ref) []byte {
-	return s.chunks[r/chunkUnits][r%chunkUnits*blockUnit:]
+// at returns where a block is.
+func (s *slab) at(r ref) unsafe.Pointer {
+	return unsafe.Pointer(&s.chunks[r/chunkUnits][r%chunkUnits*blockUnit])
 }
+
+// view returns a block as a T, which has no pointers. T may be larger than the
+// block; what is behind its end is not to be touched.
+func view[T any](s *slab, r ref) *T { return (*T)(s.at(r)) }
 
 // alloc returns a block of at least size bytes, at most maxBlock, whose
 // content is arbitrary.
@@ -91,12 +92,12 @@ func (s *slab) alloc(size int) ref {
 	offset := info.fresh
 	if info.free != 0 {
 		offset = info.free - 1
-		info.free = le.Uint16(s.at(ref(chunk*chunkUnits + uint32(offset))))
+		info.free = *view[uint16](s, ref(chunk*chunkUnits+uint32(offset)))
 	} else {
 		info.fresh += units
 	}
 	info.used++
-	if info.free == 0 && int(info.fresh)+int(units) > chunkUnits {
+	if info.free == 0 && int(info.fresh)+int(units) > chunkUsed {
 		s.unlist(chunk)
 	}
 	return ref(chunk*chunkUnits + uint32(offset))
@@ -106,7 +107,7 @@ func (s *slab) alloc(size int) ref {
 func (s *slab) release(r ref) {
 	chunk := uint32(r / chunkUnits)
 	info := &s.infos[chunk]
-	le.PutUint16(s.at(r), info.free)
+	*view[uint16](s, r) = info.free
 	info.free = uint16(r%chunkUnits) + 1
 	info.used--
 	if info.listedAt < 0 {

@@ -92,6 +92,11 @@ func (s *segment) find(tag uint32, home int) posting {
 	}
 }
 
+// touch makes the processor load what find will look at.
+func (t *table) touch(hash uint64) uint64 {
+	return t.dir[t.index(hash)].slots[traceOf(uint32(hash>>32)).home()]
+}
+
 // mayHave reports whether find might find something. Only for a table with
 // blooms.
 func (t *table) mayHave(hash uint64) bool {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"unsafe"
 )
 
 // A tree files ranges over the same keys. A range, or the ranges over several
@@ -31,9 +32,9 @@ import (
 // A search needs only the least ones: where they exceed the event's, nothing
 // below fits.
 //
-//	block:  0 size u16 │ 2 level u16 │ 4 parent ref │ 8 tree u32 │ 16 refs, 16 × u32
-//	       80 least coordinates, 16 × u64 for each bound; in a leaf, the points
-//	          greatest coordinates, the same; not in a leaf
+//	block │ head │ 16 refs │ least coordinates, 16 for each bound │ greatest …
+//
+// In a leaf, the least coordinates are the points and there are no greatest.
 type tree struct {
 	number uint32
 	node   *node
@@ -49,23 +50,24 @@ const (
 	fan       = 16
 	underfull = fan / 4     // a block with fewer items joins another
 	joinable  = fan * 3 / 4 // if both fit with room to spare
-	planeSize = 8 * fan
-	blockHead = 16 + 4*fan
 )
 
 // A block is a block of a tree in the slab.
-type block []byte
+type block struct {
+	len, level uint16
+	parent     ref
+	tree       uint32 // number of the tree
+	_          uint32
+	ref        [fan]ref
+	planes     [2 * maxBounds]plane // of which the first ones are there
+}
 
-func (b block) len() int               { return int(le.Uint16(b)) }
-func (b block) setLen(n int)           { le.PutUint16(b, uint16(n)) }
-func (b block) level() int             { return int(le.Uint16(b[2:])) }
-func (b block) parent() ref            { return ref(le.Uint32(b[4:])) }
-func (b block) setParent(r ref)        { le.PutUint32(b[4:], uint32(r)) }
-func (b block) tree() uint32           { return le.Uint32(b[8:]) }
-func (b block) ref(i int) ref          { return ref(le.Uint32(b[16+4*i:])) }
-func (b block) plane(k int) []byte     { return b[blockHead+planeSize*k:][:planeSize] }
-func (b block) at(k, i int) uint64     { return le.Uint64(b[blockHead+planeSize*k+8*i:]) }
-func (b block) put(k, i int, x uint64) { le.PutUint64(b[blockHead+planeSize*k+8*i:], x) }
+// A plane is one coordinate of all items of a block.
+type plane [fan]uint64
+
+func blockSize(planes int) int {
+	return int(unsafe.Offsetof(block{}.planes)) + planes*int(unsafe.Sizeof(plane{}))
+}
 
 // An item is a point with its entry, or the box of a block.
 type item struct {
@@ -73,28 +75,26 @@ type item struct {
 	least, most [maxBounds]uint64
 }
 
-func (t *tree) block(c *core, r ref) block { return block(c.slab.at(r)) }
+func (c *core) block(r ref) *block { return view[block](&c.slab, r) }
 
-func (t *tree) newBlock(c *core, level int) ref {
+func (t *tree) newBlock(c *core, level uint16) ref {
 	planes := len(t.bounds)
 	if level > 0 {
 		planes *= 2
 	}
-	r := c.slab.alloc(blockHead + planeSize*planes)
-	b := t.block(c, r)
-	clear(b[:16])
-	le.PutUint16(b[2:], uint16(level))
-	le.PutUint32(b[8:], t.number)
+	r := c.slab.alloc(blockSize(planes))
+	b := c.block(r)
+	b.len, b.level, b.parent, b.tree = 0, level, 0, t.number
 	return r
 }
 
-func (t *tree) get(b block, i int) item {
-	it := item{ref: b.ref(i)}
+func (t *tree) get(b *block, i int) item {
+	it := item{ref: b.ref[i]}
 	for k := range t.bounds {
-		it.least[k] = b.at(k, i)
+		it.least[k] = b.planes[k][i]
 		it.most[k] = it.least[k]
-		if b.level() > 0 {
-			it.most[k] = b.at(len(t.bounds)+k, i)
+		if b.level > 0 {
+			it.most[k] = b.planes[len(t.bounds)+k][i]
 		}
 	}
 	return it
@@ -102,27 +102,27 @@ func (t *tree) get(b block, i int) item {
 
 // set writes an item into block r and tells what it refers to where it is.
 func (t *tree) set(c *core, r ref, i int, it *item) {
-	b := t.block(c, r)
-	le.PutUint32(b[16+4*i:], uint32(it.ref))
+	b := c.block(r)
+	b.ref[i] = it.ref
 	for k := range t.bounds {
-		b.put(k, i, it.least[k])
-		if b.level() > 0 {
-			b.put(len(t.bounds)+k, i, it.most[k])
+		b.planes[k][i] = it.least[k]
+		if b.level > 0 {
+			b.planes[len(t.bounds)+k][i] = it.most[k]
 		}
 	}
-	if b.level() > 0 {
-		t.block(c, it.ref).setParent(r)
+	if b.level > 0 {
+		c.block(it.ref).parent = r
 	} else {
-		entry(c.slab.at(it.ref)).setPlace(r, i)
+		c.entry(it.ref).block, c.entry(it.ref).index = r, uint16(i)
 	}
 }
 
 // hull returns the box of a block.
 func (t *tree) hull(c *core, r ref) item {
-	b := t.block(c, r)
+	b := c.block(r)
 	h := t.get(b, 0)
 	h.ref = r
-	for i := 1; i < b.len(); i++ {
+	for i := 1; i < int(b.len); i++ {
 		it := t.get(b, i)
 		t.extend(&h, &it)
 	}
@@ -151,7 +151,7 @@ func (t *tree) insert(c *core, e ref, point []uint64) {
 	t.least, t.most = all.least, all.most
 
 	r := t.root
-	for b := t.block(c, r); b.level() > 0; b = t.block(c, r) {
+	for b := c.block(r); b.level > 0; b = c.block(r) {
 		i := t.choose(b, &it)
 		box := t.get(b, i)
 		t.extend(&box, &it)
@@ -162,12 +162,12 @@ func (t *tree) insert(c *core, e ref, point []uint64) {
 }
 
 // choose returns the item of b whose box grows least by taking in a point.
-func (t *tree) choose(b block, it *item) (best int) {
+func (t *tree) choose(b *block, it *item) (best int) {
 	bestGrowth, bestMargin := math.Inf(+1), math.Inf(+1)
-	for i := range b.len() {
+	for i := range int(b.len) {
 		growth, margin := 0.0, 0.0
 		for k := range t.bounds {
-			least, most, x := b.at(k, i), b.at(len(t.bounds)+k, i), it.least[k]
+			least, most, x := b.planes[k][i], b.planes[len(t.bounds)+k][i], it.least[k]
 			scale := t.scale(k)
 			margin += scale * float64(most-least)
 			switch {
@@ -194,10 +194,10 @@ func (t *tree) scale(k int) float64 {
 
 // add puts an item into a block, and splits it if it is full.
 func (t *tree) add(c *core, r ref, it *item) {
-	b := t.block(c, r)
-	if n := b.len(); n < fan {
-		b.setLen(n + 1)
-		t.set(c, r, n, it)
+	b := c.block(r)
+	if b.len < fan {
+		t.set(c, r, int(b.len), it)
+		b.len++
 		return
 	}
 	var items [fan + 1]item
@@ -206,7 +206,7 @@ func (t *tree) add(c *core, r ref, it *item) {
 	}
 	items[fan] = *it
 	t.sortForSplit(items[:])
-	sibling := t.newBlock(c, b.level())
+	sibling := t.newBlock(c, b.level)
 	t.fill(c, r, items[:len(items)/2])
 	t.fill(c, sibling, items[len(items)/2:])
 	c.stats.Moved += fan
@@ -214,7 +214,7 @@ func (t *tree) add(c *core, r ref, it *item) {
 }
 
 func (t *tree) fill(c *core, r ref, items []item) {
-	t.block(c, r).setLen(len(items))
+	c.block(r).len = uint16(len(items))
 	for i := range items {
 		t.set(c, r, i, &items[i])
 	}
@@ -223,9 +223,9 @@ func (t *tree) fill(c *core, r ref, items []item) {
 // raise puts the two halves of a split block into their parent.
 func (t *tree) raise(c *core, r, sibling ref) {
 	left, right := t.hull(c, r), t.hull(c, sibling)
-	parent := t.block(c, r).parent()
+	parent := c.block(r).parent
 	if parent == 0 {
-		t.root = t.newBlock(c, t.block(c, r).level()+1)
+		t.root = t.newBlock(c, c.block(r).level+1)
 		t.fill(c, t.root, []item{left, right})
 		return
 	}
@@ -260,9 +260,9 @@ func (t *tree) sortForSplit(items []item) {
 func middle(it *item, k int) uint64 { return it.least[k] + (it.most[k]-it.least[k])/2 }
 
 func (t *tree) indexIn(c *core, parent, r ref) int {
-	b := t.block(c, parent)
-	for i := range b.len() {
-		if b.ref(i) == r {
+	b := c.block(parent)
+	for i := range int(b.len) {
+		if b.ref[i] == r {
 			return i
 		}
 	}
@@ -271,15 +271,15 @@ func (t *tree) indexIn(c *core, parent, r ref) int {
 
 // remove takes out the item at a place of a block.
 func (t *tree) remove(c *core, r ref, i int) {
-	b := t.block(c, r)
-	last := b.len() - 1
+	b := c.block(r)
+	last := int(b.len) - 1
 	if i != last {
 		it := t.get(b, last)
 		t.set(c, r, i, &it)
 		c.stats.Moved++
 	}
-	b.setLen(last)
-	parent := b.parent()
+	b.len--
+	parent := b.parent
 	switch {
 	case parent == 0:
 		t.lower(c)
@@ -293,14 +293,14 @@ func (t *tree) remove(c *core, r ref, i int) {
 
 // lower makes the only child of the root the root.
 func (t *tree) lower(c *core) {
-	for b := t.block(c, t.root); b.len() <= 1; b = t.block(c, t.root) {
-		if b.level() == 0 {
+	for b := c.block(t.root); b.len <= 1; b = c.block(t.root) {
+		if b.level == 0 {
 			return
 		}
-		child := b.ref(0)
+		child := b.ref[0]
 		c.slab.release(t.root)
 		t.root = child
-		t.block(c, child).setParent(0)
+		c.block(child).parent = 0
 	}
 }
 
@@ -314,17 +314,17 @@ func (t *tree) dissolve(c *core, parent, r ref) {
 // join moves the items of a block into a neighbour that has room, if there is
 // one.
 func (t *tree) join(c *core, parent, r ref) bool {
-	p, b := t.block(c, parent), t.block(c, r)
-	for i := range p.len() {
-		other := p.ref(i)
-		if n := t.block(c, other).len(); other == r || n+b.len() > joinable {
+	p, b := c.block(parent), c.block(r)
+	for i := range int(p.len) {
+		other := p.ref[i]
+		if n := c.block(other).len; other == r || n+b.len > joinable {
 			continue
 		}
-		for j := range b.len() {
+		for j := range int(b.len) {
 			it := t.get(b, j)
 			t.add(c, other, &it)
 		}
-		c.stats.Moved += uint64(b.len())
+		c.stats.Moved += uint64(b.len)
 		box := t.hull(c, other)
 		t.set(c, parent, i, &box)
 		t.dissolve(c, parent, r)
@@ -335,10 +335,10 @@ func (t *tree) join(c *core, parent, r ref) bool {
 
 // tighten shrinks the boxes above a block to what is left below them.
 func (t *tree) tighten(c *core, r ref) {
-	for parent := t.block(c, r).parent(); parent != 0; r, parent = parent, t.block(c, parent).parent() {
+	for parent := c.block(r).parent; parent != 0; r, parent = parent, c.block(parent).parent {
 		i := t.indexIn(c, parent, r)
 		box := t.hull(c, r)
-		if box == t.get(t.block(c, parent), i) {
+		if box == t.get(c.block(parent), i) {
 			return
 		}
 		t.set(c, parent, i, &box)
@@ -349,11 +349,11 @@ func (t *tree) tighten(c *core, r ref) {
 func (t *tree) search(c *core, q *[maxBounds]uint64, found []ref) []ref {
 	stack := append(c.stack[:0], t.root)
 	for len(stack) > 0 {
-		b := t.block(c, stack[len(stack)-1])
+		b := c.block(stack[len(stack)-1])
 		stack = stack[:len(stack)-1]
 		c.stats.Visited++
 		fits := t.fitting(b, q)
-		if b.level() > 0 {
+		if b.level > 0 {
 			stack = appendRefs(stack, b, fits)
 		} else {
 			found = appendRefs(found, b, fits)
@@ -364,13 +364,13 @@ func (t *tree) search(c *core, q *[maxBounds]uint64, found []ref) []ref {
 }
 
 // fitting returns a bit for each item that fits q.
-func (t *tree) fitting(b block, q *[maxBounds]uint64) uint32 {
-	fits := uint32(1)<<b.len() - 1
+func (t *tree) fitting(b *block, q *[maxBounds]uint64) uint32 {
+	fits := uint32(1)<<b.len - 1
 	for k := range t.bounds {
-		plane, x := b.plane(k), q[k]
+		p, x := &b.planes[k], q[k]
 		var exceeds uint32
 		for i := 0; i < fan; i++ {
-			_, borrow := bits.Sub64(x, le.Uint64(plane[8*i:]), 0)
+			_, borrow := bits.Sub64(x, p[i], 0)
 			exceeds |= uint32(borrow) << i
 		}
 		if fits &^= exceeds; fits == 0 {
@@ -380,9 +380,9 @@ func (t *tree) fitting(b block, q *[maxBounds]uint64) uint32 {
 	return fits
 }
 
-func appendRefs(refs []ref, b block, which uint32) []ref {
+func appendRefs(refs []ref, b *block, which uint32) []ref {
 	for ; which != 0; which &= which - 1 {
-		refs = append(refs, b.ref(bits.TrailingZeros32(which)))
+		refs = append(refs, b.ref[bits.TrailingZeros32(which)])
 	}
 	return refs
 }
@@ -430,20 +430,21 @@ func (c *core) newTree(n *node, f *field, bounds []bound) *tree {
 		c.trees = append(c.trees, t)
 	}
 	f.trees = append(f.trees, t)
+	n.slow++
 	return t
 }
 
 // unfileFromTree takes an entry out of its tree.
-func (c *core) unfileFromTree(e entry) {
-	r := e.block()
-	t := c.trees[block(c.slab.at(r)).tree()]
-	t.remove(c, r, e.index())
+func (c *core) unfileFromTree(e *entry) {
+	t := c.trees[c.block(e.block).tree]
+	t.remove(c, e.block, int(e.index))
 	if t.size--; t.size > 0 {
 		return
 	}
 	c.slab.release(t.root)
 	c.trees[t.number] = nil
 	c.freeTrees = append(c.freeTrees, t.number)
+	t.node.slow--
 	t.field.trees = slices.DeleteFunc(t.field.trees, func(other *tree) bool { return other == t })
 	t.node.dropIfEmpty(t.field)
 }

@@ -85,7 +85,7 @@ const (
 // view in a font of fixed width:
 //
 //	tx.height >= 5 AND tx.height =< 9
-//	                             ^
+//	                              ^
 //
 // Of a long text it shows the part around the place, between dots. What would
 // not print in its place is shown as a symbol: ␀ for NUL, ␉ for a tab, ␣ for a

@@ -43,9 +43,10 @@ func FuzzNew(f *testing.F) {
 			return
 		}
 		requireSame(t, q, q.String())
-		requireSame(t, q, " "+text+"\n")
-		requireSame(t, q, "("+text+")")
-		requireSame(t, query.And(q, q), "("+text+")AND("+text+")")
+		wide := query.Limits{Length: 1 << 20, Conditions: 1 << 10, Depth: 100}
+		requireSameWithin(t, wide, q, " "+text+"\n")
+		requireSameWithin(t, wide, q, "("+text+")")
+		requireSameWithin(t, wide, query.And(q, q), "("+text+")AND("+text+")")
 	})
 }
 

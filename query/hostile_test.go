@@ -62,7 +62,7 @@ func TestHostileTextsAreErrors(t *testing.T) {
 // Without limits the parser still takes time linear in the text.
 func TestHostileTextsTakeLinearTime(t *testing.T) {
 	for name, text := range hostile {
-		requireLinear(t, name, 4000, func(n int) func() {
+		requireLinear(t, name, 2000, func(n int) func() {
 			s := text(n)
 			return func() {
 				_, err := open.New(s)
@@ -74,28 +74,28 @@ func TestHostileTextsTakeLinearTime(t *testing.T) {
 }
 
 func TestDeepTreesAreFlattenedInLinearTime(t *testing.T) {
-	requireLinear(t, "right", 500, func(n int) func() {
+	requireLinear(t, "right", 150, func(n int) func() {
 		s := strings.Repeat("(a=1 AND ", n) + "a=1" + strings.Repeat(")", n)
 		return func() { requireParses(t, s) }
 	})
-	requireLinear(t, "left", 500, func(n int) func() {
+	requireLinear(t, "left", 150, func(n int) func() {
 		s := strings.Repeat("(", n) + "a=1" + strings.Repeat(" OR a=1)", n)
 		return func() { requireParses(t, s) }
 	})
 }
 
-// requireLinear fails if sixteen times the size takes more than 64 times as
-// long. Quadratic would be 256, and the rest is left to a busy machine.
+// requireLinear fails if 64 times the size takes more than 512 times as long.
+// Quadratic would be 4096; the rest is left to caches and a busy machine.
 func requireLinear(t *testing.T, name string, n int, prepare func(n int) func()) {
-	small, large := prepare(n), prepare(16*n)
+	small, large := prepare(n), prepare(64*n)
 	ratio := float64(fastest(large)) / float64(fastest(small))
-	require.Less(t, ratio, 64.0, name)
+	require.Less(t, ratio, 512.0, name)
 }
 
 // fastest returns the shortest time of several runs.
 func fastest(run func()) time.Duration {
 	shortest := time.Hour
-	for range 15 {
+	for range 5 {
 		start := time.Now()
 		run()
 		shortest = min(shortest, time.Since(start))
@@ -127,27 +127,32 @@ func TestTheDeepestQuery(t *testing.T) {
 	}
 }
 
-func TestHostileValues(t *testing.T) {
-	values := map[string]string{
-		"a megabyte":            strings.Repeat("x", 1<<20),
-		"a megabyte of digits":  strings.Repeat("9", 1<<20),
-		"a long negative":       "-" + strings.Repeat("9", 100_000) + "." + strings.Repeat("0", 100_000) + "1x",
-		"many zeros":            strings.Repeat("0", 1<<20),
-		"invalid UTF-8":         "\xff\xfe\x00",
-		"a long fraction":       "2020-01-01T00:00:00." + strings.Repeat("1", 1<<20) + "Z",
-		"NUL":                   "\x00",
-		"a time cut in the end": "2020-01-01T00:00:00",
-	}
+// hostileValues are values of about n bytes.
+var hostileValues = map[string]func(n int) string{
+	"letters":         func(n int) string { return strings.Repeat("x", n) },
+	"digits":          func(n int) string { return strings.Repeat("9", n) },
+	"a negative":      func(n int) string { return "-" + strings.Repeat("9", n/2) + "." + strings.Repeat("0", n/2) + "1x" },
+	"zeros":           func(n int) string { return strings.Repeat("0", n) },
+	"a long fraction": func(n int) string { return "2020-01-01T00:00:00." + strings.Repeat("1", n) + "Z" },
+	"invalid UTF-8":   func(n int) string { return strings.Repeat("\xff\x00", n/2) },
+}
+
+func TestMatchingHostileValuesTakesLinearTime(t *testing.T) {
 	for _, text := range []string{
 		"a = 'x'", "a > 'x'", "a != 5", "a < 5", "a >= " + strings.Repeat("9", 3000), "a = DATE 2020-01-01", "a > TIME 2020-01-01T00:00:00Z",
 		"a CONTAINS 'xy'", "a STARTSWITH 'x'", "a ENDSWITH 'x'", "a MATCHES '(x+x+)+y'", "a IN (1, 'x', DATE 2020-01-01)", "a EXISTS", "NOT a = 1",
 	} {
 		q := query.MustParse(text)
-		for name, value := range values {
-			start := time.Now()
-			_, err := q.Matches(map[string][]string{"a": {value}})
-			require.NoError(t, err)
-			require.Less(t, time.Since(start), 5*time.Second, "%s on %s", text, name)
+		for name, value := range hostileValues {
+			match := func(n int) func() {
+				events := map[string][]string{"a": {value(n)}}
+				return func() {
+					_, err := q.Matches(events)
+					require.NoError(t, err)
+				}
+			}
+			requireLinear(t, text+" on "+name, 2000, match)
+			match(1 << 20)()
 		}
 	}
 }

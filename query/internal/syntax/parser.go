@@ -18,7 +18,7 @@ type pegRule uint8
 
 const (
 	ruleUnknown pegRule = iota
-	ruleQuery
+	rulequery
 	ruleOr
 	ruleAnd
 	ruleunary
@@ -60,7 +60,7 @@ const (
 
 var rul3s = [...]string{
 	"Unknown",
-	"Query",
+	"query",
 	"Or",
 	"And",
 	"unary",
@@ -391,7 +391,7 @@ func (p *parser) Init(options ...func(*parser) error) error {
 
 	_rules = [...]func() bool{
 		nil,
-		/* 0 Query <- <(ws Or (!. / &{p.want("the end", position)}))> */
+		/* 0 query <- <(ws Or (!. / &{p.want("the end", position)}))> */
 		func() bool {
 			position0, tokenIndex0 := position, tokenIndex
 			{
@@ -421,7 +421,7 @@ func (p *parser) Init(options ...func(*parser) error) error {
 					}
 				}
 			l2:
-				add(ruleQuery, position1)
+				_ = position1
 			}
 			return true
 		l0:

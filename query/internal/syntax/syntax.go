@@ -1,7 +1,10 @@
 // Package syntax divides the text of a query into tokens.
 package syntax
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 //go:generate go run ./generate ../../grammar.peg parser.go
 
@@ -14,7 +17,7 @@ type Token struct {
 // A Rule is a rule of the grammar.
 type Rule = pegRule
 
-// The rules that leave tokens. Query, which ends the last one, means nothing.
+// The rules that leave tokens.
 const (
 	Or             = ruleOr
 	And            = ruleAnd
@@ -77,7 +80,7 @@ func (p *Parser) Parse(text string, maxDepth int) *Failure {
 	}
 	return &Failure{
 		Offset:   p.offset(p.furthest),
-		Expected: append([]string(nil), p.wanted...),
+		Expected: slices.Clone(p.wanted),
 		TooDeep:  p.tooDeep,
 	}
 }

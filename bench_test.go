@@ -25,18 +25,18 @@ var sizes = []int{1, 10, 100, 1000, 10_000}
 func BenchmarkPublish(b *testing.B) {
 	for _, n := range sizes {
 		b.Run("subs="+strconv.Itoa(n), func(b *testing.B) {
-			server, equality := startedServer(b), named(b, "equality")
+			server, equality := startedServer(b), nameOf(b, "equality")
 			index := match.New[*pubsub.Subscription]()
 			for i, text := range equality.Queries(n) {
 				q := query.MustParse(text)
-				index.Add(q, subscribe(b, server, i, q))
+				index.Add(q, subscribeN(b, server, i, q))
 			}
 			events := equality.Events(1024, n, 1)
 			receivers := make([][]*pubsub.Subscription, len(events))
 			for i, e := range events {
 				receivers[i] = index.Match(e, nil)
 			}
-			publish(b, server, events, func(i int) []*pubsub.Subscription { return receivers[i] })
+			publishAll(b, server, events, func(i int) []*pubsub.Subscription { return receivers[i] })
 		})
 	}
 }
@@ -49,16 +49,16 @@ func BenchmarkFanOut(b *testing.B) {
 			server := startedServer(b)
 			var subs []*pubsub.Subscription
 			for i := range m {
-				subs = append(subs, subscribe(b, server, i, query.All))
+				subs = append(subs, subscribeN(b, server, i, query.All))
 			}
-			events := named(b, "equality").Events(1024, 1, 1)
-			publish(b, server, events, func(int) []*pubsub.Subscription { return subs })
+			events := nameOf(b, "equality").Events(1024, 1, 1)
+			publishAll(b, server, events, func(int) []*pubsub.Subscription { return subs })
 		})
 	}
 }
 
-// publish measures publishing and receiving on one goroutine.
-func publish(b *testing.B, server *pubsub.Server, events []map[string][]string, receivers func(i int) []*pubsub.Subscription) {
+// publishAll measures publishing and receiving on one goroutine.
+func publishAll(b *testing.B, server *pubsub.Server, events []map[string][]string, receivers func(i int) []*pubsub.Subscription) {
 	ctx := b.Context()
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i = (i + 1) % len(events) {
@@ -95,7 +95,7 @@ func BenchmarkParse(b *testing.B) {
 // BenchmarkMatch tries one query on one publication. Package match has the
 // benchmarks of many.
 func BenchmarkMatch(b *testing.B) {
-	events := named(b, "equality").Events(1024, 1000, 1)
+	events := nameOf(b, "equality").Events(1024, 1000, 1)
 	for _, text := range queries {
 		q := query.MustParse(text)
 		b.Run(fmt.Sprintf("conditions=%d", len(q.Conditions())), func(b *testing.B) {
@@ -114,9 +114,9 @@ func BenchmarkSubscribe(b *testing.B) {
 	for _, n := range sizes {
 		b.Run("subs="+strconv.Itoa(n), func(b *testing.B) {
 			server := startedServer(b)
-			equality := named(b, "equality")
+			equality := nameOf(b, "equality")
 			for i, text := range equality.Queries(n) {
-				subscribe(b, server, i, query.MustParse(text))
+				subscribeN(b, server, i, query.MustParse(text))
 			}
 			another := query.MustParse(equality.Query(n, n+1))
 			ctx := b.Context()
@@ -141,7 +141,7 @@ func startedServer(tb testing.TB) *pubsub.Server {
 	return server
 }
 
-func subscribe(tb testing.TB, server *pubsub.Server, client int, q pubsub.Query) *pubsub.Subscription {
+func subscribeN(tb testing.TB, server *pubsub.Server, client int, q pubsub.Query) *pubsub.Subscription {
 	sub, err := server.SubscribeWithArgs(context.Background(), pubsub.SubscribeArgs{
 		ClientID: strconv.Itoa(client),
 		Query:    q,
@@ -150,7 +150,7 @@ func subscribe(tb testing.TB, server *pubsub.Server, client int, q pubsub.Query)
 	return sub
 }
 
-func named(tb testing.TB, name string) workload.Workload {
+func nameOf(tb testing.TB, name string) workload.Workload {
 	w, ok := workload.Named(name)
 	require.True(tb, ok, name)
 	return w

@@ -115,7 +115,7 @@ func (s *Server) deliver(m *Message, topics []*topic) (members int) {
 func (s *Server) settle(m *Message) {
 	f := &s.full
 	for _, t := range f.wake {
-		s.parked = t.wake(s.parked)
+		t.wake()
 	}
 	for _, sub := range f.cut {
 		s.tellCut(sub)

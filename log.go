@@ -70,13 +70,16 @@ func (l *log) grow(base uint64) *chunk {
 	return c
 }
 
-// forget lets go of all messages. It skips a position, so that a cursor that
-// comes back is never where it was: a reader that slept through all that would
-// take a message out of a chunk that was forgotten. The caller holds the
-// server's mu and knows that there is no cursor.
+// forget lets go of all messages. It skips the positions that are left in the
+// last chunk: a reader that has looked up its chunk, and slept while its cursor
+// left the log and joined it again, must not take that chunk for the one that
+// holds its new position. The caller holds the server's mu and knows that
+// there is no cursor.
 func (l *log) forget() {
-	l.last = nil
-	l.tail.Add(1)
+	if l.last != nil {
+		l.tail.Store(l.last.base + uint64(len(l.last.msgs)))
+		l.last = nil
+	}
 }
 
 // holding returns the chunk that holds position pos; c is at or before it. It
@@ -122,27 +125,35 @@ func (c *cursor) join(l *log) {
 	c.pos.Store(l.tail.Load())
 }
 
-// read takes the next message. It fails if there is none or the cursor is off
-// the log.
-func (c *cursor) read(l *log) (m Message, ok bool) {
+// read takes the next message; it is not to be modified. It returns nil if
+// there is none or the cursor is off the log.
+func (c *cursor) read(l *log) *Message {
 	for {
 		at := c.at.Load() // before pos, which may only be later then
 		pos := c.pos.Load()
 		if pos >= l.tail.Load() { // offLog too
-			return Message{}, false
+			return nil
 		}
-		in := at.holding(pos)
-		if in == nil { // at is from before the cursor left and joined again
-			continue
+		in := at
+		if at == nil || pos-at.base >= uint64(len(at.msgs)) {
+			if in = c.advance(at, pos); in == nil {
+				continue
+			}
 		}
-		if in != at {
-			c.at.CompareAndSwap(at, in)
-		}
-		m = *in.message(pos)
 		if c.pos.CompareAndSwap(pos, pos+1) {
-			return m, true
+			return in.message(pos)
 		}
 	}
+}
+
+// advance moves at to the chunk that holds pos. It returns nil if at is from
+// before the cursor left the log and joined it again.
+func (c *cursor) advance(at *chunk, pos uint64) *chunk {
+	in := at.holding(pos)
+	if in != nil {
+		c.at.CompareAndSwap(at, in)
+	}
+	return in
 }
 
 // leave takes the cursor off the log if it still is at pos and returns what it

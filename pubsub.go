@@ -53,11 +53,10 @@ type Server struct {
 	queue queue
 
 	// Of the goroutine that has the pass of turn.
-	clock  clock
-	full   fullness
-	hits   []*topic // what the index found; reused
-	scans  []*topic // what the scan found; reused
-	parked []*Subscription
+	clock clock
+	full  fullness
+	hits  []*topic // what the index found; reused
+	scans []*topic // what the scan found; reused
 
 	mu       sync.Mutex // never held while a delivery waits or user code runs
 	registry registry
@@ -162,7 +161,7 @@ func (s *Server) NumClientSubscriptions(clientID string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c := s.registry.clients[clientID]; c != nil {
-		return c.n
+		return c.subs.n
 	}
 	return 0
 }
@@ -279,13 +278,14 @@ func (s *Server) subscribe(ctx context.Context, args SubscribeArgs) (*Subscripti
 func (s *Server) topicFor(q Query, text string) *topic {
 	form, ok := indexedForm(q)
 	if !ok {
-		t := &topic{query: q, text: text, kind: scanned, refs: 1}
+		t := newTopic(q, text, scanned)
+		t.refs = 1
 		t.id = s.scan.Add(q, t)
 		return t
 	}
 	t := s.registry.topics[text]
 	if t == nil {
-		t = &topic{query: form, text: text}
+		t = newTopic(form, text, indexed)
 		t.id = s.index.Add(form, t)
 		s.registry.topics[text] = t
 	}
@@ -351,9 +351,9 @@ func (s *Server) UnsubscribeAll(ctx context.Context, clientID string) error {
 		return ErrSubscriptionNotFound
 	}
 	var waits []*Subscription
-	for c.first != nil && c.first.birth <= born {
-		for n := 0; n < step && c.first != nil && c.first.birth <= born; n++ {
-			sub := c.first
+	for c.subs.first != nil && c.subs.first.birth <= born {
+		for n := 0; n < step && c.subs.first != nil && c.subs.first.birth <= born; n++ {
+			sub := c.subs.first
 			s.remove(sub, ErrUnsubscribed)
 			if sub.overflow == Block {
 				waits = append(waits, sub)

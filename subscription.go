@@ -71,13 +71,13 @@ type Subscription struct {
 	// the first call of Out on, and once it has ended; when a ring has been
 	// read empty the subscription goes back to the log.
 	cursor cursor
+	links  [chainKinds]link
 
 	// Guarded by the server's mu.
-	place    place
-	after    uint64 // gets publications with a higher sequence
-	joined   uint64 // position in the log where it joined last
-	matched  uint64 // before joined
-	inClient link
+	place   place
+	after   uint64 // gets publications with a higher sequence
+	joined  uint64 // position in the log where it joined last
+	matched uint64 // before joined
 
 	mu       sync.Mutex
 	err      error         // why it ended; nil: it has not
@@ -185,8 +185,8 @@ func (s *Subscription) Next(ctx context.Context) (Message, error) {
 	if err := ctx.Err(); err != nil {
 		return Message{}, err
 	}
-	if m, ok := s.read(); ok {
-		return m, nil
+	if m := s.read(); m != nil {
+		return *m, nil
 	}
 	return s.wait(ctx)
 }
@@ -239,21 +239,22 @@ func (s *Subscription) openOut() <-chan Message {
 }
 
 // read takes the next message out of the log, if the subscription reads one.
-func (s *Subscription) read() (m Message, ok bool) {
+func (s *Subscription) read() *Message {
 	if s.topic == nil {
-		return m, false
+		return nil
 	}
-	if m, ok = s.cursor.read(&s.topic.log); ok && s.cursor.awaited.Load() {
+	m := s.cursor.read(&s.topic.log)
+	if m != nil && s.cursor.awaited.Load() {
 		s.madeRoom()
 	}
-	return m, ok
+	return m
 }
 
 // wait is Next when the log has nothing to read, or is not read.
 func (s *Subscription) wait(ctx context.Context) (Message, error) {
 	if s.topic != nil && s.cursor.linger(&s.topic.log) {
-		if m, ok := s.read(); ok {
-			return m, nil
+		if m := s.read(); m != nil {
+			return *m, nil
 		}
 	}
 	for {
@@ -290,18 +291,37 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 		if err := ctx.Err(); err != nil {
 			return Message{}, err
 		}
-		if m, ok := s.read(); ok {
-			return m, nil
+		if m := s.read(); m != nil {
+			return *m, nil
 		}
 	}
 }
 
-// unpark ends the wait of w and returns the message that it was given.
+// unpark ends the wait of w and returns the message that it was given. If w
+// was told to, it wakes the readers of the other subscriptions to the topic.
 func (s *Subscription) unpark(w *waiter) (Message, bool) {
 	s.mu.Lock()
 	s.readers.remove(w)
 	s.mu.Unlock()
-	return s.server.waiters.release(w)
+	m, given, leads := s.server.waiters.release(w)
+	if leads {
+		s.topic.wakeRest()
+	}
+	return m, given
+}
+
+// wakeReaders tells the goroutines in Next to look again, and the first of
+// them to lead, if that is asked for. It tells whether there is any.
+func (s *Subscription) wakeReaders(lead bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first := s.readers.first
+	if first == nil {
+		return false
+	}
+	first.leads = lead
+	s.readers.wakeAll()
+	return true
 }
 
 // receive is Next once Out has been called.

@@ -11,6 +11,7 @@ type waiter struct {
 	prev, next *waiter
 	listed     bool
 	given      bool
+	leads      bool // woken to wake others
 	m          Message
 }
 
@@ -25,17 +26,17 @@ func (p *waiterPool) get() *waiter {
 	return &waiter{ready: make(chan struct{}, 1)}
 }
 
-// release puts w back for reuse and returns what it was given. The caller is
-// the goroutine that waited, and w is in no list.
-func (p *waiterPool) release(w *waiter) (m Message, given bool) {
-	m, given = w.m, w.given
-	w.m, w.given = Message{}, false
+// release puts w back for reuse and returns what it was given and told. The
+// caller is the goroutine that waited, and w is in no list.
+func (p *waiterPool) release(w *waiter) (m Message, given, leads bool) {
+	m, given, leads = w.m, w.given, w.leads
+	w.m, w.given, w.leads = Message{}, false, false
 	select {
 	case <-w.ready:
 	default:
 	}
 	p.pool.Put(w)
-	return m, given
+	return m, given, leads
 }
 
 // waiters is the list of the waiters of one subscription, first come first.

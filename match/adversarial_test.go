@@ -151,6 +151,12 @@ func TestHotPredicateSplitsItself(t *testing.T) {
 	empty := match.New[int]().Stats()
 	require.Equal(t, 1, x.Stats().Nodes)
 	require.Less(t, x.Stats().Bytes-empty.Bytes, (grown.Bytes-empty.Bytes)/3, "the memory is given back")
+
+	for i := range 5000 {
+		x.Add(query.MustParse(fmt.Sprintf("tm.event = 'Tx' AND b > %d AND b < %d", i, i+2)), i)
+	}
+	require.InDelta(t, grown.Bytes, x.Stats().Bytes, float64(grown.Bytes)/10, "and used again")
+	require.Equal(t, grown.Nodes, x.Stats().Nodes)
 }
 
 func TestHotConditionWithoutAnyOtherIsTriedOnce(t *testing.T) {

@@ -82,7 +82,7 @@ func TestWorkFollowsMatchesNotQueries(t *testing.T) {
 		"corner":   {candidates: 2, visited: 20},
 	}
 	for _, w := range workload.Workloads {
-		for _, n := range []int{1000, 20_000} {
+		for _, n := range []int{1000, 20_000 / raceFactor} {
 			t.Run(fmt.Sprintf("%s/%d", w.Name, n), func(t *testing.T) {
 				x, ids := indexOf(t, w.Queries(n)...)
 				did := workOf(x, w.Events(500, n, 1)...)
@@ -100,7 +100,7 @@ func TestBytesPerQueryAreBounded(t *testing.T) {
 	most := map[string]int{
 		"equality": 260, "ranges": 220, "mixed": 230, "contains": 160, "hot": 230, "sqrt": 270, "corner": 220,
 	}
-	const n = 50_000
+	const n = 50_000 / raceFactor
 	for _, w := range workload.Workloads {
 		x, _ := indexOf(t, w.Queries(n)...)
 		require.LessOrEqual(t, x.Stats().Bytes/n, most[w.Name], w.Name)
@@ -212,7 +212,7 @@ func TestOneByteContains(t *testing.T) {
 }
 
 func TestLongValueIsReadOnce(t *testing.T) {
-	texts := repeat(20_000, func(i int) string { return fmt.Sprintf("a CONTAINS 'needle-%d-%d'", i*7919, i) })
+	texts := repeat(20_000/raceFactor, func(i int) string { return fmt.Sprintf("a CONTAINS 'needle-%d-%d'", i*7919, i) })
 	x, ids := indexOf(t, texts...)
 	random := rand.New(rand.NewPCG(1, 1))
 	noise := make([]byte, 1<<20)
@@ -231,7 +231,7 @@ func TestLongValueIsReadOnce(t *testing.T) {
 }
 
 func TestRegularExpressionsAreFoundByALiteral(t *testing.T) {
-	x, ids := indexOf(t, repeat(100_000, func(i int) string {
+	x, ids := indexOf(t, repeat(100_000/raceFactor, func(i int) string {
 		return fmt.Sprintf("a MATCHES '^[a-z]*-%d-(x|y)'", i)
 	})...)
 	did := workOf(x, map[string][]string{"a": {"item-777-x"}}, map[string][]string{"b": {"item-777-x"}})
@@ -250,7 +250,7 @@ func TestRegularExpressionsWithoutALiteralAreTriedWhereTheirKeyIs(t *testing.T) 
 // TestRangesInAnyOrderOfInsertion fills range trees in the orders that are
 // worst for a tree.
 func TestRangesInAnyOrderOfInsertion(t *testing.T) {
-	const n = 20_000
+	const n = 20_000 / raceFactor
 	orders := map[string][]int{"random": rand.New(rand.NewPCG(1, 1)).Perm(n)}
 	for i := range n {
 		orders["ascending"] = append(orders["ascending"], i)
@@ -275,7 +275,7 @@ func TestRangesInAnyOrderOfInsertion(t *testing.T) {
 }
 
 func TestRangesOfFourKeys(t *testing.T) {
-	const n = 10_000
+	const n = 10_000 / raceFactor
 	random := rand.New(rand.NewPCG(1, 1))
 	x, ids := indexOf(t, repeat(n, func(int) string {
 		var terms []string

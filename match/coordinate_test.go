@@ -13,7 +13,7 @@ import (
 // exact order, on all scales.
 func TestCoordinatesRiseWithTheValues(t *testing.T) {
 	number := rapid.StringMatching(`-?[0-9]{1,25}(\.[0-9]{1,25})?`)
-	instant := rapid.StringMatching(`(0001|1969|1970|2013|9999)-0[1-9]-[12][0-9]T(00|23):00:0[0-9](\.[0-9]{1,9})?(Z|[+-]0[0-9]:00)`)
+	instant := rapid.StringMatching(`(0001|1969|1970|2013|9999)-0[1-9]-[12][0-8]T(00|23):00:0[0-9](\.[0-9]{1,9})?(Z|[+-]0[0-9]:00)`)
 	generators := [scales]*rapid.Generator[string]{numbers: number, instants: instant, texts: rapid.StringN(0, 12, 20)}
 	rapid.Check(t, func(t *rapid.T) {
 		for s := range scales {

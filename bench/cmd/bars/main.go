@@ -28,6 +28,9 @@ func main() {
 }
 
 func run() error {
+	if len(os.Args) == 4 && os.Args[1] == bars.CountedCommand {
+		return bars.Counted(os.Args[2], os.Args[3])
+	}
 	var (
 		only    = flag.String("only", "", "run the experiments whose name matches this regular expression")
 		large   = flag.Bool("million", false, "run those with a million queries too")

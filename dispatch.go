@@ -36,13 +36,13 @@ func (s *Server) publish(ctx context.Context, m Message) (uint64, error) {
 	return p.sequence(), nil
 }
 
-// dispatchQueued is the server's goroutine. It has the pass when it starts,
-// and then whenever it is handed it. Each time it drains the queue; when the
-// queue is closed it ends all subscriptions.
+// dispatchQueued is the server's goroutine. Each time it is handed the pass it
+// drains the queue; when the queue is closed it ends all subscriptions.
 func (s *Server) dispatchQueued(stopping <-chan struct{}, ended chan<- struct{}) {
 	defer close(ended)
-	for !s.drain(stopping) {
+	for closed := false; !closed; {
 		<-s.handed
+		closed = s.drain(stopping)
 	}
 	s.endAll()
 }

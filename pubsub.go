@@ -115,8 +115,13 @@ func (s *Server) clear() {
 	s.finished = s.turn.look().sequence()
 }
 
-// OnStart starts the goroutine that dispatches what was queued.
+// OnStart starts the goroutine that dispatches what was queued. If nothing was,
+// the server is idle when it returns: the next publication is dispatched by
+// its publisher.
 func (s *Server) OnStart() error {
+	if !s.queue.idle() {
+		s.handed <- struct{}{}
+	}
 	go s.dispatchQueued(s.stopping, s.ended)
 	return nil
 }

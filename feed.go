@@ -155,7 +155,7 @@ func (h *handover) notify() {
 func (s *Subscription) expect(p pending) {
 	s.mu.Lock()
 	s.pending = p
-	s.cursor.awaited.Store(p == waitsOnLog)
+	s.cursor.await(p == waitsOnLog)
 	s.mu.Unlock()
 }
 
@@ -231,7 +231,8 @@ func (s *Subscription) tryPending(m *Message) (taken, ended bool, out chan<- Mes
 	}
 	switch s.pending {
 	case waitsOnLog:
-		taken = s.topic.log.tail.Load()-s.cursor.pos.Load() <= uint64(s.capacity)
+		pos, _ := s.cursor.position()
+		taken = s.topic.log.tail.Load()-pos <= uint64(s.capacity)
 	case waitsToBeFed:
 		taken, out = s.takeLocked(m), s.out
 	default:

@@ -68,7 +68,6 @@ type Server struct {
 	totals   totals
 
 	observers observers
-	waiters   waiterPool
 
 	handed   chan struct{} // capacity 1: the pass, to the server's goroutine
 	stopping chan struct{} // closed by OnStop
@@ -263,7 +262,7 @@ func (s *Server) subscribe(ctx context.Context, args SubscribeArgs) (*Subscripti
 		timeout:  args.BlockTimeout,
 		after:    s.turn.look().sequence(),
 	}
-	sub.cursor.pos.Store(offLog)
+	sub.cursor.word.Store(offLog)
 	s.registry.add(sub, args.ClientID, text)
 	if sub.after == s.finished {
 		sub.topic.begin(sub)

@@ -94,10 +94,13 @@ type Subscription struct {
 // receives nothing. It serves code that is ported.
 func NewSubscription(outCapacity int) *Subscription {
 	outCapacity = max(outCapacity, 0)
-	s := &Subscription{capacity: outCapacity, out: make(chan Message, outCapacity)}
-	s.cursor.pos.Store(offLog)
+	s := &Subscription{topic: noTopic, capacity: outCapacity, out: make(chan Message, outCapacity)}
+	s.cursor.word.Store(offLog)
 	return s
 }
+
+// noTopic is that of subscriptions that belong to no server.
+var noTopic = &topic{}
 
 // ID returns the number of the subscription, unlike that of any other one of
 // the server. See Server.UnsubscribeID.
@@ -113,9 +116,6 @@ func (s *Subscription) ClientID() string {
 
 // Query returns the query; nil if the subscription belongs to no server.
 func (s *Subscription) Query() Query {
-	if s.topic == nil {
-		return nil
-	}
 	return s.topic.query
 }
 
@@ -133,7 +133,7 @@ func (s *Subscription) depthLocked() int {
 	if s.out != nil {
 		return len(s.out)
 	}
-	if pos := s.cursor.pos.Load(); pos != offLog {
+	if pos, ok := s.cursor.position(); ok {
 		// A message that waits for room is in the log but not in the buffer.
 		return int(min(s.topic.log.tail.Load()-pos, uint64(s.capacity)))
 	}
@@ -185,7 +185,7 @@ func (s *Subscription) Next(ctx context.Context) (Message, error) {
 	if err := ctx.Err(); err != nil {
 		return Message{}, err
 	}
-	if m := s.read(); m != nil {
+	if m := s.cursor.read(&s.topic.log); m != nil {
 		return *m, nil
 	}
 	return s.wait(ctx)
@@ -238,28 +238,25 @@ func (s *Subscription) openOut() <-chan Message {
 	return s.out
 }
 
-// read takes the next message out of the log, if the subscription reads one.
-func (s *Subscription) read() *Message {
-	if s.topic == nil {
-		return nil
-	}
-	m := s.cursor.read(&s.topic.log)
-	if m != nil && s.cursor.awaited.Load() {
-		s.madeRoom()
-	}
-	return m
-}
-
-// wait is Next when the log has nothing to read, or is not read.
+// wait is Next when a look at the log found nothing to take.
 func (s *Subscription) wait(ctx context.Context) (Message, error) {
-	if s.topic != nil && s.cursor.linger(&s.topic.log) {
-		if m := s.read(); m != nil {
+	if s.cursor.linger(&s.topic.log) {
+		if m := s.cursor.read(&s.topic.log); m != nil {
 			return *m, nil
 		}
 	}
 	for {
+		if err := ctx.Err(); err != nil {
+			return Message{}, err
+		}
+		if m, waits := s.cursor.readAwaited(&s.topic.log); m != nil {
+			if waits {
+				s.madeRoom()
+			}
+			return *m, nil
+		}
 		s.mu.Lock()
-		onLog := s.cursor.pos.Load() != offLog
+		_, onLog := s.cursor.position()
 		switch {
 		case s.out != nil:
 			out, done := s.out, s.doneLocked()
@@ -274,36 +271,25 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 			defer s.mu.Unlock()
 			return Message{}, s.err
 		}
-		w := s.server.waiters.get()
-		s.readers.add(w)
+		w := s.readers.add()
 		s.handover.notify()
 		s.mu.Unlock()
 
 		if !onLog || s.topic.park(s) {
-			select {
-			case <-w.ready:
-			case <-ctx.Done():
-			}
+			w.wait(ctx.Done())
 		}
 		if m, ok := s.unpark(w); ok {
 			return m, nil
-		}
-		if err := ctx.Err(); err != nil {
-			return Message{}, err
-		}
-		if m := s.read(); m != nil {
-			return *m, nil
 		}
 	}
 }
 
 // unpark ends the wait of w and returns the message that it was given. If w
 // was told to, it wakes the readers of the other subscriptions to the topic.
-func (s *Subscription) unpark(w *waiter) (Message, bool) {
+func (s *Subscription) unpark(w *waiter) (m Message, given bool) {
 	s.mu.Lock()
-	s.readers.remove(w)
+	m, given, leads := s.readers.release(w)
 	s.mu.Unlock()
-	m, given, leads := s.server.waiters.release(w)
 	if leads {
 		s.topic.wakeRest()
 	}

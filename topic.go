@@ -107,7 +107,7 @@ func (t *topic) deliver(m *Message, full *fullness) {
 // review looks at a subscription whose buffer was full by the last look: it
 // has room meanwhile, or m, which comes at position tail, does not fit.
 func (t *topic) review(sub *Subscription, tail uint64, m *Message, full *fullness) {
-	pos := sub.cursor.pos.Load()
+	pos, _ := sub.cursor.position()
 	switch at := pos + uint64(sub.capacity); {
 	case at > tail:
 		t.due.postpone(sub, at)
@@ -139,7 +139,9 @@ func (t *topic) read(sub *Subscription) {
 
 // feed makes a subscription that reads the log a fed one.
 func (t *topic) feed(sub *Subscription) {
-	for sub.place.list == inDue && !t.detach(sub, sub.cursor.pos.Load()) {
+	for sub.place.list == inDue {
+		pos, _ := sub.cursor.position()
+		t.detach(sub, pos)
 	}
 }
 
@@ -208,8 +210,8 @@ func (t *topic) park(sub *Subscription) bool {
 	t.parking.Unlock()
 	// The dispatcher moves the tail and then looks at waiting; this is the
 	// other way round, so one of the two sees the other.
-	pos := sub.cursor.pos.Load()
-	return pos >= t.log.tail.Load() && pos != offLog
+	pos, ok := sub.cursor.position()
+	return ok && pos >= t.log.tail.Load()
 }
 
 // unpark takes a subscription out of the list, if it is in it.

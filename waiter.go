@@ -1,50 +1,47 @@
 package pubsub
 
-import "sync"
-
 // A waiter is a goroutine in Next that waits for a message. It is either given
-// one directly, or told to look again. It lives in one list at a time, under
-// the mu of its subscription.
+// one directly, or told to look again. It is guarded by the mu of its
+// subscription.
 type waiter struct {
 	ready chan struct{} // capacity 1: given or told
 
 	prev, next *waiter
 	listed     bool
+	heard      bool // has received from ready
 	given      bool
 	leads      bool // woken to wake others
 	m          Message
 }
 
-// A waiterPool keeps waiters for reuse. Each server has its own: a channel that
-// was made inside a bubble of testing/synctest must not be used outside of it.
-type waiterPool struct{ pool sync.Pool }
-
-func (p *waiterPool) get() *waiter {
-	if w, ok := p.pool.Get().(*waiter); ok {
-		return w
+// wait returns when w is given a message or told to look again, or done is
+// closed. The caller is the goroutine that waits.
+func (w *waiter) wait(done <-chan struct{}) {
+	if done == nil {
+		<-w.ready
+		w.heard = true
+		return
 	}
-	return &waiter{ready: make(chan struct{}, 1)}
-}
-
-// release puts w back for reuse and returns what it was given and told. The
-// caller is the goroutine that waited, and w is in no list.
-func (p *waiterPool) release(w *waiter) (m Message, given, leads bool) {
-	m, given, leads = w.m, w.given, w.leads
-	w.m, w.given, w.leads = Message{}, false, false
 	select {
 	case <-w.ready:
-	default:
+		w.heard = true
+	case <-done:
 	}
-	p.pool.Put(w)
-	return m, given, leads
 }
 
 // waiters is the list of the waiters of one subscription, first come first.
 // The caller of its methods holds the subscription's mu.
-type waiters struct{ first, last *waiter }
+type waiters struct {
+	first, last *waiter
+	spare       *waiter // for the next to wait: a subscription mostly has one
+}
 
-// add appends w, which is in no list.
-func (l *waiters) add(w *waiter) {
+// add appends the calling goroutine.
+func (l *waiters) add() *waiter {
+	w := l.spare
+	if l.spare = nil; w == nil {
+		w = &waiter{ready: make(chan struct{}, 1)}
+	}
 	w.listed, w.prev, w.next = true, l.last, nil
 	if l.last == nil {
 		l.first = w
@@ -52,6 +49,23 @@ func (l *waiters) add(w *waiter) {
 		l.last.next = w
 	}
 	l.last = w
+	return w
+}
+
+// release ends the wait of w and returns what it was given and told. The
+// caller is the goroutine that waited.
+func (l *waiters) release(w *waiter) (m Message, given, leads bool) {
+	l.remove(w)
+	m, given, leads = w.m, w.given, w.leads
+	if !w.heard {
+		select {
+		case <-w.ready: // just too late
+		default:
+		}
+	}
+	*w = waiter{ready: w.ready}
+	l.spare = w
+	return m, given, leads
 }
 
 // remove takes w out of the list, if it is in it.

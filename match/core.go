@@ -219,7 +219,7 @@ func (c *core) snapshot() Stats {
 
 func (c *core) bytes() int {
 	const nodeBytes, fieldBytes, treeBytes, keyBytes = 120, 96, 200, 64
-	n := c.slab.bytes() + c.table.bytes() + c.grams.bytes()
+	n := c.slab.total + c.table.bytes() + c.grams.bytes()
 	n += denseBytes(&c.live) + denseBytes(&c.slots)
 	n += (nodeBytes + fieldBytes) * (len(c.nodes) - len(c.freeNodes))
 	n += treeBytes * (len(c.trees) - len(c.freeTrees))

@@ -38,7 +38,7 @@ type table struct {
 }
 
 const (
-	segmentSlots = 504                  // with the head, a page of memory
+	segmentSlots = 248                  // with the head, 2 KiB
 	segmentFull  = segmentSlots * 3 / 4 // probes stay within a cache line or two
 	segmentMerge = segmentSlots / 4     // two that together have so many become one
 	bloomWords   = segmentSlots / 8
@@ -311,7 +311,7 @@ func halved[T any](dir []T) []T {
 
 // bytes returns what the table holds.
 func (t *table) bytes() int {
-	const segmentBytes, bloomBytes = 4096, 8 * bloomWords
+	const segmentBytes, bloomBytes = 2048, 8 * bloomWords
 	segments := 0
 	for i, s := range t.dir {
 		if i == 0 || t.dir[i-1] != s {

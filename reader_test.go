@@ -1,10 +1,15 @@
 package pubsub_test
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/query"
 )
 
 // What a reader waits on must not be reused on the other side of a bubble.
@@ -26,4 +31,89 @@ func TestReadersInsideAndOutsideOfSynctestShareNothing(t *testing.T) {
 		synctest.Test(t, round)
 		round(t)
 	}
+}
+
+// Readers give up at the moment the subscription ends, or gets its last
+// message: whichever of them was told, the one that stays does not wait on.
+func TestReaderThatGivesUpPassesItsTokenOn(t *testing.T) {
+	comes := map[string]func(*pubsub.Server){
+		"the end":   func(server *pubsub.Server) { server.UnsubscribeAll(ctx, "c") }, //nolint:errcheck
+		"a message": func(server *pubsub.Server) { server.Publish(ctx, 1) },          //nolint:errcheck
+		"messages that overflow": func(server *pubsub.Server) {
+			server.Publish(ctx, 1) //nolint:errcheck
+			server.Publish(ctx, 2) //nolint:errcheck
+		},
+	}
+	for name, come := range comes {
+		t.Run(name, func(t *testing.T) {
+			for range 100 {
+				synctest.Test(t, func(t *testing.T) {
+					server := newServer(t)
+					sub := subscribe(t, server, "c", "", 1, pubsub.DropOldest)
+					brief, cancel := context.WithCancel(ctx)
+					var give sync.WaitGroup
+					for range 2 {
+						give.Go(func() { sub.Next(brief) }) //nolint:errcheck
+						synctest.Wait()                     // they have waited longer
+					}
+					stays := make(chan struct{})
+					go func() {
+						defer close(stays)
+						sub.Next(ctx) //nolint:errcheck
+					}()
+					synctest.Wait()
+					come(server)
+					cancel() // before those run who were told
+					give.Wait()
+					synctest.Wait()
+					require.True(t, isClosed(stays) || sub.Len() == 0 && sub.Err() == nil,
+						"the last one waits, with %d in the buffer, %v", sub.Len(), sub.Err())
+					require.NoError(t, server.Stop())
+					<-stays
+				})
+			}
+		})
+	}
+}
+
+// A reader that comes just when its subscription goes back to the log, or
+// begins, misses nothing.
+func TestReaderThatComesAsTheSubscriptionGoesBackToTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t)
+		sub := subscribe(t, server, "c", "", 1, pubsub.DropNewest)
+		for range 5_000 {
+			publishN(t, server, 1, 2) // overflows: now it is fed
+			require.Equal(t, 1, next(t, sub))
+			var both sync.WaitGroup
+			read := make(chan any, 1)
+			both.Go(func() { publishN(t, server, 3, 1) })
+			go func() { read <- next(t, sub) }()
+			both.Wait()
+			synctest.Wait()
+			require.Len(t, read, 1, "the reader waits, with %d in the buffer", sub.Len())
+			require.Equal(t, 3, <-read)
+		}
+	})
+}
+
+// The same for one that begins.
+func TestReaderThatComesAsTheSubscriptionBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t, pubsub.BufferCapacity(10))
+		for range 1_000 {
+			_, err := server.SubscribeUnbuffered(ctx, "blocker", query.All)
+			require.NoError(t, err)
+			publishN(t, server, 1, 2)
+			sub := subscribe(t, server, "c", "", 1, pubsub.Cancel)
+			publishN(t, server, 3, 1)
+			read := make(chan any, 1)
+			go func() { read <- next(t, sub) }()
+			require.NoError(t, server.UnsubscribeAll(ctx, "blocker"))
+			synctest.Wait()
+			require.Len(t, read, 1, "the reader waits, with %d in the buffer", sub.Len())
+			require.Equal(t, 3, <-read)
+			require.NoError(t, server.UnsubscribeAll(ctx, "c"))
+		}
+	})
 }

@@ -128,8 +128,10 @@ func (t *topic) read(sub *Subscription) {
 		t.unfeed(sub)
 	}
 	sub.joined = t.log.tail.Load()
-	sub.cursor.join(&t.log)
 	t.due.add(sub, sub.joined+uint64(sub.capacity))
+	sub.mu.Lock() // a reader sees the cursor on the log, or is a sleeper by now
+	sub.cursor.join(&t.log)
+	sub.mu.Unlock()
 	if sub.sleepers.Load() > 0 {
 		t.park(sub)
 	}

@@ -26,7 +26,7 @@ type hark struct {
 func harkWith(read func(context.Context, *pubsub.Subscription, *Reader)) func([]*Reader, int) (Bus, error) {
 	return func(readers []*Reader, capacity int) (Bus, error) {
 		bus := &hark{server: pubsub.NewServer()}
-		bus.ctx, bus.cancel = context.Background(), func() {}
+		bus.ctx, bus.cancel = context.WithCancel(context.Background())
 		if err := bus.server.Start(); err != nil {
 			return nil, err
 		}

@@ -1,0 +1,161 @@
+package redismux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+
+	"github.com/redis/rueidis"
+)
+
+// A conn is one subscribed connection of a link.
+type conn struct {
+	link      *link
+	epoch     uint64 // tells it from all others of the Multiplexer
+	inbox     *mailbox
+	addr      string // of its node, in a cluster
+	dedicated rueidis.DedicatedClient
+
+	lost     <-chan error  // gets the cause and is closed by rueidis
+	overflow chan struct{} // a token when a message did not fit
+	heard    atomic.Uint64 // messages and confirmations so far
+}
+
+var errUnknownNode = errors.New("redismux: the client does not know the node")
+
+// dial takes a connection from the current client. When that fails the client
+// is given up: the next attempt gets a new one, and with it a fresh view of
+// sentinels and cluster.
+func (l *link) dial(r *run) (*conn, error) {
+	l.mux.stats.dials.Add(1)
+	client, err := l.mux.clients.get(r.ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := l.connect(r, client)
+	if err != nil {
+		if l.mux.clients.forget(client) {
+			r.links.Go(client.Close)
+		}
+		return nil, err
+	}
+	return c, nil
+}
+
+func (l *link) connect(r *run, client rueidis.Client) (*conn, error) {
+	node, addr, err := l.pick(client)
+	if err != nil {
+		return nil, err
+	}
+	dedicated, _ := node.Dedicate()
+	c := &conn{
+		link:      l,
+		inbox:     r.inbox,
+		addr:      addr,
+		dedicated: dedicated,
+		overflow:  make(chan struct{}, 1),
+	}
+	c.lost = dedicated.SetPubSubHooks(rueidis.PubSubHooks{OnMessage: c.onMessage, OnSubscription: c.onSubscription})
+	select {
+	case err := <-c.lost: // it never was: Dedicate has no error to return
+		dedicated.Close()
+		return nil, err
+	default:
+		return c, nil
+	}
+}
+
+// pick returns the client of the node to connect to.
+func (l *link) pick(client rueidis.Client) (node rueidis.Client, addr string, err error) {
+	if client.Mode() != rueidis.ClientModeCluster {
+		return client, "", nil
+	}
+	nodes := client.Nodes()
+	if l.addr != "" {
+		if node = nodes[l.addr]; node == nil {
+			return nil, "", fmt.Errorf("%w %s", errUnknownNode, l.addr)
+		}
+		return node, l.addr, nil
+	}
+	skip := 0
+	if len(nodes) > 1 {
+		skip = rand.IntN(len(nodes))
+	}
+	for addr, node = range nodes {
+		if skip == 0 {
+			return node, addr, nil
+		}
+		skip--
+	}
+	return nil, "", rueidis.ErrNoAddr
+}
+
+// onMessage runs on rueidis' reader of the connection: it must not wait.
+func (c *conn) onMessage(m rueidis.PubSubMessage) {
+	c.heard.Add(1)
+	e := event{what: messageCame, kind: channels, name: m.Channel, channel: m.Channel, message: m.Message, link: c.link, epoch: c.epoch}
+	switch {
+	case m.Pattern != "":
+		e.kind, e.name = patterns, m.Pattern
+	case c.link.sharded:
+		e.kind = shards
+	}
+	if !c.inbox.putMessage(e) {
+		c.link.mux.stats.dropped.Add(1)
+		select {
+		case c.overflow <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// onSubscription runs on rueidis' reader of the connection, too.
+func (c *conn) onSubscription(s rueidis.PubSubSubscription) {
+	c.heard.Add(1)
+	k, subscribed := kindOf(s.Kind)
+	m := c.link.mux
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.topics[k][s.Channel]
+	if t == nil || t.link != c.link || c.link.conn != c {
+		return
+	}
+	if !subscribed {
+		c.takenAwayLocked(t)
+		return
+	}
+	if t.awaiting > 0 {
+		t.awaiting--
+	}
+	if t.sent && t.awaiting == 0 {
+		c.inbox.put(event{what: topicActive, topic: t, link: c.link, epoch: c.epoch})
+	}
+	m.forgetLocked(t)
+}
+
+// takenAwayLocked asks for a topic again that the server took off the
+// connection by itself, as it does with the channels of a slot that moves. Our
+// own UNSUBSCRIBE has cleared t.sent before it was sent, and rueidis does not
+// return from it before its confirmations. The caller holds mux.mu.
+func (c *conn) takenAwayLocked(t *topic) {
+	if !t.sent || t.awaiting > 0 {
+		return
+	}
+	t.sent, t.live = false, 0
+	c.inbox.put(event{what: topicInactive, topic: t, err: ErrSlotMoved})
+	c.link.queueLocked(t)
+}
+
+// ping fails when nobody answers. An answer in the negative is one, too.
+func (c *conn) ping(ctx context.Context) error {
+	results := c.do(ctx, []rueidis.Completed{c.dedicated.B().Ping().Build()})
+	return results[0].NonRedisError()
+}
+
+func (c *conn) do(ctx context.Context, commands []rueidis.Completed) []rueidis.RedisResult {
+	ctx, cancel := context.WithTimeout(ctx, c.link.mux.options.ReplyTimeout)
+	defer cancel()
+	return c.dedicated.DoMulti(ctx, commands...)
+}

@@ -189,7 +189,7 @@ func (l *link) serve(r *run, c *conn) error {
 	again := backoff.New(l.mux.options.MinBackOff, l.mux.options.MaxBackOff)
 	var delay <-chan time.Time // of l.delayed; nil while there are none
 	var delayed time.Time
-	silence := time.NewTicker(l.mux.options.PingTimeout)
+	silence := time.NewTicker(l.mux.options.PingTimeout/2 + 1)
 	defer silence.Stop()
 	heard := c.heard.Load()
 	for {

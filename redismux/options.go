@@ -14,8 +14,8 @@ import (
 // Options tune a Multiplexer. The zero value of each field stands for its
 // default.
 type Options struct {
-	// PingTimeout is how long a connection may be silent before it is asked for
-	// a sign of life. Default 30 s. It is the second guard: clients of
+	// PingTimeout is how long a connection may be silent, at most, before it is
+	// asked for a sign of life. Default 30 s. It is the second guard: clients of
 	// FromOption notice a silent connection within 1.2 s by themselves.
 	PingTimeout time.Duration
 
@@ -72,16 +72,17 @@ type Factory func(ctx context.Context) (rueidis.Client, error)
 
 // FromOption returns a Factory of clients made for Pub/Sub: without client-side
 // caching and, unless the option says otherwise, with one pipelined connection,
-// a keep-alive of 200 ms and a write timeout of 1 s, by which a black hole is
-// noticed within 1.2 s (rueidis' own defaults take 10.8 s). Raise
-// ConnWriteTimeout where a round trip under load takes as long.
+// a keep-alive of 200 ms and a write timeout of 750 ms, by which a black hole is
+// noticed within 1.2 s: up to two keep-alives and the timeout (rueidis' own
+// defaults take 10.8 s). Raise ConnWriteTimeout where a round trip under load
+// may take as long.
 func FromOption(option rueidis.ClientOption) Factory {
 	option.DisableCache = true
 	if option.Dialer.KeepAlive == 0 {
 		option.Dialer.KeepAlive = 200 * time.Millisecond
 	}
 	if option.ConnWriteTimeout == 0 {
-		option.ConnWriteTimeout = time.Second
+		option.ConnWriteTimeout = 750 * time.Millisecond
 	}
 	if option.PipelineMultiplex == 0 {
 		option.PipelineMultiplex = -1

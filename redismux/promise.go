@@ -14,15 +14,16 @@ type Promise struct {
 	// modify it.
 	C <-chan []byte
 
-	c              chan<- []byte // the same
-	sub            *PromiseSubscription
-	suffix         string
-	timer          *time.Timer
-	next, previous *Promise // of the same suffix; guarded by sub.mu
+	c        chan<- []byte // the same
+	sub      *PromiseSubscription
+	suffix   string
+	deadline time.Time
 
 	// guarded by sub.mu
-	done bool
-	err  error // why it failed; written before C is closed
+	next, previous *Promise // of the same suffix
+	index          int      // in sub.deadlines
+	done           bool
+	err            error // why it failed; written before C is closed
 }
 
 // Err returns why C was closed without a message: [ErrTimeout], [ErrCanceled],
@@ -49,33 +50,20 @@ func (p *Promise) Wait(ctx context.Context) ([]byte, error) {
 }
 
 // Cancel fails the promise, unless it is fulfilled or has failed.
-func (p *Promise) Cancel() { p.abandon(ErrCanceled) }
-
-func (p *Promise) expire() { p.abandon(ErrTimeout) }
-
-func (p *Promise) abandon(err error) {
+func (p *Promise) Cancel() {
 	p.sub.mu.Lock()
 	defer p.sub.mu.Unlock()
 	if !p.done {
-		p.sub.removeLocked(p)
-		p.failLocked(err)
+		p.sub.abandonLocked(p, ErrCanceled)
 	}
 }
 
-// fulfilLocked and failLocked leave the promise's neighbours alone. The caller
-// holds sub.mu.
-func (p *Promise) fulfilLocked(message []byte) {
-	p.c <- message // never waits: it has room for one
-	p.endLocked()
-}
-
-func (p *Promise) failLocked(err error) {
-	p.err = err
-	p.endLocked()
-}
-
-func (p *Promise) endLocked() {
-	p.done = true
-	p.timer.Stop()
+// endLocked fulfils the promise, or fails it if err is not nil. The caller
+// holds sub.mu and has taken the promise out of sub.
+func (p *Promise) endLocked(message []byte, err error) {
+	p.done, p.err = true, err
+	if err == nil {
+		p.c <- message // never waits: it has room for one
+	}
 	close(p.c)
 }

@@ -2,6 +2,7 @@ package redismux
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -19,13 +20,15 @@ type PromiseSubscription struct {
 	prefix  string
 	pattern *PatternSubscription
 
-	mu       sync.Mutex
-	waiting  map[string]*Promise // by suffix; more of the same suffix hang on the first
-	most     int                 // that waiting has held
-	active   bool
-	closed   bool
-	refusal  error         // why Redis refused the pattern; nil when it did not
-	changing chan struct{} // closed when one of the three above changes; then a new one
+	mu        sync.Mutex
+	waiting   map[string]*Promise // by suffix; more of the same suffix hang on the first
+	most      int                 // that waiting has held
+	deadlines deadlines           // of all that wait
+	timer     *time.Timer         // for the first deadline, or earlier; calls expire
+	active    bool
+	closed    bool
+	refusal   error         // why Redis refused the pattern; nil when it did not
+	changing  chan struct{} // closed when one of the three above changes; then a new one
 }
 
 // NewPromiseSubscription returns a subscription to the channels whose names
@@ -37,6 +40,8 @@ func (m *Multiplexer) NewPromiseSubscription(prefix string) *PromiseSubscription
 		waiting:  make(map[string]*Promise),
 		changing: make(chan struct{}),
 	}
+	p.timer = time.AfterFunc(time.Hour, p.expire)
+	p.timer.Stop() // until there is a promise
 	p.pattern = m.NewPatternSubscription(EscapeGlob(prefix)+"*", p.onMessage, p.onDisconnect, p.onActivation, WithOnError(p.onError))
 	return p
 }
@@ -145,26 +150,27 @@ func (p *PromiseSubscription) onMessage(channel string, message []byte) {
 	first := p.waiting[suffix]
 	p.dropLocked(suffix)
 	for promise := first; promise != nil; promise = promise.next {
-		promise.fulfilLocked(message)
+		p.deadlines.remove(promise)
+		promise.endLocked(message, nil)
 	}
 }
 
 func (p *PromiseSubscription) failAllLocked(err error) {
 	waiting := p.waiting
-	p.waiting, p.most = make(map[string]*Promise), 0
+	p.waiting, p.most, p.deadlines = make(map[string]*Promise), 0, deadlines{}
+	p.timer.Stop()
 	for _, first := range waiting {
 		for promise := first; promise != nil; promise = promise.next {
-			promise.failLocked(err)
+			promise.endLocked(nil, err)
 		}
 	}
 }
 
 func (p *PromiseSubscription) addLocked(suffix string, timeout time.Duration) *Promise {
 	c := make(chan []byte, 1)
-	promise := &Promise{C: c, c: c, sub: p, suffix: suffix}
+	promise := &Promise{C: c, c: c, sub: p, suffix: suffix, deadline: time.Now().Add(timeout)}
 	if first := p.waiting[suffix]; first != nil {
-		promise.next = first.next
-		promise.previous = first
+		promise.next, promise.previous = first.next, first
 		if promise.next != nil {
 			promise.next.previous = promise
 		}
@@ -173,12 +179,29 @@ func (p *PromiseSubscription) addLocked(suffix string, timeout time.Duration) *P
 		p.waiting[suffix] = promise
 		p.most = max(p.most, len(p.waiting))
 	}
-	promise.timer = time.AfterFunc(timeout, promise.expire)
+	p.deadlines.add(promise)
+	if p.deadlines.next() == promise {
+		p.timer.Reset(until(promise.deadline))
+	}
 	return promise
 }
 
-// removeLocked takes one promise out. The caller holds p.mu.
-func (p *PromiseSubscription) removeLocked(promise *Promise) {
+// expire fails what is due and sets the timer for the rest.
+func (p *PromiseSubscription) expire() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	for promise := p.deadlines.next(); promise != nil; promise = p.deadlines.next() {
+		if promise.deadline.After(now) {
+			p.timer.Reset(until(promise.deadline))
+			return
+		}
+		p.abandonLocked(promise, ErrTimeout)
+	}
+}
+
+// abandonLocked takes one promise out and fails it. The caller holds p.mu.
+func (p *PromiseSubscription) abandonLocked(promise *Promise, err error) {
 	if promise.next != nil {
 		promise.next.previous = promise.previous
 	}
@@ -190,6 +213,8 @@ func (p *PromiseSubscription) removeLocked(promise *Promise) {
 	default:
 		p.dropLocked(promise.suffix)
 	}
+	p.deadlines.remove(promise)
+	promise.endLocked(nil, err)
 }
 
 // dropLocked forgets a suffix. A map keeps the room of its fullest time, so it
@@ -201,8 +226,6 @@ func (p *PromiseSubscription) dropLocked(suffix string) {
 		return
 	}
 	waiting := make(map[string]*Promise, len(p.waiting))
-	for suffix, promise := range p.waiting {
-		waiting[suffix] = promise
-	}
+	maps.Copy(waiting, p.waiting)
 	p.waiting, p.most = waiting, len(waiting)
 }

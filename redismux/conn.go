@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 
 	"github.com/redis/rueidis"
@@ -21,6 +22,10 @@ type conn struct {
 	lost     <-chan error  // gets the cause and is closed by rueidis
 	overflow chan struct{} // a token when a message did not fit
 	heard    atomic.Uint64 // messages and confirmations so far
+	arriving int           // confirmations of the same command still to come; the reader's
+
+	mu       sync.Mutex
+	expected []batch // subscribing commands on their way that are not confirmed yet
 }
 
 var errUnknownNode = errors.New("redismux: the client does not know the node")
@@ -115,36 +120,59 @@ func (c *conn) onMessage(m rueidis.PubSubMessage) {
 func (c *conn) onSubscription(s rueidis.PubSubSubscription) {
 	c.heard.Add(1)
 	k, subscribed := kindOf(s.Kind)
+	switch {
+	case !subscribed:
+		c.takenAway(k, s.Channel)
+	case c.arriving > 0:
+		c.arriving--
+	default:
+		c.confirm(k, s.Channel)
+	}
+}
+
+// expect prepares for the confirmations of commands that are sent now. What is
+// left of those sent before was refused: rueidis returns from a command after
+// its first confirmation.
+func (c *conn) expect(batches []batch) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.expected = c.expected[:0]
+	for _, b := range batches {
+		if b.subscribe {
+			c.expected = append(c.expected, b)
+		}
+	}
+}
+
+// confirm takes the first confirmation of a command for all of them: the server
+// has put all of its names into effect before it says so, one after another.
+func (c *conn) confirm(k kind, first string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, b := range c.expected {
+		if b.kind == k && b.topics[0].name == first {
+			c.expected = c.expected[i+1:] // those before it were refused
+			c.arriving = len(b.topics) - 1
+			c.inbox.put(event{what: confirmed, topics: b.topics, link: c.link, epoch: c.epoch})
+			return
+		}
+	}
+}
+
+// takenAway asks for a name again that the server took off the connection by
+// itself, as it does with the channels of a slot that moves. Our own
+// UNSUBSCRIBE has cleared t.sent before it was sent, and rueidis does not
+// return from it before its confirmations.
+func (c *conn) takenAway(k kind, name string) {
 	m := c.link.mux
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	t := m.topics[k][s.Channel]
-	if t == nil || t.link != c.link || c.link.conn != c {
-		return
-	}
-	if !subscribed {
-		c.takenAwayLocked(t)
-		return
-	}
-	if t.awaiting > 0 {
-		t.awaiting--
-	}
-	if t.sent && t.awaiting == 0 {
-		c.inbox.put(event{what: topicActive, topic: t, link: c.link, epoch: c.epoch})
-	}
-	m.forgetLocked(t)
-}
-
-// takenAwayLocked asks for a topic again that the server took off the
-// connection by itself, as it does with the channels of a slot that moves. Our
-// own UNSUBSCRIBE has cleared t.sent before it was sent, and rueidis does not
-// return from it before its confirmations. The caller holds mux.mu.
-func (c *conn) takenAwayLocked(t *topic) {
-	if !t.sent || t.awaiting > 0 {
+	t := m.topics[k][name]
+	if t == nil || t.link != c.link || c.link.conn != c || !t.sent {
 		return
 	}
 	t.sent, t.live = false, 0
-	c.inbox.put(event{what: topicInactive, topic: t, err: ErrSlotMoved})
+	c.inbox.put(event{what: topicsInactive, topics: []*topic{t}, err: ErrSlotMoved})
 	c.link.queueLocked(t)
 }
 

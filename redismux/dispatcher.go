@@ -29,15 +29,15 @@ func (m *Multiplexer) tell(e *event) {
 	switch e.what {
 	case messageCame:
 		m.tellMessage(e)
+	case confirmed:
+		m.tellConfirmed(e)
 	case linkUp:
 		m.setUp(e.link, e.epoch)
 	case linkLost:
 		m.tellLost(e)
-	case topicActive:
-		m.tellActive(e)
 	case memberJoined:
 		m.tellJoined(e)
-	case topicInactive:
+	case topicsInactive:
 		m.tellInactive(e)
 	}
 }
@@ -94,21 +94,35 @@ func (m *Multiplexer) isOpen(s *subscription) bool {
 	return s.place != nil
 }
 
-// tellActive tells each member at most once per connection: a name that was
-// removed and added again is confirmed twice.
-func (m *Multiplexer) tellActive(e *event) {
-	t := e.topic
+// tellConfirmed tells a topic's members at most once per connection, though one
+// that is removed and added again is confirmed twice.
+func (m *Multiplexer) tellConfirmed(e *event) {
+	var active [batchSize][]*member
 	m.mu.Lock()
-	if e.link.up != e.epoch || t.link != e.link || !t.sent || t.awaiting > 0 {
-		m.mu.Unlock()
-		return
+	for i, t := range e.topics {
+		active[i] = m.confirmedLocked(t, e)
+	}
+	m.mu.Unlock()
+	for _, members := range active[:len(e.topics)] {
+		for _, member := range members {
+			tellActivation(member, e.epoch)
+		}
+	}
+}
+
+// confirmedLocked returns the members of a topic that has become active. The
+// caller holds m.mu.
+func (m *Multiplexer) confirmedLocked(t *topic, e *event) []*member {
+	if t.epoch != e.epoch || e.link.up != e.epoch {
+		return nil
+	}
+	t.awaiting--
+	if !t.sent || t.awaiting > 0 {
+		m.forgetLocked(t)
+		return nil
 	}
 	t.live, t.moves = e.epoch, 0
-	members := t.members
-	m.mu.Unlock()
-	for _, member := range members {
-		tellActivation(member, e.epoch)
-	}
+	return t.members
 }
 
 func (m *Multiplexer) tellJoined(e *event) {
@@ -131,13 +145,15 @@ func tellActivation(member *member, epoch uint64) {
 }
 
 func (m *Multiplexer) tellInactive(e *event) {
-	m.mu.RLock()
-	members := e.topic.members
-	m.mu.RUnlock()
-	for _, member := range members {
-		if !member.left.Load() {
-			member.active = 0
-			member.sub.onError(e.topic.name, e.err)
+	for _, t := range e.topics {
+		m.mu.RLock()
+		members := t.members
+		m.mu.RUnlock()
+		for _, member := range members {
+			if !member.left.Load() {
+				member.active = 0
+				member.sub.onError(t.name, e.err)
+			}
 		}
 	}
 }

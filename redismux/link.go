@@ -269,12 +269,13 @@ func (l *link) takeBatches() []batch {
 	for len(l.queue) > 0 {
 		t := l.queue[0]
 		if t.link == l && t.isWanted() != t.sent && t.refused == nil {
-			if batches = appendTo(batches, t); len(batches) > pipelined {
+			if batches = appendTo(batches, t, len(l.queue)-1); len(batches) > pipelined {
 				return batches[:pipelined] // t stays in the queue
 			}
 			t.sent = !t.sent
 			if t.sent {
 				t.awaiting++
+				t.epoch = l.conn.epoch
 			} else {
 				t.live = 0
 			}
@@ -288,8 +289,8 @@ func (l *link) takeBatches() []batch {
 }
 
 // appendTo puts t into the last batch if that does the same to the same kind
-// and has room, else into a new one.
-func appendTo(batches []batch, t *topic) []batch {
+// and has room, else into a new one. So many topics are waiting behind it.
+func appendTo(batches []batch, t *topic, waiting int) []batch {
 	if n := len(batches) - 1; n >= 0 {
 		b := &batches[n]
 		if b.kind == t.kind && b.subscribe != t.sent && len(b.topics) < commands[t.kind].atOnce {
@@ -297,7 +298,9 @@ func appendTo(batches []batch, t *topic) []batch {
 			return batches
 		}
 	}
-	return append(batches, batch{t.kind, !t.sent, []*topic{t}})
+	room := make([]*topic, 1, min(commands[t.kind].atOnce, 1+waiting))
+	room[0] = t
+	return append(batches, batch{t.kind, !t.sent, room})
 }
 
 // send pipelines commands and returns those to send instead of refused ones.
@@ -307,6 +310,7 @@ func (l *link) send(ctx context.Context, c *conn, batches []batch) ([]batch, err
 		built[i] = b.build(c.dedicated.B())
 	}
 	l.mux.stats.commands.Add(uint64(len(built)))
+	c.expect(batches)
 	var again []batch
 	for i, result := range c.do(ctx, built) {
 		err := result.Error()
@@ -364,7 +368,7 @@ func (l *link) refused(c *conn, b batch, refusal *rueidis.RedisError) []batch {
 		for _, t := range still {
 			m.stats.refused.Add(1)
 			t.refused = fmt.Errorf("redismux: subscribe to %q: %w", t.name, refusal)
-			c.inbox.put(event{what: topicInactive, topic: t, err: t.refused})
+			c.inbox.put(event{what: topicsInactive, topics: []*topic{t}, err: t.refused})
 		}
 		return nil
 	}

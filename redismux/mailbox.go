@@ -8,12 +8,12 @@ import (
 type what uint8
 
 const (
-	messageCame   what = iota // on channel, through the topic name of kind
-	linkUp                    // a connection was made
-	linkLost                  // err is the cause
-	topicActive               // the server confirmed topic
-	memberJoined              // member came to an active topic
-	topicInactive             // topic is refused, or moves; err is the cause
+	messageCame    what = iota // on channel, through the topic name of kind
+	confirmed                  // the server confirmed topics
+	linkUp                     // a connection was made
+	linkLost                   // err is the cause
+	memberJoined               // member came to an active topic
+	topicsInactive             // topics are refused, or move; err is the cause
 )
 
 // An event is something for the dispatcher to tell.
@@ -25,7 +25,7 @@ type event struct {
 	message string
 	link    *link
 	epoch   uint64 // the connection; each has its own
-	topic   *topic
+	topics  []*topic
 	member  *member
 	err     error
 	told    chan struct{} // closed when a loss was told

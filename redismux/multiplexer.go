@@ -126,23 +126,24 @@ func (m *Multiplexer) Stop() {
 	m.run = nil
 }
 
-// joinLocked makes a subscription a listener of a name. The caller holds m.mu.
-func (m *Multiplexer) joinLocked(s *subscription, name string) *member {
+// joinLocked makes a subscription a listener of a name, unless it is one. The
+// caller holds m.mu.
+func (m *Multiplexer) joinLocked(s *subscription, name string) {
 	t := m.topics[s.kind][name]
-	if t == nil {
+	switch {
+	case t == nil: // then s is no listener either
 		t = m.newTopicLocked(s.kind, name)
+	case s.members[name] != nil:
+		return
 	}
 	member := t.join(s)
-	switch {
-	case m.isLiveLocked(t):
+	s.members[name] = member
+	if m.isLiveLocked(t) {
 		m.postLocked(event{what: memberJoined, member: member, epoch: t.live})
-	case t.refused != nil:
-		t.refused = nil // permissions may have changed
-		t.link.queueLocked(t)
-	default:
-		t.link.queueLocked(t)
+		return
 	}
-	return member
+	t.refused = nil // permissions may have changed
+	t.link.queueLocked(t)
 }
 
 func (m *Multiplexer) newTopicLocked(k kind, name string) *topic {

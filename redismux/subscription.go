@@ -2,6 +2,7 @@ package redismux
 
 import (
 	"container/list"
+	"maps"
 	"slices"
 )
 
@@ -79,12 +80,34 @@ func (s *subscription) add(names []string) error {
 	if len(names) == 0 {
 		return s.addSome(nil)
 	}
-	for some := range slices.Chunk(names, commands[s.kind].atOnce) {
+	s.expect(len(names))
+	for some := range slices.Chunk(names, 4*batchSize) {
 		if err := s.addSome(some); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// expect makes room for many names at once, rather than by doubling.
+func (s *subscription) expect(n int) {
+	if n < 1000 {
+		return
+	}
+	s.mux.mu.Lock()
+	defer s.mux.mu.Unlock()
+	s.members = grown(s.members, n)
+	s.mux.topics[s.kind] = grown(s.mux.topics[s.kind], n)
+}
+
+// grown returns a map with room for n more, m itself if it holds as many.
+func grown[V any](m map[string]V, n int) map[string]V {
+	if len(m) >= n {
+		return m
+	}
+	larger := make(map[string]V, len(m)+n)
+	maps.Copy(larger, m)
+	return larger
 }
 
 func (s *subscription) addSome(names []string) error {
@@ -94,9 +117,7 @@ func (s *subscription) addSome(names []string) error {
 		return ErrClosed
 	}
 	for _, name := range names {
-		if s.members[name] == nil {
-			s.members[name] = s.mux.joinLocked(s, name)
-		}
+		s.mux.joinLocked(s, name)
 	}
 	return nil
 }
@@ -107,7 +128,7 @@ func (s *subscription) refuse(name string, err error) {
 	t.join(s)
 	s.mux.mu.Lock()
 	defer s.mux.mu.Unlock()
-	s.mux.postLocked(event{what: topicInactive, topic: t, err: err})
+	s.mux.postLocked(event{what: topicsInactive, topics: []*topic{t}, err: err})
 }
 
 func (s *subscription) remove(names []string) error {

@@ -17,6 +17,9 @@ const (
 	kinds
 )
 
+// batchSize is how many names go into one command.
+const batchSize = 512
+
 // commands builds what puts names of a kind on a connection and takes them off.
 // SSUBSCRIBE takes the names of one slot only.
 var commands = [kinds]struct {
@@ -30,7 +33,7 @@ var commands = [kinds]struct {
 		func(b rueidis.Builder, names []string) rueidis.Completed {
 			return b.Unsubscribe().Channel(names...).Build()
 		},
-		512,
+		batchSize,
 	},
 	patterns: {
 		func(b rueidis.Builder, names []string) rueidis.Completed {
@@ -39,7 +42,7 @@ var commands = [kinds]struct {
 		func(b rueidis.Builder, names []string) rueidis.Completed {
 			return b.Punsubscribe().Pattern(names...).Build()
 		},
-		512,
+		batchSize,
 	},
 	shards: {
 		func(b rueidis.Builder, names []string) rueidis.Completed {
@@ -79,10 +82,15 @@ type topic struct {
 	link     *link  // what carries it
 	queued   bool   // it is in the link's queue
 	sent     bool   // the last command sent for it subscribed
-	awaiting int    // confirmations still to come
+	epoch    uint64 // the connection on which it was sent
+	awaiting int    // confirmations that are still to come, or to be dispatched
 	refused  error  // why Redis does not let us have it; nil when it is worth a try
 	moves    int    // redirections since it was last active
 	live     uint64 // the connection on which the dispatcher saw it become active
+
+	// Most topics have one member: it and its place are allocated with them.
+	first      member
+	firstPlace [1]*member
 }
 
 // A member is one subscription's place at one topic.
@@ -96,7 +104,14 @@ type member struct {
 func (t *topic) isWanted() bool { return len(t.members) > t.left }
 
 func (t *topic) join(s *subscription) *member {
-	m := &member{topic: t, sub: s}
+	m := &t.first
+	if m.topic != nil { // taken, perhaps by one that has left
+		m = new(member)
+	}
+	m.topic, m.sub = t, s
+	if t.members == nil {
+		t.members = t.firstPlace[:0]
+	}
 	t.members = append(t.members, m)
 	return m
 }
@@ -120,5 +135,5 @@ func (t *topic) leave(m *member) {
 
 // reset forgets what a lost connection knew.
 func (t *topic) reset() {
-	t.sent, t.awaiting, t.refused, t.queued = false, 0, nil, false
+	t.sent, t.epoch, t.awaiting, t.refused, t.queued = false, 0, 0, nil, false
 }

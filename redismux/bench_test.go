@@ -15,21 +15,35 @@ import (
 )
 
 // BenchmarkSubscribe10k measures from the call to the last of 10,000
-// confirmations, against rueidis alone, which sends the same batches of 512
-// without knowing any listener. Both start with a connection that stands; they
-// take turns.
+// confirmations, against rueidis alone, which sends batches of 512 without
+// knowing any listener: one Do after the other, and all in one DoMulti. All
+// start with a connection that stands; they take turns.
 func BenchmarkSubscribe10k(b *testing.B) {
 	server := redistest.Start(b)
 	all := names("channel:", 10_000)
-	var raw, mux []time.Duration
+	var raw, pipelined, mux []time.Duration
 	for b.Loop() {
-		raw = append(raw, subscribeRaw(b, server, all))
+		raw = append(raw, subscribeRaw(b, server, all, doEach))
 		mux = append(mux, subscribeMux(b, server, all))
+		pipelined = append(pipelined, subscribeRaw(b, server, all, doAll))
 	}
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(milliseconds(median(raw)), "raw-ms")
+	b.ReportMetric(milliseconds(median(pipelined)), "pipelined-ms")
 	b.ReportMetric(milliseconds(median(mux)), "mux-ms")
 	b.ReportMetric(float64(median(mux))/float64(median(raw)), "mux/raw")
+	b.ReportMetric(float64(median(mux))/float64(median(pipelined)), "mux/pipelined")
+}
+
+func doEach(ctx context.Context, client rueidis.DedicatedClient, commands []rueidis.Completed) (results []rueidis.RedisResult) {
+	for _, command := range commands {
+		results = append(results, client.Do(ctx, command))
+	}
+	return results
+}
+
+func doAll(ctx context.Context, client rueidis.DedicatedClient, commands []rueidis.Completed) []rueidis.RedisResult {
+	return client.DoMulti(ctx, commands...)
 }
 
 func median(d []time.Duration) time.Duration {
@@ -39,7 +53,7 @@ func median(d []time.Duration) time.Duration {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-func subscribeRaw(b *testing.B, server *redistest.Server, all []string) time.Duration {
+func subscribeRaw(b *testing.B, server *redistest.Server, all []string, do func(context.Context, rueidis.DedicatedClient, []rueidis.Completed) []rueidis.RedisResult) time.Duration {
 	client, err := rueidis.NewClient(server.Option())
 	require.NoError(b, err)
 	defer client.Close()
@@ -58,7 +72,7 @@ func subscribeRaw(b *testing.B, server *redistest.Server, all []string) time.Dur
 	for batch := range slices.Chunk(all, 512) {
 		commands = append(commands, dedicated.B().Subscribe().Channel(batch...).Build())
 	}
-	for _, result := range dedicated.DoMulti(b.Context(), commands...) {
+	for _, result := range do(b.Context(), dedicated, commands) {
 		require.NoError(b, result.Error())
 	}
 	<-done

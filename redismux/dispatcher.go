@@ -42,7 +42,9 @@ func (m *Multiplexer) tell(e *event) {
 	}
 }
 
-// tellMessage drops what comes late from a connection whose loss was told.
+// tellMessage drops what comes late from a connection whose loss was told, and
+// spares members whose activation was not told yet: they came when the message
+// was waiting already.
 func (m *Multiplexer) tellMessage(e *event) {
 	var members []*member
 	m.mu.RLock()
@@ -57,7 +59,7 @@ func (m *Multiplexer) tellMessage(e *event) {
 	m.stats.messages.Add(1)
 	message := []byte(e.message)
 	for _, member := range members {
-		if !member.left.Load() {
+		if member.active == e.epoch && !member.left.Load() {
 			member.sub.onMessage(e.channel, message)
 		}
 	}

@@ -81,7 +81,7 @@ func (s *subscription) add(names []string) error {
 		return s.addSome(nil)
 	}
 	s.expect(len(names))
-	for some := range slices.Chunk(names, 4*batchSize) {
+	for some := range slices.Chunk(names, 2*batchSize) {
 		if err := s.addSome(some); err != nil {
 			return err
 		}

@@ -77,16 +77,16 @@ type topic struct {
 	// The slice is never changed in place, only appended to or replaced, so
 	// that the dispatcher reads a copy of its header without the lock.
 	members []*member
-	left    int // how many of members left
+	left    int32 // how many of members left
 
 	link     *link  // what carries it
 	queued   bool   // it is in the link's queue
 	sent     bool   // the last command sent for it subscribed
+	awaiting int32  // confirmations that are still to come, or to be dispatched
+	moves    int32  // redirections since it was last active
 	epoch    uint64 // the connection on which it was sent
-	awaiting int    // confirmations that are still to come, or to be dispatched
-	refused  error  // why Redis does not let us have it; nil when it is worth a try
-	moves    int    // redirections since it was last active
 	live     uint64 // the connection on which the dispatcher saw it become active
+	refused  error  // why Redis does not let us have it; nil when it is worth a try
 
 	// Most topics have one member: it and its place are allocated with them.
 	first      member
@@ -101,7 +101,7 @@ type member struct {
 	active uint64 // the connection whose activation was told; the dispatcher's
 }
 
-func (t *topic) isWanted() bool { return len(t.members) > t.left }
+func (t *topic) isWanted() bool { return len(t.members) > int(t.left) }
 
 func (t *topic) join(s *subscription) *member {
 	m := &t.first
@@ -121,7 +121,7 @@ func (t *topic) join(s *subscription) *member {
 func (t *topic) leave(m *member) {
 	m.left.Store(true)
 	t.left++
-	if t.left*2 <= len(t.members) {
+	if int(t.left)*2 <= len(t.members) {
 		return
 	}
 	var rest []*member

@@ -1,15 +1,12 @@
 package query
 
-import (
-	"strings"
-	"time"
-
-	"github.com/harkbus/pubsub/internal/decimal"
-)
-
 // An Expr is a node of the tree of a query: [AllOf], [AnyOf], [Not] or
 // [*Condition]. Trees are shared between queries and must not be modified.
 type Expr interface {
+	// Holds reports whether the expression holds for the events of one
+	// publication. It takes no memory and never panics.
+	Holds(events map[string][]string) bool
+
 	// String returns the canonical text of the node.
 	String() string
 
@@ -29,61 +26,84 @@ type AnyOf []Expr
 // Not holds if its term does not.
 type Not struct{ Term Expr }
 
-// A Condition compares the values of one key with its operands.
-type Condition struct {
-	Key      string
-	Op       Op
-	Operands []Operand // one; for In one or more; for Exists none
+// Holds implements [Expr]. Looking up a key is most of the work, so conditions
+// on one key that stand side by side, as those of a range do, share it.
+func (e AllOf) Holds(events map[string][]string) bool {
+	var key string // no condition has an empty one
+	var values []string
+	for _, term := range e {
+		c, ok := term.(*Condition)
+		if !ok {
+			if !term.Holds(events) {
+				return false
+			}
+			continue
+		}
+		if c.Key != key {
+			key, values = c.Key, events[c.Key]
+		}
+		if !c.holds(values, events) {
+			return false
+		}
+	}
+	return true
 }
 
-// An Op is the operator of a condition.
-type Op uint8
-
-// The operators. A condition holds if any value of its key satisfies the
-// operator; NotEqual alone asks that there is a value and that none is equal.
-const (
-	Equal          Op = iota + 1 // key = operand
-	NotEqual                     // key != operand
-	Less                         // key < operand
-	LessOrEqual                  // key <= operand
-	Greater                      // key > operand
-	GreaterOrEqual               // key >= operand
-	Contains                     // key CONTAINS 'text'
-	StartsWith                   // key STARTSWITH 'text'
-	EndsWith                     // key ENDSWITH 'text'
-	Matches                      // key MATCHES 'regexp', RE2, unanchored
-	In                           // key IN (operand, …): equal to one of them
-	Exists                       // key EXISTS: the key has a value, or is the type of a key that is present
-)
-
-// A Kind is the kind of an operand; it decides how values are read.
-type Kind uint8
-
-// The kinds of operands.
-const (
-	String Kind = iota + 1 // 'text': values as they are, in byte order
-	Number                 // 8.045: values by the decimal number at their front
-	Date                   // DATE 2006-01-02: values that are a date or a time, as instants
-	Time                   // TIME 2006-01-02T15:04:05Z: the same
-)
-
-// An Operand is what a condition compares with.
-type Operand struct {
-	kind Kind
-	text string         // String: the text unquoted; else the canonical spelling
-	num  decimal.Number // Number
-	at   time.Time      // Date, Time
+// Holds implements [Expr].
+func (e AnyOf) Holds(events map[string][]string) bool {
+	for _, term := range e {
+		if term.Holds(events) {
+			return true
+		}
+	}
+	return false
 }
 
-// Kind tells how the operand is compared.
-func (o Operand) Kind() Kind { return o.kind }
+// Holds implements [Expr].
+func (e Not) Holds(events map[string][]string) bool { return !e.Term.Holds(events) }
 
-// Text returns the text of a String without quotes, the shortest spelling of
-// a Number, and the date or time of a Date or Time as it was written.
-func (o Operand) Text() string { return o.text }
+// String implements [Expr].
+func (e AllOf) String() string { return string(e.appendText(nil, bindsLeast)) }
 
-// Time returns the instant of a Date (its midnight UTC) or a Time, and the
-// zero time for other kinds.
-func (o Operand) Time() time.Time { return o.at }
+// String implements [Expr].
+func (e AnyOf) String() string { return string(e.appendText(nil, bindsLeast)) }
 
-var _ = strings.Builder{}
+// String implements [Expr].
+func (e Not) String() string { return string(e.appendText(nil, bindsLeast)) }
+
+// A binding is how tightly a node holds its terms together.
+type binding uint8
+
+const (
+	bindsLeast binding = iota // AnyOf, and what stands alone
+	bindsAll                  // AllOf
+	bindsNot                  // Not
+)
+
+func (e AllOf) appendText(b []byte, above binding) []byte {
+	return appendTerms(b, e, " AND ", bindsAll, above)
+}
+
+func (e AnyOf) appendText(b []byte, above binding) []byte {
+	return appendTerms(b, e, " OR ", bindsLeast, above)
+}
+
+func appendTerms(b []byte, terms []Expr, word string, binds, above binding) []byte {
+	if above > binds {
+		b = append(b, '(')
+	}
+	for i, term := range terms {
+		if i > 0 {
+			b = append(b, word...)
+		}
+		b = term.appendText(b, binds)
+	}
+	if above > binds {
+		b = append(b, ')')
+	}
+	return b
+}
+
+func (e Not) appendText(b []byte, _ binding) []byte {
+	return e.Term.appendText(append(b, "NOT "...), bindsNot)
+}

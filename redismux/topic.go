@@ -105,13 +105,12 @@ func (t *topic) isWanted() bool { return len(t.members) > int(t.left) }
 
 func (t *topic) join(s *subscription) *member {
 	m := &t.first
-	if m.topic != nil { // taken, perhaps by one that has left
+	if m.topic == nil {
+		t.members = t.firstPlace[:0]
+	} else { // taken, perhaps by one that has left; so is its place
 		m = new(member)
 	}
 	m.topic, m.sub = t, s
-	if t.members == nil {
-		t.members = t.firstPlace[:0]
-	}
 	t.members = append(t.members, m)
 	return m
 }

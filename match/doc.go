@@ -1,0 +1,2 @@
+// Package match finds, among many queries, those that an event matches.
+package match

@@ -1,0 +1,65 @@
+package match
+
+import (
+	"github.com/harkbus/pubsub/query"
+)
+
+// A Query tells which events match. The [Index] takes *query.Query, the [Loop]
+// any.
+type Query interface {
+	Matches(events map[string][]string) (bool, error)
+	String() string
+}
+
+// An ID names one query in an [Index] or a [Loop] from Add to Remove. It is
+// never 0, and is not given again after Remove.
+type ID uint64
+
+// An Index holds queries, each with a value V, and finds those that match an
+// event at a cost that follows the number of matches, not of queries.
+//
+// An Index is for one goroutine at a time: Match too writes counters and
+// scratch, so the caller holds an exclusive lock around every call.
+type Index[V any] struct {
+	core   core
+	values dense[V] // by position, as core.live
+}
+
+// New returns an empty index.
+func New[V any]() *Index[V] {
+	x := &Index[V]{}
+	x.core.init()
+	return x
+}
+
+// Add files q with the value v. A query may be added more than once; each has
+// its own ID and is matched on its own.
+func (x *Index[V]) Add(q *query.Query, v V) ID {
+	x.values.push(v)
+	return x.core.add(q)
+}
+
+// Remove takes a query out and reports whether it was there.
+func (x *Index[V]) Remove(id ID) bool {
+	position, ok := x.core.remove(id)
+	if ok {
+		x.values.removeAt(position)
+	}
+	return ok
+}
+
+// Match appends to dst the values of the queries that match events, each
+// once, in any order. It keeps nothing of events, and takes no memory once the
+// index has met events of that size.
+func (x *Index[V]) Match(events map[string][]string, dst []V) []V {
+	for _, position := range x.core.match(events) {
+		dst = append(dst, *x.values.at(position))
+	}
+	return dst
+}
+
+// Len returns the number of queries.
+func (x *Index[V]) Len() int { return int(x.core.live.n) }
+
+// Stats returns the counters of the index.
+func (x *Index[V]) Stats() Stats { return x.core.snapshot() }

@@ -1,0 +1,18 @@
+package match
+
+// Stats are the counters of an [Index]. Those that count work only grow;
+// differences of two snapshots tell what an operation did, the same on every
+// machine.
+type Stats struct {
+	Queries  int // held now
+	Residual int // of these, held without a condition to find them by: every event is tried on them
+	Nodes    int // parts of the index: one root, one for each hot condition
+	Bytes    int // held by the index, without the callers' queries and values
+
+	Events     uint64 // matched
+	Candidates uint64 // queries that an event was tried on
+	Matches    uint64 // of these, matched
+	Visited    uint64 // nodes, and blocks of range trees, that events passed through
+	Probes     uint64 // look-ups in the table of conditions
+	Moved      uint64 // entries that made room for others in Add and Remove
+}

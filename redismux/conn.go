@@ -20,9 +20,12 @@ type conn struct {
 	dedicated rueidis.DedicatedClient
 
 	lost     <-chan error  // gets the cause and is closed by rueidis
-	overflow chan struct{} // a token when a message did not fit
+	overflow chan struct{} // closed by the reader when a message did not fit
 	heard    atomic.Uint64 // messages and confirmations so far
-	arriving int           // confirmations of the same command still to come; the reader's
+
+	// owned by rueidis' reader
+	full     bool // overflow is closed
+	arriving int  // confirmations of the same command still to come
 
 	mu       sync.Mutex
 	expected []batch // subscribing commands on their way that are not confirmed yet
@@ -60,7 +63,7 @@ func (l *link) connect(r *run, client rueidis.Client) (*conn, error) {
 		inbox:     r.inbox,
 		addr:      addr,
 		dedicated: dedicated,
-		overflow:  make(chan struct{}, 1),
+		overflow:  make(chan struct{}),
 	}
 	c.lost = dedicated.SetPubSubHooks(rueidis.PubSubHooks{OnMessage: c.onMessage, OnSubscription: c.onSubscription})
 	select {
@@ -107,12 +110,18 @@ func (c *conn) onMessage(m rueidis.PubSubMessage) {
 	case c.link.sharded:
 		e.kind = shards
 	}
-	if !c.inbox.putMessage(e) {
-		c.link.mux.stats.dropped.Add(1)
-		select {
-		case c.overflow <- struct{}{}:
-		default:
-		}
+	if c.full || !c.inbox.putMessage(e) {
+		c.overflowed()
+	}
+}
+
+// overflowed drops a message, and with it all that follow on the connection:
+// what was delivered before OnDisconnect shall have no hole.
+func (c *conn) overflowed() {
+	c.link.mux.stats.dropped.Add(1)
+	if !c.full {
+		c.full = true
+		close(c.overflow)
 	}
 }
 

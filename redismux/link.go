@@ -360,71 +360,87 @@ func (l *link) refused(c *conn, b batch, refusal *rueidis.RedisError) []batch {
 	}
 	switch {
 	case len(still) == 0:
-		return nil
-	case !strings.HasPrefix(refusal.Error(), "NOPERM"):
-		l.postponedLocked(c, still, refusal)
-		return nil
-	case len(b.topics) == 1 || refusesCommand(refusal):
+	case movedTo(c, refusal) != "":
 		for _, t := range still {
-			m.stats.refused.Add(1)
-			t.refused = fmt.Errorf("redismux: subscribe to %q: %w", t.name, refusal)
-			c.inbox.put(event{what: topicsInactive, topics: []*topic{t}, err: t.refused})
+			m.nodeLocked(movedTo(c, refusal)).takeLocked(t)
 		}
-		return nil
+	case isTransient(refusal):
+		m.options.Logger.Warn("redismux: subscribe postponed", "names", len(still), "error", refusal)
+		for _, t := range still {
+			l.delayLocked(t)
+		}
+	case len(b.topics) > 1 && dependsOnName(refusal):
+		return halvesLocked(b.kind, still)
+	default:
+		l.refuseLocked(c, still, refusal)
 	}
-	for _, t := range still {
+	return nil
+}
+
+// movedTo returns the node to which the server sends us for a sharded channel,
+// "" if it does not. A client that knows no cluster cannot follow.
+func movedTo(c *conn, refusal *rueidis.RedisError) string {
+	addr, moved := refusal.IsMoved()
+	if !moved || c.addr == "" {
+		return ""
+	}
+	if strings.HasPrefix(addr, ":") { // the node does not know how it is called
+		return c.addr[:strings.LastIndex(c.addr, ":")] + addr
+	}
+	return addr
+}
+
+// isTransient tells an error that passes, such as CLUSTERDOWN, LOADING or BUSY.
+// Asking again costs no new connection.
+func isTransient(refusal *rueidis.RedisError) bool {
+	code, _, _ := strings.Cut(refusal.Error(), " ")
+	return code != "NOPERM" && code != "ERR" && code != "MOVED"
+}
+
+// dependsOnName tells "no permissions to access a channel" from "no permissions
+// to run the 'subscribe' command", which no choice of names helps against.
+func dependsOnName(refusal *rueidis.RedisError) bool {
+	return strings.HasPrefix(refusal.Error(), "NOPERM") && !strings.Contains(refusal.Error(), " command")
+}
+
+// halvesLocked sends the topics again, in two commands. The caller holds
+// mux.mu.
+func halvesLocked(k kind, topics []*topic) []batch {
+	for _, t := range topics {
 		t.sent = true
 		t.awaiting++
 	}
-	half := (len(still) + 1) / 2
-	halves := []batch{{b.kind, true, still[:half]}}
-	if half < len(still) {
-		halves = append(halves, batch{b.kind, true, still[half:]})
+	var halves []batch
+	for half := range slices.Chunk(topics, (len(topics)+1)/2) {
+		halves = append(halves, batch{k, true, half})
 	}
 	return halves
 }
 
-// refusesCommand tells "no permissions to run the 'subscribe' command", which
-// no choice of names helps against, from "no permissions to access a channel".
-func refusesCommand(refusal *rueidis.RedisError) bool {
-	return strings.Contains(refusal.Error(), " command")
-}
-
-// postponedLocked keeps topics for which the server has no use now: their slot
-// is on another node, or its cluster is down, or it says something this package
-// does not know. Asking again costs no new connection. The caller holds mux.mu.
-func (l *link) postponedLocked(c *conn, topics []*topic, refusal *rueidis.RedisError) {
-	addr, moved := refusal.IsMoved()
+// refuseLocked gives topics up until the next connection, or until they are
+// added again. The caller holds mux.mu.
+func (l *link) refuseLocked(c *conn, topics []*topic, refusal *rueidis.RedisError) {
 	for _, t := range topics {
-		if moved && l.sharded {
-			l.mux.nodeLocked(c.resolve(addr)).takeLocked(t)
-			continue
-		}
-		l.mux.options.Logger.Warn("redismux: subscribe postponed", "name", t.name, "error", refusal)
-		l.delayLocked(t)
+		t.refused = fmt.Errorf("redismux: subscribe to %q: %w", t.name, refusal)
+		c.inbox.put(event{what: topicsInactive, topics: []*topic{t}, err: t.refused})
 	}
-}
-
-// resolve completes the address of a MOVED, whose host is empty when the node
-// does not know how it is called.
-func (c *conn) resolve(addr string) string {
-	if !strings.HasPrefix(addr, ":") {
-		return addr
-	}
-	return strings.TrimSuffix(c.addr, c.addr[strings.LastIndex(c.addr, ":"):]) + addr
+	l.mux.stats.refused.Add(uint64(len(topics)))
 }
 
 // nodeLocked returns the link of the sharded channels that the node at addr
-// owns. The caller holds m.mu.
+// owns; while stopping, the one that will look for them again. The caller holds
+// m.mu.
 func (m *Multiplexer) nodeLocked(addr string) *link {
+	if l := m.nodes[addr]; l != nil {
+		return l
+	}
 	if h := m.home; h.conn != nil && h.conn.addr == addr {
 		return h
 	}
-	l := m.nodes[addr]
-	if l == nil {
-		l = newLink(m, addr, true)
-		m.nodes[addr] = l
-		m.startLocked(l)
+	l := newLink(m, addr, true)
+	if !m.startLocked(l) {
+		return m.home
 	}
+	m.nodes[addr] = l
 	return l
 }

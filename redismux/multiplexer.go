@@ -96,12 +96,15 @@ func (m *Multiplexer) start() {
 	}
 }
 
-// startLocked starts a link unless the Multiplexer is stopped: then start
-// does. The caller holds m.mu.
-func (m *Multiplexer) startLocked(l *link) {
-	if r := m.run; r != nil && !r.closed {
-		r.links.Go(func() { l.run(r) })
+// startLocked starts a link unless the Multiplexer is stopped. The caller holds
+// m.mu.
+func (m *Multiplexer) startLocked(l *link) bool {
+	r := m.run
+	if r == nil || r.closed {
+		return false
 	}
+	r.links.Go(func() { l.run(r) })
+	return true
 }
 
 // Stop closes the connections, waits until the callbacks have got what came

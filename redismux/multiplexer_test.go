@@ -95,9 +95,10 @@ func TestLossIsToldInOrderAndNamesComeBack(t *testing.T) {
 	proxy := redistest.StartProxy(t, server.Addr)
 	mux := newMux(t, through(proxy, server.Option()))
 	d := newDiary()
-	release := make(chan struct{})
+	entered, release := make(chan struct{}, 4), make(chan struct{})
 	tell, onDisconnect, onActivation, _ := d.as("1")
 	first := mux.NewChannelSubscription(func(channel string, message []byte) {
+		entered <- struct{}{}
 		<-release // what follows piles up behind
 		tell(channel, message)
 	}, onDisconnect, onActivation)
@@ -112,11 +113,12 @@ func TestLossIsToldInOrderAndNamesComeBack(t *testing.T) {
 	for i := range 3 {
 		publish(t, server, "c", fmt.Sprint(i))
 	}
+	<-entered
 	require.Positive(t, proxy.Cut())
 	eventually(t, func() bool { return mux.Stats().Disconnects == 1 })
 	require.Empty(t, d.text())
 	close(release)
-	d.await(t, "1: active c", "2: active c*")
+	d.await(t, "1: c=0", "1: active c", "2: active c*")
 	lines := d.text()
 	lost := slices.Index(lines, "1: lost")
 	require.Equal(t, []string{"1: lost", "2: lost", "3: lost"}, lines[lost:lost+3], "in the order of creation")

@@ -37,7 +37,7 @@ func cluster(t testing.TB) *redistest.Cluster {
 
 func spublish(t testing.TB, client rueidis.Client, channel, message string) {
 	t.Helper()
-	require.NoError(t, client.Do(t.Context(), client.B().Spublish().Channel(channel).Message(message).Build()).Error())
+	require.NoError(t, client.Do(within(t), client.B().Spublish().Channel(channel).Message(message).Build()).Error())
 }
 
 func TestClusterCarriesOrdinaryChannels(t *testing.T) {

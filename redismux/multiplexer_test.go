@@ -406,3 +406,30 @@ func TestSentinelFailover(t *testing.T) {
 	publish(t, master, "c", "after")
 	d.await(t, "c=after")
 }
+
+// An error that passes costs no connection.
+func TestABusyServerIsAskedAgain(t *testing.T) {
+	server := redistest.Start(t, "--busy-reply-threshold", "20")
+	proxy := redistest.StartProxy(t, server.Addr)
+	var log syncBuffer
+	mux := newMux(t, through(proxy, server.Option()), redismux.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	eventually(t, func() bool { return mux.Stats().Connected })
+	busy, other := server.Client(t), server.Client(t)
+	script := make(chan struct{})
+	go func() {
+		defer close(script)
+		_ = busy.Do(within(t), busy.B().Eval().Script("while true do end").Numkeys(0).Build())
+	}()
+	eventually(t, func() bool {
+		err := other.Do(within(t), other.B().Get().Key("k").Build()).Error()
+		return strings.HasPrefix(err.Error(), "BUSY")
+	})
+	d := newDiary()
+	require.NoError(t, mux.NewChannelSubscription(d.onMessage, d.onDisconnect, d.onActivation, redismux.WithOnError(d.onError)).Add("c"))
+	eventually(t, func() bool { return strings.Contains(log.String(), "BUSY") })
+	require.NoError(t, other.Do(within(t), other.B().ScriptKill().Build()).Error())
+	<-script
+	d.await(t, "active c")
+	require.Equal(t, []string{"active c"}, d.text())
+	require.Equal(t, 2, proxy.Dials())
+}

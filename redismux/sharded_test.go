@@ -188,3 +188,15 @@ func TestShardedChannelsOnOneServer(t *testing.T) {
 	require.NoError(t, mux.Restart())
 	d.await(t, "lost", "active a", "active a")
 }
+
+// A client of one node of a cluster cannot follow a redirection: that is told.
+func TestAClientWithoutClusterCannotFollow(t *testing.T) {
+	c := cluster(t)
+	mux := newMux(t, c.Nodes[0].Option())
+	d := newDiary()
+	sub := mux.NewShardedSubscription(d.onMessage, nil, d.onActivation, redismux.WithOnError(d.onError))
+	here, elsewhere := nameOn(t, c, 0), nameOn(t, c, 1)
+	require.NoError(t, sub.Add(here, elsewhere))
+	d.await(t, "active "+here, "error "+elsewhere)
+	require.ErrorContains(t, d.lastCause(), "MOVED")
+}

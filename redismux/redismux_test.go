@@ -3,7 +3,6 @@ package redismux_test
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -165,15 +164,6 @@ func subscribed(t testing.TB, server *redistest.Server) (channels, patterns int)
 func eventually(t testing.TB, condition func() bool, what ...any) {
 	t.Helper()
 	require.Eventually(t, condition, patience, time.Millisecond, what...)
-}
-
-// heap returns the live bytes. Two rounds also free what finalizers held.
-func heap() int {
-	var stats runtime.MemStats
-	runtime.GC()
-	runtime.GC()
-	runtime.ReadMemStats(&stats)
-	return int(stats.HeapAlloc)
 }
 
 // within gives a test's wait an end.

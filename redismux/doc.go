@@ -65,6 +65,17 @@
 // same on all. Sharded channels have connections of their own, one per node
 // that owns some of them, which follow their slots.
 //
+// # Permissions
+//
+// This is all that the user of a Multiplexer needs, with its channels and
+// patterns behind the ampersands and the last two only for sharded channels; a
+// pattern has to be there letter by letter, for promises prefix and asterisk:
+//
+//	ACL SETUSER mux on >secret resetchannels &news.* &reply:* -@all
+//	    +subscribe +unsubscribe +psubscribe +punsubscribe +ping +ssubscribe +sunsubscribe
+//
+// A cluster client also needs +cluster|slots or +cluster|shards.
+//
 // # Shutdown
 //
 // Stop closes the connections, lets callbacks finish with what has arrived,

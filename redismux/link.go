@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -358,11 +359,12 @@ func (l *link) refused(c *conn, b batch, refusal *rueidis.RedisError) []batch {
 			m.forgetLocked(t)
 		}
 	}
+	owner := movedTo(refusal.Error(), c.addr)
 	switch {
 	case len(still) == 0:
-	case movedTo(c, refusal) != "":
+	case owner != "" && l.sharded:
 		for _, t := range still {
-			m.nodeLocked(movedTo(c, refusal)).takeLocked(t)
+			m.nodeLocked(owner).takeLocked(t)
 		}
 	case isTransient(refusal):
 		m.options.Logger.Warn("redismux: subscribe postponed", "names", len(still), "error", refusal)
@@ -377,17 +379,31 @@ func (l *link) refused(c *conn, b batch, refusal *rueidis.RedisError) []batch {
 	return nil
 }
 
-// movedTo returns the node to which the server sends us for a sharded channel,
-// "" if it does not. A client that knows no cluster cannot follow.
-func movedTo(c *conn, refusal *rueidis.RedisError) string {
-	addr, moved := refusal.IsMoved()
-	if !moved || c.addr == "" {
+// movedTo returns the node that a refusal by the node at addr names,
+// "MOVED 3999 127.0.0.1:6381", and "" for any other text. A host without
+// brackets may be an IPv6 address; one that is empty is the host of addr.
+// Without addr the client knows no cluster, and so cannot follow.
+func movedTo(refusal, addr string) string {
+	fields := strings.Fields(refusal)
+	if len(fields) != 3 || fields[0] != "MOVED" || addr == "" {
 		return ""
 	}
-	if strings.HasPrefix(addr, ":") { // the node does not know how it is called
-		return c.addr[:strings.LastIndex(c.addr, ":")] + addr
+	colon := strings.LastIndexByte(fields[2], ':')
+	if colon < 0 {
+		return ""
 	}
-	return addr
+	host, port := strings.Trim(fields[2][:colon], "[]"), fields[2][colon+1:]
+	if host == "" {
+		var err error
+		if host, _, err = net.SplitHostPort(addr); err != nil {
+			return ""
+		}
+	}
+	owner := net.JoinHostPort(host, port)
+	if _, _, err := net.SplitHostPort(owner); err != nil {
+		return ""
+	}
+	return owner
 }
 
 // isTransient tells an error that passes, such as CLUSTERDOWN, LOADING or BUSY.

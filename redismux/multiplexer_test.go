@@ -433,3 +433,23 @@ func TestABusyServerIsAskedAgain(t *testing.T) {
 	require.Equal(t, []string{"active c"}, d.text())
 	require.Equal(t, 2, proxy.Dials())
 }
+
+// The line of the package comment.
+func TestTheDocumentedACLIsEnough(t *testing.T) {
+	server := redistest.Start(t, "--user", "mux", "on", ">secret", "resetchannels", "&news.*", "&reply:*",
+		"-@all", "+subscribe", "+unsubscribe", "+psubscribe", "+punsubscribe", "+ping", "+ssubscribe", "+sunsubscribe")
+	option := server.Option()
+	option.Username, option.Password, option.ForceSingleClient = "mux", "secret", false
+	mux := newMux(t, option)
+	d := newDiary()
+	sub := mux.NewChannelSubscription(d.onMessage, d.onDisconnect, d.onActivation, redismux.WithOnError(d.onError))
+	require.NoError(t, sub.Add("news.a", "news.b", "other"))
+	sharded := mux.NewShardedSubscription(d.onMessage, d.onDisconnect, d.onActivation, redismux.WithOnError(d.onError))
+	require.NoError(t, sharded.Add("news.s"))
+	d.await(t, "active news.a", "active news.b", "error other", "active news.s")
+	require.NoError(t, mux.NewPromiseSubscription("reply:").WaitForActivation(within(t)))
+	require.NoError(t, sub.Remove("news.b"))
+	eventually(t, func() bool { return publish(t, server, "news.b", "unheard") == 0 })
+	<-time.After(time.Second) // some keep-alives
+	require.Equal(t, 0, d.count("lost"))
+}

@@ -136,7 +136,7 @@ func TestBlockTimeoutCutsTheSubscription(t *testing.T) {
 				time.Sleep(time.Second - 1)
 				synctest.Wait()
 				require.NoError(t, sub.Err())
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				synctest.Wait()
 				require.Equal(t, pubsub.ErrOutOfCapacity, sub.Err())
 				require.True(t, isClosed(sub.Canceled()))

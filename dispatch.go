@@ -45,6 +45,7 @@ func (s *Server) dispatchQueued(stopping <-chan struct{}, ended chan<- struct{})
 		closed = s.drain(stopping)
 	}
 	s.endAll()
+	s.waker.stop()
 }
 
 // drain finishes what the pass came with and dispatches what is queued until
@@ -115,7 +116,7 @@ func (s *Server) deliver(m *Message, topics []*topic) (members int) {
 func (s *Server) settle(m *Message) {
 	f := &s.full
 	for _, t := range f.wake {
-		t.wake()
+		s.waker.wake(t)
 	}
 	for _, sub := range f.cut {
 		s.tellCut(sub)

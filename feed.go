@@ -47,13 +47,7 @@ func (f *fullness) clear() {
 func (s *Subscription) mayRejoin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.out == nil && s.ring.n == 0 && s.capacity > 0
-}
-
-func (s *Subscription) hasReaders() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.readers.first != nil
+	return s.out == nil && s.ring.n == 0
 }
 
 // offer gives m to a fed subscription, or does what the policy says. The
@@ -98,10 +92,9 @@ func (s *Subscription) takeLocked(m *Message) bool {
 		default:
 			return false
 		}
-	case s.readers.give(m):
-		return true
 	case s.ring.n < s.capacity:
 		s.ring.push(m)
+		s.wakeLocked()
 		return true
 	}
 	return false

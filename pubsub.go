@@ -69,6 +69,7 @@ type Server struct {
 
 	observers observers
 
+	waker    *waker
 	handed   chan struct{} // capacity 1: the pass, to the server's goroutine
 	stopping chan struct{} // closed by OnStop
 	ended    chan struct{} // closed by the server's goroutine
@@ -121,6 +122,7 @@ func (s *Server) OnStart() error {
 	if !s.queue.idle() {
 		s.handed <- struct{}{}
 	}
+	s.waker = newWaker()
 	go s.dispatchQueued(s.stopping, s.ended)
 	return nil
 }
@@ -263,6 +265,9 @@ func (s *Server) subscribe(ctx context.Context, args SubscribeArgs) (*Subscripti
 		after:    s.turn.look().sequence(),
 	}
 	sub.cursor.word.Store(offLog)
+	if args.Capacity == 0 {
+		sub.out = make(chan Message) // readers and deliveries meet in it
+	}
 	s.registry.add(sub, args.ClientID, text)
 	if sub.after == s.finished {
 		sub.topic.begin(sub)

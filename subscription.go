@@ -71,13 +71,14 @@ type Subscription struct {
 	// the first call of Out on, and once it has ended; when a ring has been
 	// read empty the subscription goes back to the log.
 	cursor cursor
-	links  [chainKinds]link
+	parking
 
 	// Guarded by the server's mu.
-	place   place
-	after   uint64 // gets publications with a higher sequence
-	joined  uint64 // position in the log where it joined last
-	matched uint64 // before joined
+	place    place
+	after    uint64 // gets publications with a higher sequence
+	joined   uint64 // position in the log where it joined last
+	matched  uint64 // before joined
+	inClient link
 
 	mu       sync.Mutex
 	err      error         // why it ended; nil: it has not
@@ -85,7 +86,6 @@ type Subscription struct {
 	dropped  uint64
 	ring     ring         // fed, until Out is called
 	out      chan Message // fed, from then on
-	readers  waiters      // goroutines in Next that found nothing
 	handover *handover    // a delivery that waits for room
 	pending  pending      // where its message is
 }
@@ -232,7 +232,7 @@ func (s *Subscription) openOut() <-chan Message {
 			s.out <- s.ring.pop()
 		}
 		s.ring = ring{}
-		s.readers.wakeAll()
+		s.wakeLocked()
 		s.handover.notify()
 	}
 	return s.out
@@ -260,54 +260,31 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 		switch {
 		case s.out != nil:
 			out, done := s.out, s.doneLocked()
+			s.wakeLocked() // the other sleepers are to come here too
 			s.mu.Unlock()
 			return s.receive(ctx, out, done)
 		case !onLog && s.ring.n > 0:
 			m := s.ring.pop()
 			s.handover.notify()
+			if s.ring.n > 0 {
+				s.wakeLocked()
+			}
 			s.mu.Unlock()
 			return m, nil
 		case s.err != nil:
 			defer s.mu.Unlock()
+			s.wakeLocked()
 			return Message{}, s.err
 		}
-		w := s.readers.add()
-		s.handover.notify()
+		token := s.sleepLocked()
 		s.mu.Unlock()
 
-		if !onLog || s.topic.park(s) {
-			w.wait(ctx.Done())
+		if onLog && !s.topic.park(s) {
+			s.sleepers.Add(-1)
+			continue
 		}
-		if m, ok := s.unpark(w); ok {
-			return m, nil
-		}
+		s.sleep(ctx, token)
 	}
-}
-
-// unpark ends the wait of w and returns the message that it was given. If w
-// was told to, it wakes the readers of the other subscriptions to the topic.
-func (s *Subscription) unpark(w *waiter) (m Message, given bool) {
-	s.mu.Lock()
-	m, given, leads := s.readers.release(w)
-	s.mu.Unlock()
-	if leads {
-		s.topic.wakeRest()
-	}
-	return m, given
-}
-
-// wakeReaders tells the goroutines in Next to look again, and the first of
-// them to lead, if that is asked for. It tells whether there is any.
-func (s *Subscription) wakeReaders(lead bool) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	first := s.readers.first
-	if first == nil {
-		return false
-	}
-	first.leads = lead
-	s.readers.wakeAll()
-	return true
 }
 
 // receive is Next once Out has been called.
@@ -365,6 +342,6 @@ func (s *Subscription) endLocked(reason error) {
 	if s.done != nil {
 		close(s.done)
 	}
-	s.readers.wakeAll()
+	s.wakeLocked()
 	s.handover.notify()
 }

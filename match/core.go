@@ -39,6 +39,7 @@ type core struct {
 	event   event
 	found   []uint32 // positions of what the event in hand matches
 	cues    []cue    // scratch of visit: those of the nodes that it is in
+	taken   []taken  // scratch of visitGroup
 	touched uint64   // sum of what was loaded ahead, for the compiler to keep the loads
 	fitting []ref    // scratch of searchTree
 	stack   []ref    // scratch of tree.search

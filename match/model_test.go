@@ -135,6 +135,9 @@ func requireLetGo(t require.TestingT, c *core) {
 	for _, a := range c.event.attributes {
 		require.Nil(t, a.values)
 	}
+	for _, taken := range c.taken[:cap(c.taken)] {
+		require.Nil(t, taken.values)
+	}
 	for _, q := range c.cues[:cap(c.cues)] {
 		require.Empty(t, q.value)
 	}

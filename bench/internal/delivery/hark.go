@@ -26,7 +26,7 @@ type hark struct {
 func harkWith(read func(context.Context, *pubsub.Subscription, *Reader)) func([]*Reader, int) (Bus, error) {
 	return func(readers []*Reader, capacity int) (Bus, error) {
 		bus := &hark{server: pubsub.NewServer()}
-		bus.ctx, bus.cancel = context.Background(), func() {}
+		bus.ctx, bus.cancel = context.WithCancel(context.Background())
 		if err := bus.server.Start(); err != nil {
 			return nil, err
 		}
@@ -51,7 +51,7 @@ func readNext(ctx context.Context, sub *pubsub.Subscription, r *Reader) {
 		if err != nil {
 			return
 		}
-		r.Got(m.Data().(*Item).Seq)
+		r.Got(m.Data().(*Item).Number)
 	}
 }
 
@@ -60,7 +60,7 @@ func readMessages(ctx context.Context, sub *pubsub.Subscription, r *Reader) {
 		if err != nil {
 			return
 		}
-		r.Got(m.Data().(*Item).Seq)
+		r.Got(m.Data().(*Item).Number)
 	}
 }
 
@@ -68,7 +68,7 @@ func readOut(ctx context.Context, sub *pubsub.Subscription, r *Reader) {
 	for out := sub.Out(); ; {
 		select {
 		case m := <-out:
-			r.Got(m.Data().(*Item).Seq)
+			r.Got(m.Data().(*Item).Number)
 		case <-sub.Canceled():
 			return
 		}

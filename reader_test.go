@@ -2,9 +2,12 @@ package pubsub_test
 
 import (
 	"context"
+	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"weak"
 
 	"github.com/stretchr/testify/require"
 
@@ -116,4 +119,68 @@ func TestReaderThatComesAsTheSubscriptionBegins(t *testing.T) {
 			require.NoError(t, server.UnsubscribeAll(ctx, "c"))
 		}
 	})
+}
+
+// Whoever waits is woken, however many they are: on one query, many readers of
+// one subscription, and while new ones come.
+func TestEveryReaderThatWaitsIsWoken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t)
+		const n = 2000
+		read := make(chan any, 2*n)
+		for i := range n {
+			sub, err := server.Subscribe(ctx, fmt.Sprint(i), query.All)
+			require.NoError(t, err)
+			go func() {
+				for range 2 {
+					read <- next(t, sub)
+				}
+			}()
+		}
+		crowded := subscribe(t, server, "crowded", "", n, pubsub.Cancel)
+		many := make(chan any, n)
+		for range n {
+			go func() { many <- next(t, crowded) }()
+		}
+		for i := range 2 {
+			synctest.Wait()
+			require.Len(t, read, i*n)
+			publishN(t, server, i, 1)
+		}
+		synctest.Wait()
+		require.Len(t, read, 2*n)
+		require.Len(t, many, 2)
+		publishN(t, server, 2, n-2)
+		synctest.Wait()
+		require.Len(t, many, n, "one reader a message")
+	})
+}
+
+// Readers that wait do not keep a subscription that has ended.
+func TestReadersThatWaitedDoNotKeepTheirSubscription(t *testing.T) {
+	server := newServer(t)
+	subscribe(t, server, "stays", "", 1, pubsub.DropOldest)
+	var gone []weak.Pointer[pubsub.Subscription]
+	for range 200 {
+		sub := subscribe(t, server, "goes", "", 1, pubsub.Cancel)
+		gone = append(gone, weak.Make(sub))
+		brief, cancel := context.WithCancel(ctx)
+		go cancel()
+		_, err := sub.Next(brief)
+		require.ErrorIs(t, err, context.Canceled)
+		require.NoError(t, server.UnsubscribeAll(ctx, "goes"))
+	}
+	runtime.GC()
+	kept := 0
+	for _, sub := range gone {
+		if sub.Value() != nil {
+			kept++
+		}
+	}
+	require.LessOrEqual(t, kept, 20, "a few, until somebody publishes")
+	publishN(t, server, 0, 1)
+	runtime.GC()
+	for _, sub := range gone {
+		require.Nil(t, sub.Value())
+	}
 }

@@ -312,7 +312,7 @@ func TestOrderIsTheSameForAllSubscriptions(t *testing.T) {
 	}
 	unbuffered, err := server.SubscribeUnbuffered(ctx, "slow", query.MustParse("slow EXISTS"))
 	require.NoError(t, err)
-	readers.Go(func() { sequences(unbuffered) }) //nolint:errcheck // makes some publications queue
+	readers.Go(func() { sequences(unbuffered) }) // makes some publications queue
 	for p := range publishers {
 		wg.Go(func() {
 			for i := range each {

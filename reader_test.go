@@ -40,11 +40,11 @@ func TestReadersInsideAndOutsideOfSynctestShareNothing(t *testing.T) {
 // message: whichever of them was told, the one that stays does not wait on.
 func TestReaderThatGivesUpPassesItsTokenOn(t *testing.T) {
 	comes := map[string]func(*pubsub.Server){
-		"the end":   func(server *pubsub.Server) { server.UnsubscribeAll(ctx, "c") }, //nolint:errcheck
-		"a message": func(server *pubsub.Server) { server.Publish(ctx, 1) },          //nolint:errcheck
+		"the end":   func(server *pubsub.Server) { server.UnsubscribeAll(ctx, "c") },
+		"a message": func(server *pubsub.Server) { server.Publish(ctx, 1) },
 		"messages that overflow": func(server *pubsub.Server) {
-			server.Publish(ctx, 1) //nolint:errcheck
-			server.Publish(ctx, 2) //nolint:errcheck
+			server.Publish(ctx, 1)
+			server.Publish(ctx, 2)
 		},
 	}
 	for name, come := range comes {
@@ -56,13 +56,13 @@ func TestReaderThatGivesUpPassesItsTokenOn(t *testing.T) {
 					brief, cancel := context.WithCancel(ctx)
 					var give sync.WaitGroup
 					for range 2 {
-						give.Go(func() { sub.Next(brief) }) //nolint:errcheck
-						synctest.Wait()                     // they have waited longer
+						give.Go(func() { sub.Next(brief) })
+						synctest.Wait() // they have waited longer
 					}
 					stays := make(chan struct{})
 					go func() {
 						defer close(stays)
-						sub.Next(ctx) //nolint:errcheck
+						sub.Next(ctx)
 					}()
 					synctest.Wait()
 					come(server)

@@ -276,9 +276,10 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 			s.mu.Unlock()
 			return m, nil
 		case s.err != nil:
-			defer s.mu.Unlock()
+			err := s.err
 			s.wake()
-			return Message{}, s.err
+			s.mu.Unlock()
+			return Message{}, err
 		}
 		token := s.sleepLocked()
 		s.mu.Unlock()

@@ -163,7 +163,7 @@ func (t *topic) detach(sub *Subscription, pos uint64) bool {
 		}
 	}
 	sub.ring = ringOf(unread)
-	sub.wakeLocked()
+	sub.wake()
 	sub.handover.notify()
 	sub.matched += tail
 	t.due.remove(sub)

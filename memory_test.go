@@ -156,7 +156,7 @@ func TestQueueHoldsNothingThatWasDispatched(t *testing.T) {
 // that is gone hold the server's others.
 func TestEndedSubscriptionIsCollected(t *testing.T) {
 	server := newServer(t)
-	subscribe(t, server, "stays", "a = 1", 10, pubsub.Cancel)
+	subscribe(t, server, "stays", "a = 1", 1, pubsub.Cancel) // is due no later
 	var gone []weak.Pointer[pubsub.Subscription]
 	for i := range 300 {
 		sub := subscribe(t, server, "goes", fmt.Sprintf("a = %d", i%2), 1, pubsub.Overflow(i%4))

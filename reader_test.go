@@ -156,6 +156,25 @@ func TestEveryReaderThatWaitsIsWoken(t *testing.T) {
 	})
 }
 
+// The same for readers of many queries that one publication matches.
+func TestEveryReaderOfManyQueriesIsWoken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t)
+		const queries, clients = 300, 3
+		read := make(chan any, queries*clients)
+		for q := range queries {
+			for c := range clients {
+				sub := subscribe(t, server, fmt.Sprint(c), fmt.Sprintf("a >= %d", q), 1, pubsub.Cancel)
+				go func() { read <- next(t, sub) }()
+			}
+		}
+		synctest.Wait()
+		publish(t, server, 1, "a", fmt.Sprint(queries))
+		synctest.Wait()
+		require.Len(t, read, queries*clients)
+	})
+}
+
 // Readers that wait do not keep a subscription that has ended.
 func TestReadersThatWaitedDoNotKeepTheirSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

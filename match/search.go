@@ -157,6 +157,18 @@ func (c *core) touchSlots(begin int) {
 	c.touched += sum
 }
 
+// touchRecords makes the processor load the records that begin with entries.
+func (c *core) touchRecords(entries []ref) {
+	var sum uint64
+	for _, e := range entries {
+		lines := view[[3 * cacheLine / 8]uint64](&c.slab, e)
+		sum += lines[0] + lines[cacheLine/8] + lines[2*cacheLine/8]
+	}
+	c.touched += sum
+}
+
+const cacheLine = 64
+
 // gatherPoints looks up the values that are on a scale.
 func (c *core) gatherPoints(f *field, a *attribute, w way, s scale) {
 	first := int(c.event.project(a, s).first) - 1
@@ -193,9 +205,7 @@ func (c *core) searchTree(t *tree) {
 		}
 	}
 	c.fitting = t.search(c, &q, c.fitting[:0])
-	for _, e := range c.fitting { // so that they load at the same time
-		c.touched += uint64(c.entry(e).query)
-	}
+	c.touchRecords(c.fitting)
 	for _, e := range c.fitting {
 		c.try(e)
 	}
@@ -221,9 +231,7 @@ func (c *core) look(t *table, q *cue) (done bool) {
 
 func (c *core) tryList(l *list, q *cue) (done bool) {
 	done = true
-	for _, e := range l.ref[:l.len] {
-		c.touched += uint64(c.entry(e).query)
-	}
+	c.touchRecords(l.ref[:l.len])
 	for _, e := range l.ref[:l.len] {
 		if !c.tryBy(e, q) {
 			done = false

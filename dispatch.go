@@ -1,0 +1,196 @@
+package pubsub
+
+import (
+	"context"
+	"sync"
+)
+
+// How a publication gets from Publish to its subscriptions:
+//
+//	Publish ─▶ turnstile ── idle: the publisher has the pass ──▶ dispatch ─▶ leave
+//	               │                                               │           │
+//	               │ busy                             must wait: Block         │ something came
+//	               ▼                                               ▼           ▼
+//	             queue ──────────── take ──────────▶ the server's goroutine, dispatchQueued
+//
+// One goroutine at a time has the pass, and the turnstile numbers the
+// publications, so there is one order whichever way they take.
+
+// publish accepts m and returns its sequence.
+func (s *Server) publish(ctx context.Context, m Message) (uint64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	p, inline := s.turn.enter()
+	if !inline {
+		var err error
+		if p, inline, err = s.queue.put(ctx, m); !inline {
+			return p.sequence(), err
+		}
+	}
+	m.seq = p.sequence()
+	s.dispatch(&m, s.clock.now())
+	if len(s.full.blocked) > 0 || !s.turn.leave(p) {
+		s.handed <- struct{}{}
+	}
+	return p.sequence(), nil
+}
+
+// dispatchQueued is the server's goroutine. Each time it is handed the pass it
+// drains the queue; when the queue is closed it ends all subscriptions.
+func (s *Server) dispatchQueued(stopping <-chan struct{}, ended chan<- struct{}) {
+	defer close(ended)
+	for closed := false; !closed; {
+		<-s.handed
+		closed = s.drain(stopping)
+	}
+	s.endAll()
+	s.waker.stop()
+}
+
+// drain finishes what the pass came with and dispatches what is queued until
+// there is nothing left, and tells whether the queue is closed. If it is not,
+// the pass has been given back.
+func (s *Server) drain(stopping <-chan struct{}) (closed bool) {
+	s.finishBlocked(stopping)
+	for {
+		batch, closed := s.queue.take()
+		if len(batch) == 0 {
+			return closed
+		}
+		now := s.clock.now()
+		for i := range batch {
+			s.dispatch(&batch[i], now)
+			if len(s.full.blocked) > 0 {
+				s.queue.settle(len(batch) - 1 - i)
+				s.finishBlocked(stopping)
+				now = s.clock.now()
+			}
+		}
+		clear(batch) // not to keep what was published
+	}
+}
+
+// dispatch gives a publication to the observers, and then to all matching
+// subscriptions that have room. It leaves those that must be waited for in
+// s.full.blocked. The caller has the pass.
+func (s *Server) dispatch(m *Message, now int64) {
+	if m.at == 0 {
+		m.at = now
+	}
+	s.mu.Lock()
+	s.latent.begin(m.seq)
+	if s.observers.any() || s.scan.Len() > 0 {
+		s.mu.Unlock() // user code may subscribe and unsubscribe
+		s.observe(m)
+		s.scans = s.scan.Match(m.events, s.scans[:0])
+		s.mu.Lock()
+	}
+	s.hits = s.index.Match(m.events, s.hits[:0])
+	members := s.deliver(m, s.hits) + s.deliver(m, s.scans)
+	for _, sub := range s.full.cut {
+		s.remove(sub, ErrOutOfCapacity)
+		s.totals.cut++
+	}
+	s.totals.published(now, members, s.full.dropped)
+	s.finished = m.seq
+	s.mu.Unlock()
+
+	clear(s.hits)
+	clear(s.scans)
+	s.scans = s.scans[:0]
+	s.settle(m)
+}
+
+// deliver gives m to the subscriptions of the topics and returns how many
+// there are. The caller holds s.mu.
+func (s *Server) deliver(m *Message, topics []*topic) (members int) {
+	for _, t := range topics {
+		members += t.members()
+		t.deliver(m, &s.full)
+	}
+	return members
+}
+
+// settle does what the delivery of m left to do without s.mu.
+func (s *Server) settle(m *Message) {
+	f := &s.full
+	for _, t := range f.wake {
+		s.waker.wake(t)
+	}
+	for _, sub := range f.cut {
+		s.tellCut(sub)
+	}
+	f.clear()
+	if len(f.blocked) > 0 {
+		f.pending = *m
+	}
+}
+
+// finishBlocked waits for room for the message that a delivery left pending,
+// in all subscriptions at once. The caller has the pass and no lock.
+func (s *Server) finishBlocked(stopping <-chan struct{}) {
+	blocked := s.full.blocked
+	if len(blocked) == 0 {
+		return
+	}
+	var others sync.WaitGroup
+	for _, sub := range blocked[1:] {
+		others.Go(func() { s.handOver(sub, stopping) })
+	}
+	s.handOver(blocked[0], stopping)
+	others.Wait()
+	clear(blocked)
+	s.full.blocked, s.full.pending = blocked[:0], Message{}
+}
+
+// handOver waits for room for the pending message in one subscription and
+// cuts it if that takes too long.
+func (s *Server) handOver(sub *Subscription, stopping <-chan struct{}) {
+	taken := sub.handOver(&s.full.pending, stopping)
+	s.mu.Lock()
+	cut := !taken && s.giveUp(sub, stopping)
+	sub.expect(waitsNoMore)
+	s.mu.Unlock()
+	if cut {
+		s.tellCut(sub)
+	}
+}
+
+// giveUp drops the pending message of a subscription, unless there is room for
+// it at the last moment. It cuts the subscription if its time is over, that
+// is, if it has not ended and the server is not stopping. The caller holds
+// s.mu.
+func (s *Server) giveUp(sub *Subscription, stopping <-chan struct{}) (cut bool) {
+	sub.topic.feed(sub)
+	if taken, _, _ := sub.tryPending(&s.full.pending); taken {
+		return false
+	}
+	s.totals.dropped++
+	sub.drop()
+	select {
+	case <-stopping:
+		return false
+	default:
+	}
+	if sub.Err() != nil {
+		return false
+	}
+	s.remove(sub, ErrOutOfCapacity)
+	s.totals.cut++
+	return true
+}
+
+func (s *Server) tellCut(sub *Subscription) {
+	s.Logger.Info("pubsub: slow subscriber cut",
+		"client", sub.ClientID(), "query", sub.topic.text, "capacity", sub.capacity, "overflow", sub.overflow.String())
+}
+
+// endAll ends every subscription of a stopped server.
+func (s *Server) endAll() {
+	for i, more := 0, true; more; {
+		s.mu.Lock()
+		i, more = s.registry.slots.walk(i, step, func(sub *Subscription) { s.remove(sub, ErrServerStopped) })
+		s.mu.Unlock()
+	}
+}

@@ -1,0 +1,434 @@
+package pubsub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/harkbus/pubsub/match"
+	"github.com/harkbus/pubsub/query"
+	"github.com/harkbus/pubsub/service"
+)
+
+// Errors of subscribing and unsubscribing, returned as they are.
+var (
+	// ErrSubscriptionNotFound is returned by the Unsubscribe methods when
+	// there is nothing to unsubscribe.
+	ErrSubscriptionNotFound = errors.New("subscription not found")
+
+	// ErrAlreadySubscribed is returned by the Subscribe methods when the
+	// client has a subscription to the same query.
+	ErrAlreadySubscribed = errors.New("already subscribed")
+)
+
+// DefaultCapacity is the capacity of a subscription whose SubscribeArgs give
+// none, and MaxCapacity the largest there is: Out makes a channel of it.
+const (
+	DefaultCapacity = 100
+	MaxCapacity     = 1 << 24
+)
+
+// A Query says which publications a subscription receives. Two queries are
+// the same if String returns the same.
+//
+// A *query.Query costs a publication nothing unless it may match. Any other
+// type is called for every publication, from one goroutine at a time; one
+// that fails or panics is logged once, counted and skipped. Matches must not
+// modify or keep events and must not call Publish or Stop; it may subscribe
+// and unsubscribe.
+type Query interface {
+	Matches(events map[string][]string) (bool, error)
+	String() string
+}
+
+// A Server takes publications and gives each one to the subscriptions whose
+// query matches its events. See the package comment for what it promises. Its
+// methods may be called from any goroutine.
+type Server struct {
+	service.BaseService
+
+	turn  turnstile
+	queue queue
+
+	// Of the goroutine that has the pass of turn.
+	clock clock
+	full  fullness
+	hits  []*topic // what the index found; reused
+	scans []*topic // what the scan found; reused
+
+	mu       sync.Mutex // never held while a delivery waits or user code runs
+	registry registry
+	latent   latent
+	index    *match.Index[*topic]
+	scan     *match.Loop[*topic] // matches without mu; changes under it
+	finished uint64              // the last publication that was given to all with room
+	stopped  bool
+	totals   totals
+
+	observers observers
+
+	waker    *waker
+	handed   chan struct{} // capacity 1: the pass, to the server's goroutine
+	stopping chan struct{} // closed by OnStop
+	ended    chan struct{} // closed by the server's goroutine
+}
+
+// An Option sets a parameter of a new server.
+type Option func(*Server)
+
+// BufferCapacity sets how many publications the server accepts while another
+// one is being dispatched; when there are more, Publish waits. Without this
+// option, and for capacities below one, it is none.
+func BufferCapacity(capacity int) Option {
+	return func(s *Server) { s.queue.capacity = max(capacity, 0) }
+}
+
+// NewServer returns a server that is not started. It can be subscribed to at
+// once; what is published before Start waits in the queue.
+func NewServer(options ...Option) *Server {
+	s := &Server{handed: make(chan struct{}, 1)}
+	s.BaseService = *service.NewBaseService(nil, "PubSub", s)
+	s.queue.turn = &s.turn
+	for _, option := range options {
+		option(s)
+	}
+	s.clear()
+	return s
+}
+
+// clear makes the server as new, but for its options, hooks, logger and last
+// sequence.
+func (s *Server) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.registry = newRegistry(s.registry.slots)
+	s.latent = latent{}
+	s.index = match.New[*topic]()
+	s.scan = match.NewLoop[*topic](s.queryFailed)
+	s.stopping = make(chan struct{})
+	s.ended = make(chan struct{})
+	s.stopped = false
+	s.totals = totals{since: time.Now()}
+	s.turn.reserve()
+	s.finished = s.turn.look().sequence()
+}
+
+// OnStart starts the goroutine that dispatches what was queued. If nothing was,
+// the server is idle when it returns: the next publication is dispatched by
+// its publisher.
+func (s *Server) OnStart() error {
+	if !s.queue.idle() {
+		s.handed <- struct{}{}
+	}
+	s.waker = newWaker()
+	go s.dispatchQueued(s.stopping, s.ended)
+	return nil
+}
+
+// OnStop refuses new calls, dispatches what was accepted, ends every
+// subscription with ErrServerStopped and waits for all of that.
+func (s *Server) OnStop() {
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
+	close(s.stopping)
+	if s.queue.close() {
+		s.handed <- struct{}{}
+	}
+	<-s.ended
+}
+
+// OnReset makes a stopped server startable again: without subscriptions, and
+// with Sequence going on where it was.
+func (s *Server) OnReset() error {
+	s.clear()
+	return nil
+}
+
+// BufferCapacity returns the capacity of the server's queue.
+func (s *Server) BufferCapacity() int { return s.queue.capacity }
+
+// NumClients returns how many clients have a subscription.
+func (s *Server) NumClients() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.registry.clients)
+}
+
+// NumClientSubscriptions returns how many subscriptions a client has.
+func (s *Server) NumClientSubscriptions(clientID string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.registry.clients[clientID]; c != nil {
+		return c.subs.n
+	}
+	return 0
+}
+
+// SubscribeArgs says what to subscribe to and how.
+type SubscribeArgs struct {
+	ClientID string // who subscribes; not empty
+	Query    Query  // what to; not nil
+
+	// Capacity is how many messages the buffer holds, at most MaxCapacity;
+	// 0 means DefaultCapacity.
+	Capacity int
+
+	// Overflow is what happens to a message that does not fit.
+	Overflow Overflow
+
+	// BlockTimeout is how long one message may wait for room under Block
+	// before the subscription is cut; 0 means for ever.
+	BlockTimeout time.Duration
+}
+
+// validate names the field that is wrong.
+func (a *SubscribeArgs) validate() error {
+	switch {
+	case a.ClientID == "":
+		return errors.New("pubsub: SubscribeArgs.ClientID is empty: name the client")
+	case a.Query == nil || a.Query == (*query.Query)(nil):
+		return errors.New("pubsub: SubscribeArgs.Query is nil: use query.All to match everything")
+	case a.Capacity < 0 || a.Capacity > MaxCapacity:
+		return fmt.Errorf("pubsub: SubscribeArgs.Capacity is %d: it must be from 0 (for %d) to %d", a.Capacity, DefaultCapacity, MaxCapacity)
+	case a.Overflow > Block:
+		return fmt.Errorf("pubsub: SubscribeArgs.Overflow is %d: use Cancel, DropOldest, DropNewest or Block", a.Overflow)
+	case a.BlockTimeout < 0:
+		return fmt.Errorf("pubsub: SubscribeArgs.BlockTimeout is %v: it must be 0 (for ever) or more", a.BlockTimeout)
+	case a.BlockTimeout > 0 && a.Overflow != Block:
+		return fmt.Errorf("pubsub: SubscribeArgs.BlockTimeout is %v: it needs Overflow: Block, not %v", a.BlockTimeout, a.Overflow)
+	}
+	return nil
+}
+
+// SubscribeWithArgs subscribes a client to a query. The subscription receives
+// the publications accepted from now on. It returns ErrAlreadySubscribed,
+// ErrServerStopped, ctx.Err() if ctx is done already, or an error that names
+// the field that is wrong.
+func (s *Server) SubscribeWithArgs(ctx context.Context, args SubscribeArgs) (*Subscription, error) {
+	if err := args.validate(); err != nil {
+		return nil, err
+	}
+	if args.Capacity == 0 {
+		args.Capacity = DefaultCapacity
+	}
+	return s.subscribe(ctx, args)
+}
+
+// Subscribe subscribes a client to a query with a buffer of outCapacity
+// messages, 1 if it is not given. It panics if outCapacity is zero or less.
+// See SubscribeWithArgs.
+func (s *Server) Subscribe(ctx context.Context, clientID string, q Query, outCapacity ...int) (*Subscription, error) {
+	args := SubscribeArgs{ClientID: clientID, Query: q, Capacity: 1}
+	if len(outCapacity) > 0 {
+		args.Capacity = outCapacity[0]
+		if args.Capacity <= 0 {
+			panic("pubsub: Subscribe with a capacity of zero or less; use SubscribeUnbuffered for no buffer")
+		}
+	}
+	return s.SubscribeWithArgs(ctx, args)
+}
+
+// SubscribeUnbuffered subscribes a client to a query without a buffer: each
+// message waits until a reader takes it, and all later publications wait with
+// it. See SubscribeWithArgs.
+func (s *Server) SubscribeUnbuffered(ctx context.Context, clientID string, q Query) (*Subscription, error) {
+	args := SubscribeArgs{ClientID: clientID, Query: q, Overflow: Block}
+	if err := args.validate(); err != nil {
+		return nil, err
+	}
+	return s.subscribe(ctx, args)
+}
+
+func (s *Server) subscribe(ctx context.Context, args SubscribeArgs) (*Subscription, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	text := args.Query.String()
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return nil, ErrServerStopped
+	}
+	if s.registry.find(args.ClientID, text) != nil {
+		return nil, ErrAlreadySubscribed
+	}
+	sub := &Subscription{
+		topic:    s.topicFor(args.Query, text),
+		capacity: int32(args.Capacity),
+		overflow: args.Overflow,
+		timeout:  args.BlockTimeout,
+		after:    s.turn.look().sequence(),
+	}
+	sub.cursor.word.Store(offLog)
+	if args.Capacity == 0 {
+		sub.out = make(chan Message) // readers and deliveries meet in it
+	}
+	s.registry.add(sub, args.ClientID)
+	if sub.after == s.finished {
+		sub.topic.begin(sub)
+	} else {
+		s.latent.add(sub)
+	}
+	return sub, nil
+}
+
+// topicFor returns the topic of a query, a new one if need be. The caller
+// holds s.mu.
+func (s *Server) topicFor(q Query, text string) *topic {
+	form, ok := indexedForm(q)
+	if !ok {
+		t := newTopic(s, q, text, scanned)
+		t.refs = 1
+		t.id = s.scan.Add(q, t)
+		return t
+	}
+	t := s.registry.topics[text]
+	if t == nil {
+		t = newTopic(s, form, text, indexed)
+		t.id = s.index.Add(form, t)
+		s.registry.topics[text] = t
+	}
+	t.refs++
+	return t
+}
+
+// Unsubscribe ends the subscription of a client to a query. Once it has
+// returned nothing is added to the subscription's buffer. It returns
+// ErrSubscriptionNotFound, ErrServerStopped, or ctx.Err() if ctx is done
+// already.
+func (s *Server) Unsubscribe(ctx context.Context, clientID string, q Query) error {
+	if q == nil || q == (*query.Query)(nil) {
+		return ErrSubscriptionNotFound
+	}
+	text := q.String()
+	return s.unsubscribe(ctx, func() *Subscription { return s.registry.find(clientID, text) })
+}
+
+// UnsubscribeID is Unsubscribe for the subscription with an ID.
+func (s *Server) UnsubscribeID(ctx context.Context, id uint64) error {
+	return s.unsubscribe(ctx, func() *Subscription { return s.registry.slots.get(id) })
+}
+
+func (s *Server) unsubscribe(ctx context.Context, find func() *Subscription) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if s.stopped {
+		s.mu.Unlock()
+		return ErrServerStopped
+	}
+	sub := find()
+	if sub == nil {
+		s.mu.Unlock()
+		return ErrSubscriptionNotFound
+	}
+	s.remove(sub, ErrUnsubscribed)
+	s.mu.Unlock()
+	sub.awaitHandover()
+	return nil
+}
+
+// step is how many subscriptions are looked at while s.mu is held.
+const step = 64
+
+// UnsubscribeAll ends all subscriptions that the client has now. It works in
+// steps: publications go on meanwhile, and may reach some of the subscriptions
+// and not others. It returns the errors of Unsubscribe.
+func (s *Server) UnsubscribeAll(ctx context.Context, clientID string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	born, c := s.registry.births, s.registry.clients[clientID]
+	switch {
+	case s.stopped:
+		s.mu.Unlock()
+		return ErrServerStopped
+	case c == nil:
+		s.mu.Unlock()
+		return ErrSubscriptionNotFound
+	}
+	var waits []*Subscription
+	for c.subs.first != nil && c.subs.first.birth <= born {
+		for n := 0; n < step && c.subs.first != nil && c.subs.first.birth <= born; n++ {
+			sub := c.subs.first
+			s.remove(sub, ErrUnsubscribed)
+			if sub.overflow == Block {
+				waits = append(waits, sub)
+			}
+		}
+		s.mu.Unlock()
+		s.mu.Lock()
+	}
+	s.mu.Unlock()
+	for _, sub := range waits {
+		sub.awaitHandover()
+	}
+	return nil
+}
+
+// remove takes sub out of everything and ends it. The caller holds s.mu and
+// lets go of it before it waits for a handover.
+func (s *Server) remove(sub *Subscription, reason error) {
+	if sub.place.list == inLatent {
+		s.latent.remove(sub)
+	}
+	t := sub.topic
+	t.remove(sub)
+	s.registry.remove(sub)
+	if t.refs--; t.refs == 0 {
+		if t.kind == scanned {
+			s.scan.Remove(t.id)
+		} else {
+			s.index.Remove(t.id)
+			delete(s.registry.topics, t.text)
+		}
+	}
+	sub.end(reason)
+}
+
+// PublishArgs is a publication with what a bridge knows of it.
+type PublishArgs struct {
+	Data   any
+	Events map[string][]string // belongs to the server from now on
+
+	// Origin is the process that accepted the publication first; nil is this
+	// one. It is not copied and must not be modified.
+	Origin *Origin
+
+	// Time is what Message.Time returns; if zero, the time of dispatch.
+	Time time.Time
+}
+
+// Publish publishes data without events: it reaches the subscriptions to
+// query.All, to NOT queries, and whatever user-written queries say.
+func (s *Server) Publish(ctx context.Context, data any) error {
+	_, err := s.publish(ctx, Message{data: data})
+	return err
+}
+
+// PublishWithEvents publishes data with events, which belong to the server
+// from now on: the caller must not touch them again.
+//
+// It returns nil once the publication is accepted. It waits while the queue is
+// full, until ctx is done, and then returns ctx.Err(); on any error the
+// publication did not happen. After Stop the error is ErrServerStopped.
+func (s *Server) PublishWithEvents(ctx context.Context, data any, events map[string][]string) error {
+	_, err := s.publish(ctx, Message{data: data, events: events})
+	return err
+}
+
+// PublishWithArgs is PublishWithEvents for bridges. It returns the Sequence
+// that the publication was given.
+func (s *Server) PublishWithArgs(ctx context.Context, args PublishArgs) (sequence uint64, err error) {
+	m := Message{data: args.Data, events: args.Events, origin: args.Origin}
+	if !args.Time.IsZero() {
+		m.at = args.Time.UnixNano()
+	}
+	return s.publish(ctx, m)
+}

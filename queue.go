@@ -1,0 +1,188 @@
+package pubsub
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// A queue holds the publications that were accepted while another one was
+// being dispatched, and the publishers that wait for room, first come first
+// served. The server's goroutine drains it in batches.
+//
+//	publisher ──room──▶ items ──take──▶ batch (taken: not begun yet) ──▶ dispatch
+//	          ──full──▶ waiters ──▲
+//
+// At most capacity publications are in items and batch together.
+type queue struct {
+	turn     *turnstile
+	capacity int
+
+	mu      sync.Mutex
+	items   []Message    // accepted
+	spare   []Message    // the batch before the last, for items to reuse
+	taken   int          // how many of the last batch may not have begun
+	waiters []*publisher // not accepted
+}
+
+// A publisher waits for room. All but done is guarded by the queue's mu.
+type publisher struct {
+	m    Message
+	err  error
+	done chan struct{} // closed once m is accepted, or refused with err
+}
+
+// put accepts m, waiting for room until ctx is done. If the turnstile turns
+// out to be idle, m is not queued: the caller has the pass and dispatches it.
+func (q *queue) put(ctx context.Context, m Message) (p pass, inline bool, err error) {
+	q.mu.Lock()
+	for {
+		now := q.turn.look()
+		switch {
+		case now.closed():
+			q.mu.Unlock()
+			return 0, false, ErrServerStopped
+		case !now.busy():
+			if p, inline = q.turn.enter(); inline {
+				q.mu.Unlock()
+				return p, true, nil
+			}
+		case q.room():
+			var ok bool
+			if m.seq, ok = q.turn.accept(now); ok {
+				q.items = append(q.items, m)
+				q.mu.Unlock()
+				return now + oneSequence, false, nil
+			}
+		case q.turn.wait(now):
+			w := &publisher{m: m, done: make(chan struct{})}
+			q.waiters = append(q.waiters, w)
+			q.mu.Unlock()
+			return q.await(ctx, w)
+		}
+	}
+}
+
+// room tells whether one more publication may be accepted. Nobody overtakes
+// those who wait. The caller holds q.mu.
+func (q *queue) room() bool {
+	return len(q.waiters) == 0 && len(q.items)+q.taken < q.capacity
+}
+
+// await returns once w is accepted or refused, or ctx is done.
+func (q *queue) await(ctx context.Context, w *publisher) (pass, bool, error) {
+	select {
+	case <-w.done:
+		return pass(w.m.seq * oneSequence), false, w.err
+	case <-ctx.Done():
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if i := slices.Index(q.waiters, w); i >= 0 {
+		q.waiters = slices.Delete(q.waiters, i, i+1)
+		return 0, false, ctx.Err()
+	}
+	return pass(w.m.seq * oneSequence), false, w.err // it was too late to give up
+}
+
+// take returns the next batch for the goroutine that has the pass, and none
+// if there is nothing to do: then it has given the pass back, or the queue is
+// closed, which is told by the second result. The batch is valid until the
+// next call.
+func (q *queue) take() (batch []Message, closed bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.taken = 0
+	q.admit()
+	if len(q.items) == 0 && len(q.waiters) > 0 { // a queue without capacity
+		q.admitOne()
+	}
+	if len(q.items) == 0 {
+		return nil, q.rest()
+	}
+	batch = q.items
+	clear(q.spare)
+	q.items, q.spare = q.spare[:0], batch
+	q.taken = len(batch) - 1 // the first begins now
+	return batch, false
+}
+
+// idle gives the pass of a server that has not started back, unless there is
+// something to do.
+func (q *queue) idle() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items)+len(q.waiters) == 0 && !q.rest()
+}
+
+// rest gives the pass back unless the queue is closed. The caller holds q.mu,
+// so that nothing is accepted meanwhile but by those who enter.
+func (q *queue) rest() (closed bool) {
+	for {
+		now := q.turn.look()
+		if now.closed() {
+			return true
+		}
+		if q.turn.idle(now) {
+			return false
+		}
+	}
+}
+
+// settle says that all but the last n of the batch have begun: before a
+// delivery waits, so that publishers find all the room there is.
+func (q *queue) settle(n int) {
+	q.mu.Lock()
+	q.taken = n
+	q.admit()
+	q.mu.Unlock()
+}
+
+// admit accepts waiting publishers while there is room. The caller holds q.mu
+// and has the pass.
+func (q *queue) admit() {
+	for len(q.waiters) > 0 && len(q.items)+q.taken < q.capacity {
+		q.admitOne()
+	}
+}
+
+// admitOne accepts the first waiting publisher, unless the queue is closed.
+// The caller holds q.mu and has the pass.
+func (q *queue) admitOne() {
+	w := q.waiters[0]
+	for {
+		now := q.turn.look()
+		if now.closed() {
+			return // close refuses it
+		}
+		if seq, ok := q.turn.accept(now); ok {
+			w.m.seq = seq
+			break
+		}
+	}
+	q.waiters[0] = nil
+	q.waiters = q.waiters[1:]
+	q.items = append(q.items, w.m)
+	close(w.done)
+}
+
+// close refuses those who wait and whoever comes. It tells whether the caller
+// has the pass now.
+func (q *queue) close() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	mine := q.turn.close()
+	for _, w := range q.waiters {
+		w.err = ErrServerStopped
+		close(w.done)
+	}
+	q.waiters = nil
+	return mine
+}
+
+// len returns how many accepted publications may not have begun.
+func (q *queue) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items) + q.taken
+}

@@ -1,0 +1,171 @@
+package pubsub
+
+import "github.com/harkbus/pubsub/query"
+
+// A registry knows the subscriptions of a server by all the ways they are
+// asked for. It is guarded by the server's mu.
+type registry struct {
+	clients map[string]*client
+	topics  map[string]*topic // of *query.Query, by canonical text
+	slots   slots
+	births  uint64 // subscriptions ever
+}
+
+// A client is a name with at least one subscription. No two of its
+// subscriptions have queries of the same text.
+type client struct {
+	id     string
+	subs   chain
+	byText map[string]*Subscription // once they are more than fewSubs
+}
+
+// fewSubs is how many subscriptions of a client are looked through one by one.
+const fewSubs = 8
+
+// find returns the subscription to the query with a text, or nil.
+func (c *client) find(text string) *Subscription {
+	if c.byText != nil {
+		return c.byText[text]
+	}
+	for sub := c.subs.first; sub != nil; sub = sub.inClient.next {
+		if sub.topic.text == text {
+			return sub
+		}
+	}
+	return nil
+}
+
+func (c *client) add(sub *Subscription) {
+	c.subs.add(sub)
+	switch {
+	case c.byText != nil:
+		c.byText[sub.topic.text] = sub
+	case c.subs.n > fewSubs:
+		c.byText = make(map[string]*Subscription)
+		for sub := c.subs.first; sub != nil; sub = sub.inClient.next {
+			c.byText[sub.topic.text] = sub
+		}
+	}
+}
+
+func (c *client) remove(sub *Subscription) {
+	c.subs.remove(sub)
+	delete(c.byText, sub.topic.text)
+}
+
+// newRegistry returns an empty registry that goes on with slots, all free, so
+// that no ID is given again.
+func newRegistry(slots slots) registry {
+	return registry{
+		slots:   slots,
+		clients: make(map[string]*client),
+		topics:  make(map[string]*topic),
+	}
+}
+
+// find returns the subscription of a client to the query with a text, or nil.
+func (r *registry) find(clientID, text string) *Subscription {
+	c := r.clients[clientID]
+	if c == nil {
+		return nil
+	}
+	return c.find(text)
+}
+
+// add enters sub, which is new, for a client.
+func (r *registry) add(sub *Subscription, clientID string) {
+	c := r.clients[clientID]
+	if c == nil {
+		c = &client{id: clientID}
+		r.clients[clientID] = c
+	}
+	sub.client = c
+	c.add(sub)
+	r.births++
+	sub.birth = r.births
+	sub.id = r.slots.add(sub)
+}
+
+// remove forgets sub, and its client with its last subscription.
+func (r *registry) remove(sub *Subscription) {
+	c := sub.client
+	c.remove(sub)
+	if c.subs.n == 0 {
+		delete(r.clients, c.id)
+	}
+	r.slots.remove(sub.id)
+}
+
+// slots gives subscriptions their IDs and walks over them in steps.
+//
+//	ID = generation of the slot (32 bits) | number of the slot + 1 (32 bits)
+//
+// A slot that becomes free is used again with the next generation.
+type slots struct {
+	pages []*[slotsPerPage]slot // grown a page at a time: no step copies all
+	used  int                   // slots that were ever used
+	free  []uint32
+}
+
+type slot struct {
+	sub        *Subscription // nil: free
+	generation uint32
+}
+
+const slotsPerPage = 512
+
+func (s *slots) at(i uint32) *slot { return &s.pages[i/slotsPerPage][i%slotsPerPage] }
+
+func (s *slots) add(sub *Subscription) (id uint64) {
+	i := uint32(s.used)
+	if n := len(s.free); n > 0 {
+		i, s.free = s.free[n-1], s.free[:n-1]
+	} else {
+		if s.used%slotsPerPage == 0 {
+			s.pages = append(s.pages, new([slotsPerPage]slot))
+		}
+		s.used++
+	}
+	at := s.at(i)
+	at.sub = sub
+	return uint64(at.generation)<<32 | uint64(i+1)
+}
+
+// get returns the subscription with an ID, or nil.
+func (s *slots) get(id uint64) *Subscription {
+	i := uint32(id) - 1 // 0 wraps around and is out of range
+	if uint64(i) >= uint64(s.used) || s.at(i).generation != uint32(id>>32) {
+		return nil
+	}
+	return s.at(i).sub
+}
+
+func (s *slots) remove(id uint64) {
+	i := uint32(id) - 1
+	at := s.at(i)
+	at.sub = nil
+	at.generation++
+	s.free = append(s.free, i)
+}
+
+// walk calls f for the subscriptions in the next slots from i on, at most n
+// of them, and returns where to go on, or false after the last.
+func (s *slots) walk(i, n int, f func(*Subscription)) (next int, more bool) {
+	for end := min(i+n, s.used); i < end; i++ {
+		if sub := s.at(uint32(i)).sub; sub != nil {
+			f(sub)
+		}
+	}
+	return i, i < s.used
+}
+
+// indexedForm returns q as the index takes it, if it does.
+func indexedForm(q Query) (*query.Query, bool) {
+	switch q := q.(type) {
+	case *query.Query:
+		return q, true
+	case query.Empty:
+		return query.All, true
+	}
+	return nil, false
+}

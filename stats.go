@@ -1,0 +1,194 @@
+package pubsub
+
+import (
+	"time"
+
+	"github.com/harkbus/pubsub/match"
+)
+
+// Stats is what a server has done and holds. Counts are since the server was
+// made or reset.
+type Stats struct {
+	Since    time.Time // when the server was made or reset
+	Sequence uint64    // of the last publication accepted
+
+	Published uint64 // publications dispatched
+	Matched   uint64 // pairs of publication and matching subscription
+	Dropped   uint64 // of these, those that a full buffer cost
+	Delivered uint64 // the others: put into a buffer, or waiting for room
+	Cut       uint64 // subscriptions ended because they were too slow
+
+	PublishRate float64 // publications a second, over the last ten full seconds
+	MatchRate   float64 // pairs a second, the same
+
+	Clients       int
+	Queued        int // publications accepted, not dispatched
+	QueueCapacity int
+	Index         match.Stats // of the queries that are *query.Query
+
+	Subscriptions []SubscriptionStats // in no particular order
+	Failures      []QueryFailures     // of user-written queries that failed
+}
+
+// SubscriptionStats is what one subscription has received and holds. Matched
+// is always the sum of Delivered, Dropped and Depth, and of one message if a
+// delivery waits for room.
+type SubscriptionStats struct {
+	ID       uint64
+	ClientID string
+	Query    string
+	Overflow Overflow
+
+	Depth     int // messages in the buffer
+	Capacity  int
+	Matched   uint64
+	Delivered uint64 // handed to a reader
+	Dropped   uint64
+	Oldest    time.Duration // age of the first message in the buffer; 0 if there is none or Out is in use
+}
+
+// QueryFailures says how often a user-written query returned an error or
+// panicked.
+type QueryFailures struct {
+	ClientID string
+	Query    string
+	Failures uint64
+}
+
+// Stats returns what the server has done and holds now. It looks at the
+// subscriptions in steps, and publications go on meanwhile: each line is
+// consistent, the whole need not be.
+func (s *Server) Stats() Stats {
+	now := time.Now()
+	stats := s.busStats(now)
+	stats.Queued, stats.QueueCapacity = s.queue.len(), s.queue.capacity
+	for i, more := 0, true; more; {
+		s.mu.Lock()
+		i, more = s.registry.slots.walk(i, step, func(sub *Subscription) {
+			stats.Subscriptions = append(stats.Subscriptions, sub.statsAt(now))
+			if n := sub.topic.failures.Load(); n > 0 {
+				stats.Failures = append(stats.Failures, QueryFailures{sub.client.id, sub.topic.text, uint64(n)})
+			}
+		})
+		s.mu.Unlock()
+	}
+	return stats
+}
+
+func (s *Server) busStats(now time.Time) Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	published, matched := s.totals.recent.rates(now.UnixNano())
+	return Stats{
+		Since:       s.totals.since,
+		Sequence:    s.turn.look().sequence(),
+		Published:   s.totals.publications,
+		Matched:     s.totals.matched,
+		Dropped:     s.totals.dropped,
+		Delivered:   s.totals.matched - s.totals.dropped,
+		Cut:         s.totals.cut,
+		PublishRate: published,
+		MatchRate:   matched,
+		Clients:     len(s.registry.clients),
+		Index:       s.index.Stats(),
+	}
+}
+
+// statsAt returns the line of one subscription. The caller holds the server's
+// mu.
+func (s *Subscription) statsAt(now time.Time) SubscriptionStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats := SubscriptionStats{
+		ID:       s.id,
+		ClientID: s.client.id,
+		Query:    s.topic.text,
+		Overflow: s.overflow,
+		Capacity: int(s.capacity),
+		Matched:  s.matched,
+		Dropped:  s.dropped,
+	}
+	at := s.cursor.at.Load() // before pos, which may only be later then
+	if pos, ok := s.cursor.position(); ok {
+		tail := s.topic.log.tail.Load()
+		stats.Matched += tail
+		stats.Depth = int(min(tail-pos, uint64(s.capacity)))
+		if pos < tail {
+			stats.Oldest = now.Sub(at.holding(pos).message(pos).Time())
+		}
+	} else {
+		stats.Depth = s.depthLocked()
+		if s.ring.len() > 0 {
+			stats.Oldest = now.Sub(s.ring.front().Time())
+		}
+	}
+	waits := uint64(0)
+	if s.pending != waitsNoMore && stats.Depth == int(s.capacity) {
+		waits = 1
+	}
+	stats.Delivered = stats.Matched - stats.Dropped - uint64(stats.Depth) - waits
+	return stats
+}
+
+// totals counts for the whole server. It is guarded by the server's mu.
+type totals struct {
+	since        time.Time
+	publications uint64
+	matched      uint64
+	dropped      uint64
+	cut          uint64
+	recent       meter
+}
+
+func (t *totals) published(now int64, members, dropped int) {
+	t.publications++
+	t.matched += uint64(members)
+	t.dropped += uint64(dropped)
+	t.recent.add(now, uint64(members))
+}
+
+// A meter counts per second, for the seconds just past.
+type meter struct {
+	second  int64 // of the last count
+	started int64
+	counts  [meterSeconds + 1]struct{ publications, matched uint64 } // by second, modulo
+}
+
+const meterSeconds = 10
+
+func (m *meter) add(now int64, matched uint64) {
+	second := now / int64(time.Second)
+	if second != m.second {
+		m.advance(second)
+	}
+	c := &m.counts[second%int64(len(m.counts))]
+	c.publications++
+	c.matched += matched
+}
+
+// advance clears the seconds after the last one up to this one.
+func (m *meter) advance(second int64) {
+	n := int64(len(m.counts))
+	if m.started == 0 {
+		m.started, m.second = second, second-1
+	}
+	for s := max(m.second+1, second-n+1); s <= second; s++ {
+		m.counts[s%n] = struct{ publications, matched uint64 }{}
+	}
+	m.second = max(m.second, second) // the clock may step back
+}
+
+// rates returns the means over the last full seconds there were.
+func (m *meter) rates(now int64) (published, matched float64) {
+	second, n := now/int64(time.Second), int64(len(m.counts))
+	from := max(second-meterSeconds, m.started)
+	if m.started == 0 || from >= second {
+		return 0, 0
+	}
+	for s := from; s < second && s <= m.second; s++ {
+		published += float64(m.counts[s%n].publications)
+		matched += float64(m.counts[s%n].matched)
+	}
+	seconds := float64(second - from)
+	return published / seconds, matched / seconds
+}

@@ -1,0 +1,346 @@
+package pubsub
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"sync"
+	"time"
+)
+
+// Why a subscription ended, as Err and Next return it.
+var (
+	// ErrUnsubscribed is the reason of a subscription that was unsubscribed.
+	ErrUnsubscribed = errors.New("client unsubscribed")
+
+	// ErrOutOfCapacity is the reason of a subscription that was cut because
+	// its buffer was full: its reader was too slow.
+	ErrOutOfCapacity = errors.New("internal subscription event buffer is out of capacity")
+
+	// ErrServerStopped is the reason of a subscription whose server stopped,
+	// and the error of calls to a server that was stopped.
+	ErrServerStopped = errors.New("pubsub: the server is stopped")
+)
+
+// Overflow says what happens to a message that does not fit into the buffer
+// of its subscription.
+type Overflow uint8
+
+// The policies for a full buffer.
+const (
+	Cancel     Overflow = iota // cut the subscription with ErrOutOfCapacity
+	DropOldest                 // drop the oldest message in the buffer
+	DropNewest                 // drop the message that does not fit
+	Block                      // wait for room, and dispatch nothing else meanwhile
+)
+
+// String returns the name of the policy.
+func (o Overflow) String() string {
+	switch o {
+	case Cancel:
+		return "cancel"
+	case DropOldest:
+		return "drop-oldest"
+	case DropNewest:
+		return "drop-newest"
+	case Block:
+		return "block"
+	}
+	return "unknown"
+}
+
+// A Subscription receives the messages that match one query of one client, in
+// the order of their Sequence, through a buffer of fixed capacity. Its methods
+// may be called from any goroutine; if several read, each message goes to one
+// of them.
+//
+// Read with Next or Messages. Out serves code that selects on a channel; it
+// costs a channel of the full capacity and a channel send per message.
+type Subscription struct {
+	id       uint64
+	birth    uint64 // later subscriptions have higher ones
+	client   *client
+	topic    *topic
+	capacity int32
+	overflow Overflow
+	pending  pending       // where the message of a waiting delivery is; guarded by mu
+	place    place         // guarded by the server's mu
+	timeout  time.Duration // Block: how long one message may wait; 0: for ever
+
+	// A subscription reads the log of its topic, or it is fed: the dispatcher
+	// puts each message into ring or out. It is fed from its first overflow or
+	// the first call of Out on, and once it has ended; when a ring has been
+	// read empty the subscription goes back to the log.
+	cursor cursor
+	parking
+
+	// Guarded by the server's mu.
+	after    uint64 // gets publications with a higher sequence
+	matched  uint64 // publications; less the tail of the log while it reads that
+	inClient link
+
+	mu       sync.Mutex
+	err      error         // why it ended; nil: it has not
+	done     chan struct{} // closed when it ends; made on demand
+	dropped  uint64
+	ring     *ring        // fed, until Out is called; nil: empty
+	out      chan Message // fed, from then on
+	handover *handover    // a delivery that waits for room
+}
+
+// NewSubscription returns a subscription that belongs to no server and
+// receives nothing. It serves code that is ported.
+func NewSubscription(outCapacity int) *Subscription {
+	outCapacity = min(max(outCapacity, 0), MaxCapacity)
+	s := &Subscription{topic: noTopic, capacity: int32(outCapacity), out: make(chan Message, outCapacity)}
+	s.cursor.word.Store(offLog)
+	return s
+}
+
+// noTopic is that of subscriptions that belong to no server.
+var noTopic = &topic{}
+
+// ID returns the number of the subscription, unlike that of any other one of
+// the server. See Server.UnsubscribeID.
+func (s *Subscription) ID() uint64 { return s.id }
+
+// ClientID returns the client that subscribed.
+func (s *Subscription) ClientID() string {
+	if s.client == nil {
+		return ""
+	}
+	return s.client.id
+}
+
+// Query returns the query; nil if the subscription belongs to no server.
+func (s *Subscription) Query() Query {
+	return s.topic.query
+}
+
+// Cap returns the capacity of the buffer.
+func (s *Subscription) Cap() int { return int(s.capacity) }
+
+// Len returns how many messages are in the buffer.
+func (s *Subscription) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.depthLocked()
+}
+
+func (s *Subscription) depthLocked() int {
+	if s.out != nil {
+		return len(s.out)
+	}
+	if pos, ok := s.cursor.position(); ok {
+		// A message that waits for room is in the log but not in the buffer.
+		return int(min(s.topic.log.tail.Load()-pos, uint64(s.capacity)))
+	}
+	return s.ring.len()
+}
+
+// Dropped returns how many messages matched but did not get into the buffer,
+// or were dropped from it.
+func (s *Subscription) Dropped() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dropped
+}
+
+// Err returns nil while the subscription lives, and then, for ever, why it
+// ended: ErrUnsubscribed, ErrOutOfCapacity or ErrServerStopped.
+func (s *Subscription) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Canceled returns a channel that is closed when the subscription ends. Err is
+// set by then. Messages may be left in the buffer; they can still be read.
+func (s *Subscription) Canceled() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.doneLocked()
+}
+
+// Cancelled is Canceled, as Tendermint spells it.
+func (s *Subscription) Cancelled() <-chan struct{} { return s.Canceled() }
+
+func (s *Subscription) doneLocked() chan struct{} {
+	if s.done == nil {
+		s.done = make(chan struct{})
+		if s.err != nil {
+			close(s.done)
+		}
+	}
+	return s.done
+}
+
+// Next takes the next message out of the buffer, waiting for one until ctx is
+// done. It looks at ctx first, then at the buffer, then at whether the
+// subscription has ended: the messages left in the buffer come before the
+// reason, which is the error then.
+func (s *Subscription) Next(ctx context.Context) (Message, error) {
+	if err := ctx.Err(); err != nil {
+		return Message{}, err
+	}
+	if m := s.cursor.read(&s.topic.log); m != nil {
+		return *m, nil
+	}
+	return s.wait(ctx)
+}
+
+// Messages iterates over the messages like Next. It ends with one error: that
+// of ctx, or the reason why the subscription ended. Leaving the loop does not
+// unsubscribe.
+func (s *Subscription) Messages(ctx context.Context) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		for {
+			m, err := s.Next(ctx)
+			if !yield(m, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Out returns a channel of the capacity of the subscription that receives its
+// messages. It is never closed: select on Canceled too, and read what is left
+// in it then. From the first call on, Next reads that channel.
+func (s *Subscription) Out() <-chan Message {
+	s.mu.Lock()
+	out := s.out
+	s.mu.Unlock()
+	if out != nil {
+		return out
+	}
+	return s.openOut()
+}
+
+// openOut makes the channel and moves the buffer into it.
+func (s *Subscription) openOut() <-chan Message {
+	server := s.topic.server
+	server.mu.Lock() // keeps the dispatcher away
+	defer server.mu.Unlock()
+	s.topic.feed(s)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.out == nil {
+		s.out = make(chan Message, max(int(s.capacity), s.ring.len()))
+		for s.ring.len() > 0 {
+			s.out <- s.ring.pop()
+		}
+		s.ring = nil
+		s.wakeLocked()
+		s.handover.notify()
+	}
+	return s.out
+}
+
+// wait is Next when a look at the log found nothing to take.
+func (s *Subscription) wait(ctx context.Context) (Message, error) {
+	if s.linger() {
+		if m := s.cursor.read(&s.topic.log); m != nil {
+			return *m, nil
+		}
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return Message{}, err
+		}
+		if m, waits := s.cursor.readAwaited(&s.topic.log); m != nil {
+			if waits {
+				s.madeRoom()
+			}
+			return *m, nil
+		}
+		s.mu.Lock()
+		_, onLog := s.cursor.position()
+		switch {
+		case s.out != nil:
+			out, done := s.out, s.doneLocked()
+			s.wakeLocked() // the other sleepers are to come here too
+			s.mu.Unlock()
+			return s.receive(ctx, out, done)
+		case !onLog && s.ring.len() > 0:
+			m := s.ring.pop()
+			s.handover.notify()
+			if s.ring.len() > 0 {
+				s.wakeLocked()
+			}
+			s.mu.Unlock()
+			return m, nil
+		case s.err != nil:
+			defer s.mu.Unlock()
+			s.wakeLocked()
+			return Message{}, s.err
+		}
+		token := s.sleepLocked()
+		s.mu.Unlock()
+
+		if onLog && !s.topic.park(s) {
+			s.sleepers.Add(-1)
+			continue
+		}
+		s.sleep(ctx, token)
+	}
+}
+
+// receive is Next once Out has been called.
+func (s *Subscription) receive(ctx context.Context, out <-chan Message, done <-chan struct{}) (Message, error) {
+	select {
+	case m := <-out:
+		return m, nil
+	default:
+	}
+	select {
+	case m := <-out:
+		return m, nil
+	case <-ctx.Done():
+		return Message{}, ctx.Err()
+	case <-done:
+	}
+	select {
+	case m := <-out: // it came before the end
+		return m, nil
+	default:
+		return Message{}, s.Err()
+	}
+}
+
+func (s *Subscription) drop() {
+	s.mu.Lock()
+	s.dropped++
+	s.mu.Unlock()
+}
+
+// opened tells whether Out has been called.
+func (s *Subscription) opened() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out != nil
+}
+
+// end closes the subscription, which has been taken off its topic. The caller
+// holds the server's mu, so it is called once. A delivery that waits for the
+// channel cannot be called back from here, and nothing may come after the
+// reason, so it is left to that delivery to end the subscription.
+func (s *Subscription) end(reason error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.handover != nil && s.out != nil {
+		s.handover.reason = reason
+		s.handover.notify()
+		return
+	}
+	s.endLocked(reason)
+}
+
+func (s *Subscription) endLocked(reason error) {
+	s.err = reason
+	if s.done != nil {
+		close(s.done)
+	}
+	s.wakeLocked()
+	s.handover.notify()
+}

@@ -1,0 +1,202 @@
+package pubsub
+
+import (
+	"sync/atomic"
+
+	"github.com/harkbus/pubsub/match"
+)
+
+// A topic is one query and the subscriptions to it. Subscriptions to equal
+// *query.Query share a topic; a user-written query has one of its own. A
+// publication that matches goes to the topic once:
+//
+//	             ┌─▶ log ◀── cursor of a subscription that keeps up
+//	publication ─┤     ◀── cursor of another one
+//	             └─▶ ring or channel of each subscription that is fed
+//
+// Fields without a lock of their own are guarded by the server's mu.
+type topic struct {
+	server *Server // nil: noTopic
+	query  Query
+	text   string // canonical, as it was when first subscribed
+	id     match.ID
+	kind   kind  // which of the server's matchers holds it
+	refs   int32 // subscriptions, those not begun yet too
+
+	log log
+	due dueHeap         // the subscriptions that read the log
+	fed []*Subscription // those that are fed
+
+	failures atomic.Uint32 // of a user-written query
+
+	parked atomic.Pointer[Subscription] // stack of those with a reader that waits for the log
+	gone   int32                        // how many of them have ended since
+}
+
+// A kind tells how the query of a topic is matched.
+type kind uint8
+
+const (
+	indexed kind = iota // a *query.Query
+	scanned             // a user-written Query
+)
+
+// place is where a subscription is kept. A subscription is in one list at a
+// time, so one index serves them all.
+type place struct {
+	list  list
+	index int32 // in the list
+}
+
+type list uint8
+
+const (
+	nowhere list = iota
+	inLatent
+	inDue
+	inFed
+)
+
+func newTopic(s *Server, q Query, text string, kind kind) *topic {
+	return &topic{server: s, query: q, text: text, kind: kind}
+}
+
+// begin lets a new subscription receive what is delivered from now on.
+func (t *topic) begin(sub *Subscription) {
+	sub.place.list = nowhere
+	if !sub.opened() {
+		t.read(sub)
+		return
+	}
+	t.addFed(sub)
+}
+
+// deliver gives m to all subscriptions and collects in full what that leaves
+// to do. The caller holds the server's mu.
+func (t *topic) deliver(m *Message, full *fullness) {
+	for i := 0; i < len(t.fed); i++ {
+		sub := t.fed[i]
+		if sub.mayRejoin() {
+			t.read(sub)
+			i-- // its place was taken by the last
+			continue
+		}
+		full.add(sub, sub.offer(m))
+	}
+	tail := t.log.tail.Load()
+	for len(t.due) > 0 && t.due[0].at <= tail {
+		t.review(t.due[0].sub, tail, m, full)
+	}
+	if len(t.due) == 0 {
+		return
+	}
+	if first := t.log.extend(); first != nil {
+		for _, d := range t.due {
+			d.sub.cursor.at.Store(first)
+		}
+	}
+	t.log.append(m)
+	if t.parked.Load() != nil {
+		full.wake = append(full.wake, t)
+	}
+}
+
+// review looks at a subscription whose buffer was full by the last look: it
+// has room meanwhile, or m, which comes at position tail, does not fit.
+func (t *topic) review(sub *Subscription, tail uint64, m *Message, full *fullness) {
+	pos, _ := sub.cursor.position()
+	switch at := pos + uint64(sub.capacity); {
+	case at > tail:
+		t.due.postpone(sub, at)
+	case sub.overflow == Block:
+		// m goes to the log all the same and waits there: the buffer is the
+		// capacity messages before it.
+		sub.expect(waitsOnLog)
+		full.add(sub, mustWait)
+		t.due.postpone(sub, tail+1)
+	default:
+		if t.detach(sub, pos) {
+			full.add(sub, sub.offer(m))
+		}
+	}
+}
+
+// read puts a subscription that is nowhere or fed on the log.
+func (t *topic) read(sub *Subscription) {
+	if sub.place.list == inFed {
+		t.unfeed(sub)
+	}
+	tail := t.log.tail.Load()
+	sub.matched -= tail
+	sub.cursor.join(&t.log)
+	t.due.add(sub, tail+uint64(sub.capacity))
+	if sub.sleepers.Load() > 0 {
+		t.park(sub)
+	}
+}
+
+// feed makes a subscription that reads the log a fed one.
+func (t *topic) feed(sub *Subscription) {
+	for sub.place.list == inDue {
+		pos, _ := sub.cursor.position()
+		t.detach(sub, pos)
+	}
+}
+
+// detach takes a subscription whose cursor is at pos off the log, with the
+// messages in its buffer, and makes it a fed one. It fails if the cursor moved.
+func (t *topic) detach(sub *Subscription, pos uint64) bool {
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	tail := t.log.tail.Load()
+	full := pos + uint64(sub.capacity)
+	unread, ok := sub.cursor.leave(pos, min(tail, full))
+	if !ok {
+		return false
+	}
+	if sub.pending == waitsOnLog {
+		sub.pending = waitsToBeFed
+		if tail <= full { // the reader has made room meanwhile
+			sub.pending = waitsNoMore
+		}
+	}
+	sub.ring = ringOf(unread)
+	sub.wakeLocked()
+	sub.handover.notify()
+	sub.matched += tail
+	t.due.remove(sub)
+	if len(t.due) == 0 {
+		t.log.forget()
+	}
+	t.addFed(sub)
+	return true
+}
+
+func (t *topic) addFed(sub *Subscription) {
+	sub.place.list, sub.place.index = inFed, int32(len(t.fed))
+	t.fed = append(t.fed, sub)
+}
+
+// unfeed takes a fed subscription out of the list.
+func (t *topic) unfeed(sub *Subscription) {
+	last := len(t.fed) - 1
+	t.fed[last].place.index = sub.place.index
+	t.fed[sub.place.index] = t.fed[last]
+	t.fed[last] = nil
+	t.fed = t.fed[:last]
+	sub.place.list = nowhere
+}
+
+// remove takes a subscription off the topic, with what it has not read.
+func (t *topic) remove(sub *Subscription) {
+	t.feed(sub)
+	if sub.place.list == inFed {
+		t.unfeed(sub)
+	}
+	if sub.parked.Load() {
+		t.forgetParked()
+	}
+}
+
+// members returns how many subscriptions a publication goes to.
+func (t *topic) members() int { return len(t.due) + len(t.fed) }

@@ -59,7 +59,7 @@ const groupSize = 32
 //	touchPostings  cue 1, 2, 3 …     load the records that these lead to
 //	visit          event 1, 2, 3 …   as match does
 func (c *core) matchGroup(events []map[string][]string, ends *[]int) []uint32 {
-	c.found = c.found[:0]
+	c.found = emptied(c.found)
 	c.stats.Events += uint64(len(events))
 	if c.live.n <= few {
 		for _, e := range events {
@@ -99,7 +99,7 @@ func (c *core) visitGroup(events []map[string][]string, ends *[]int) {
 	}
 	clear(c.cues)
 	clear(c.taken)
-	c.cues, c.taken = c.cues[:0], c.taken[:0]
+	c.cues, c.taken = emptied(c.cues), emptied(c.taken)
 }
 
 // A taken is the values of a key of the root, found ahead.

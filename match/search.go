@@ -56,8 +56,8 @@ func (c *core) tableOf(w way) *table {
 //	visit ─┬─▶ pile ───────────────────────────────▶ try ──▶ decide
 //	       ├─▶ gather: cues of all fields ─▶ look ─▶ tryBy ─▶ decide
 //	       │                                  └────▶ visit the node below
-//	       └─▶ searchParts: grams ─────────▶ look …
-//	           searchTree ─────────────────────────▶ try ──▶ decide
+//	       └─▶ searchSlow ┬─▶ searchGrams ─▶ look …
+//	                      └─▶ searchTree ──────────▶ try ──▶ decide
 func (c *core) visit(n *node) {
 	if n.visited == c.event.number {
 		return // by another value
@@ -171,9 +171,9 @@ const cacheLine = 64
 
 // gatherPoints looks up the values that are on a scale.
 func (c *core) gatherPoints(f *field, a *attribute, w way, s scale) {
-	first := int(c.event.project(a, s).first) - 1
+	first := c.event.project(a, s).first
 	for i, v := range a.values {
-		if at := c.event.coordinate[first+i]; at != none {
+		if at := c.event.coordinates[first+i]; at != none {
 			c.cue(cue{hash: slotHash(f.salt, w, uint64(at)), key: f.key, way: w, value: v, coordinate: at})
 		}
 	}

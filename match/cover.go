@@ -30,6 +30,7 @@ type filing struct {
 }
 
 const (
+	costNewField  = 2 // a key and way by which nothing is filed yet: one look-up more for every event
 	costLongGram  = 2 // CONTAINS of 4 bytes and more, plus what is there
 	costAffix     = 4
 	costShortGram = 16 // per missing byte
@@ -139,11 +140,15 @@ func (c *core) costOfAtom(p *plan, n *node, b int32) int {
 	if n.under(a.key, f.way) {
 		return costNone
 	}
+	cost := 0
+	if in := n.find(a.key); in == nil || in.entries[f.way] == 0 {
+		cost = costNewField
+	}
 	if f.way == byGram {
-		return c.costOfGram(f, n, a)
+		return cost + c.costOfGram(f, n, a)
 	}
 	f.hash = c.hash(n, f.way, a.key, a.text, a.coordinate, 0)
-	cost := c.crowd(c.table.find(f.hash))
+	cost += c.crowd(c.table.find(f.hash))
 	switch f.way {
 	case byPrefix, bySuffix:
 		cost += costAffix + costShortGram*max(0, 4-len(a.text))

@@ -1,0 +1,320 @@
+package redisbridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/harkbus/pubsub"
+)
+
+// A Bridge joins a Server to those of other processes; see the package comment
+// for what it promises. Its methods may be called from any goroutine.
+type Bridge struct {
+	*member
+	server  *pubsub.Server
+	detach  func() // ends observing
+	sending []*outbound
+	getting []*inbound
+
+	reserved pubsub.Origin // by its address: what Publish has room for
+	measure  measure       // of the observer, which runs once at a time
+	seen     progress      // what the observer has seen
+
+	closing sync.Once
+	closed  chan struct{} // closed when Close is done
+	result  error         // of Close
+}
+
+// Attach joins server to a namespace. It returns at once, with an error only
+// for Options that are wrong; the bridge connects in the background. See Ready.
+//
+// Publications that are accepted from now on are sent; those of others are
+// published on server as they arrive.
+func Attach(server *pubsub.Server, options Options) (*Bridge, error) {
+	if server == nil {
+		return nil, errors.New("redisbridge: Attach without a server")
+	}
+	m, err := newMember(options)
+	if err != nil {
+		return nil, err
+	}
+	b := &Bridge{member: m, server: server, closed: make(chan struct{}), detach: func() {}}
+	b.seen.begin(server.Sequence())
+	if !m.opt.ReceiveOnly {
+		b.startSending()
+	}
+	if !m.opt.SendOnly {
+		b.getting = m.startReceiving(serverSink{b})
+	}
+	m.start()
+	return b, nil
+}
+
+func (b *Bridge) startSending() {
+	for p := range b.opt.Partitions {
+		w := newOutbound(b.member, p)
+		b.sending = append(b.sending, w)
+		w.start()
+	}
+	b.detach = b.server.Observe(b.observe)
+}
+
+// startReceiving starts the receiving side of all partitions.
+func (m *member) startReceiving(s sink) (getting []*inbound) {
+	m.expect(m.opt.Partitions)
+	for p := range m.opt.Partitions {
+		in := newInbound(m, p, s)
+		getting = append(getting, in)
+		m.wg.Go(in.run)
+		if m.opt.Mode == Durable {
+			m.wg.Go(newStreamReader(in).run)
+		} else {
+			m.wg.Go(newLiveReader(in).run)
+		}
+	}
+	return getting
+}
+
+// observe offers a publication to the outbox of its partition. It runs on the
+// publisher's path.
+func (b *Bridge) observe(m pubsub.Message) {
+	if m.Origin() == (pubsub.Origin{}) {
+		b.offer(b.outboundFor(m), m, b.measure.sizeOf(m))
+	}
+	b.seen.reach(m.Sequence())
+}
+
+func (b *Bridge) offer(w *outbound, m pubsub.Message, size int) {
+	if w.box.offer(m, size, m.CameWith(&b.reserved)) {
+		b.notes.dropped(w.partition)
+	}
+}
+
+// outboundFor returns the partition of a publication.
+func (b *Bridge) outboundFor(m pubsub.Message) *outbound {
+	if len(b.sending) == 1 {
+		return b.sending[0]
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(b.opt.Route(m)))
+	return b.sending[h.Sum32()%uint32(len(b.sending))]
+}
+
+// Publish waits until the outbox has room and then publishes on the server, so
+// that the publication is not dropped on this side. It returns nil once the
+// server has accepted it; Flush waits until Redis has it. The events belong to
+// the server then.
+//
+// On an error nothing was published: that of ctx, ErrClosed,
+// pubsub.ErrServerStopped, ErrTooLarge, or why data cannot be encoded.
+func (b *Bridge) Publish(ctx context.Context, data any, events map[string][]string) error {
+	if b.opt.ReceiveOnly {
+		return errors.New("redisbridge: Publish on a bridge that is ReceiveOnly")
+	}
+	m := pubsub.NewMessage(data, events)
+	w := b.outboundFor(m)
+	size, err := b.check(m)
+	if err != nil {
+		return err
+	}
+	if err := w.box.reserve(ctx, size); err != nil {
+		return err
+	}
+	_, err = b.server.PublishWithArgs(ctx, pubsub.PublishArgs{Data: data, Events: events, Origin: &b.reserved})
+	if err != nil {
+		w.box.unreserve(size)
+	}
+	return err
+}
+
+// Flush waits until Redis has acknowledged all publications that the server
+// accepted before, as far as they were not dropped. It returns the error of
+// ctx or why the bridge ended.
+func (b *Bridge) Flush(ctx context.Context) error {
+	if err := b.seen.await(ctx, b.done, b.server.Sequence()); err != nil {
+		return b.endedOr(err)
+	}
+	for _, w := range b.sending {
+		select {
+		case <-w.box.flushed():
+		case <-b.done:
+			return b.err()
+		case <-ctx.Done():
+			return fmt.Errorf("redisbridge: flush: %w%s", context.Cause(ctx), b.notes.lastText())
+		}
+	}
+	return b.err()
+}
+
+func (b *Bridge) endedOr(err error) error {
+	if ended := b.err(); ended != nil {
+		return ended
+	}
+	return err
+}
+
+// Ready waits until the bridge has connected for the first time and would miss
+// nothing that others send from then on. It returns the error of ctx, with the
+// last failure, or why the bridge ended.
+func (b *Bridge) Ready(ctx context.Context) error { return b.awaitReady(ctx) }
+
+// Done is closed when the bridge has ended: by Close, or for the reason that
+// Err returns.
+func (b *Bridge) Done() <-chan struct{} { return b.done }
+
+// Err returns why the bridge ended: ErrClosed after Close, a *LayoutError, or
+// pubsub.ErrServerStopped. It is nil while it runs.
+func (b *Bridge) Err() error { return b.err() }
+
+// Origin returns how other processes see publications of this one.
+func (b *Bridge) Origin() pubsub.Origin { return b.origin }
+
+// Cursor returns up to where publications of others were published on the
+// server. It is zero in Live, and before the bridge is ready.
+func (b *Bridge) Cursor() Cursor { return cursorOf(b.getting) }
+
+func cursorOf(getting []*inbound) (c Cursor) {
+	for _, in := range getting {
+		p := in.at()
+		if p.incarnation == "" {
+			return Cursor{}
+		}
+		c.positions = append(c.positions, p)
+	}
+	return c
+}
+
+// Close detaches the bridge from its server and ends it; see Shutdown in the
+// package comment. It returns an error if publications were left that Redis
+// did not acknowledge. A second Close returns the same.
+func (b *Bridge) Close() error {
+	b.closing.Do(func() {
+		defer close(b.closed)
+		b.result = b.shutDown()
+	})
+	<-b.closed
+	return b.result
+}
+
+func (b *Bridge) shutDown() error {
+	b.detach()
+	for _, w := range b.sending {
+		w.finish()
+	}
+	b.awaitFinished()
+	b.stop()
+	left := 0
+	for _, w := range b.sending {
+		left += w.box.close()
+	}
+	if left > 0 {
+		return fmt.Errorf("redisbridge: closed with %d publications that Redis did not acknowledge%s", left, b.notes.lastText())
+	}
+	return nil
+}
+
+// awaitFinished waits until everything is sent, for CloseTimeout at most, and
+// for the goodbye alone not even that.
+func (b *Bridge) awaitFinished() {
+	timeout := min(b.opt.CloseTimeout, goodbyeTimeout)
+	for _, w := range b.sending {
+		if !w.box.isEmpty() {
+			timeout = b.opt.CloseTimeout
+		}
+	}
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	for _, w := range b.sending {
+		select {
+		case <-w.finished:
+		case <-b.done:
+			return
+		case <-timer.C:
+			return
+		}
+	}
+}
+
+// Stats returns what the bridge has done and holds.
+func (b *Bridge) Stats() Stats {
+	s := b.stats(b.getting)
+	for _, w := range b.sending {
+		w.box.addTo(&s)
+	}
+	return s
+}
+
+func (m *member) stats(getting []*inbound) Stats {
+	s := m.counts.stats()
+	var failing bool
+	s.LastError, failing = m.notes.lastError()
+	s.Connected = m.link.isUp() && !failing
+	for _, in := range getting {
+		s.Inbox += in.inbox.len()
+		s.Origins += int(in.known.Load())
+	}
+	return s
+}
+
+// A serverSink publishes on the local server what was received.
+type serverSink struct{ *Bridge }
+
+func (s serverSink) receive(ctx context.Context, r *Received) error {
+	_, err := s.server.PublishWithArgs(ctx, pubsub.PublishArgs{Data: r.Data, Events: r.Events, Origin: r.Origin, Time: r.Time})
+	if errors.Is(err, pubsub.ErrServerStopped) {
+		s.fail(fmt.Errorf("redisbridge: %w", err))
+	}
+	return err
+}
+
+func (s serverSink) gap(_ context.Context, g Gap) { s.opt.OnGap(g) }
+
+// progress tells how far the observer has come.
+type progress struct {
+	at      atomic.Uint64
+	waiting atomic.Int32
+
+	mu    sync.Mutex
+	moved chan struct{} // closed and replaced at each step while somebody waits
+}
+
+func (p *progress) begin(sequence uint64) {
+	p.at.Store(sequence)
+	p.moved = make(chan struct{})
+}
+
+func (p *progress) reach(sequence uint64) {
+	p.at.Store(sequence)
+	if p.waiting.Load() == 0 {
+		return
+	}
+	p.mu.Lock()
+	close(p.moved)
+	p.moved = make(chan struct{})
+	p.mu.Unlock()
+}
+
+func (p *progress) await(ctx context.Context, done <-chan struct{}, sequence uint64) error {
+	p.waiting.Add(1)
+	defer p.waiting.Add(-1)
+	for {
+		p.mu.Lock()
+		moved := p.moved
+		p.mu.Unlock()
+		if p.at.Load() >= sequence {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-done:
+			return ErrClosed
+		case <-ctx.Done():
+			return fmt.Errorf("redisbridge: flush: %w", context.Cause(ctx))
+		}
+	}
+}

@@ -96,18 +96,20 @@ func (o *outbox) offer(m pubsub.Message, size int, hasRoom bool) (episode bool) 
 	if o.closed {
 		return false
 	}
+	dropped := o.dropped
 	if hasRoom && o.reserved.count > 0 {
 		o.reserved.add(-1, -size)
 	} else if !o.fits(size) && !o.makeRoom(size) {
 		o.skipped++
-		return o.dropOne()
+		o.dropped++
+		return o.beginEpisode()
 	}
 	o.ticket++
 	o.queue.push(item{message: m, skipped: o.skipped, ticket: o.ticket, size: size})
 	o.queued.add(1, size)
 	o.skipped = 0
 	o.wakeTaker()
-	return false
+	return o.dropped > dropped && o.beginEpisode()
 }
 
 // makeRoom drops the oldest of the queue until an item fits, if that is the
@@ -119,7 +121,7 @@ func (o *outbox) makeRoom(size int) bool {
 	for !o.fits(size) && o.queue.len() > 0 {
 		old := o.queue.pop()
 		o.queued.add(-1, -old.size)
-		o.dropOne()
+		o.dropped++
 		if o.queue.len() > 0 {
 			o.queue.front().skipped += old.skipped + 1
 		} else {
@@ -129,11 +131,12 @@ func (o *outbox) makeRoom(size int) bool {
 	return o.fits(size)
 }
 
-func (o *outbox) dropOne() (episode bool) {
-	o.dropped++
-	episode, o.dropping = !o.dropping, true
+// beginEpisode tells whether what was dropped is the first for a while. The
+// caller holds o.mu.
+func (o *outbox) beginEpisode() (begins bool) {
+	begins, o.dropping = !o.dropping, true
 	o.wakeTaker() // a mark tells readers of what was dropped last
-	return episode
+	return begins
 }
 
 func (o *outbox) wakeTaker() {

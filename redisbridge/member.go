@@ -159,7 +159,9 @@ func (m *member) try(part string, f func(context.Context) (done bool, err error)
 		if done {
 			return
 		}
-		retry.Lasted(time.Since(began))
+		if time.Since(began) > steadyAfter {
+			retry.Lasted(maxBackoff)
+		}
 		if err != nil && retry.Wait(m.ctx) != nil {
 			return
 		}

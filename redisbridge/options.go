@@ -60,12 +60,13 @@ const (
 	smallestMaxFrame     = frameTarget
 	minBackoff           = 8 * time.Millisecond
 	maxBackoff           = 512 * time.Millisecond
-	commandTimeout       = 2 * time.Second
+	commandTimeout       = time.Second
 	goodbyeTimeout       = time.Second
 	blockTime            = 500 * time.Millisecond
 	checkEvery           = time.Second
 	markAfter            = 500 * time.Millisecond
 	originKeyLife        = 24 * time.Hour
+	steadyAfter          = 100 * time.Millisecond // a connection that held so long may be dialed again at once
 	keepAlive            = 200 * time.Millisecond
 	connWriteTimeout     = time.Second
 	interestPollInterval = 20 * time.Millisecond

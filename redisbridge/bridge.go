@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/query"
 )
 
 // A Bridge joins a Server to those of other processes; see the package comment
@@ -45,6 +46,10 @@ func Attach(server *pubsub.Server, options Options) (*Bridge, error) {
 	}
 	b := &Bridge{member: m, server: server, closed: make(chan struct{}), detach: func() {}}
 	b.seen.begin(server.Sequence())
+	m.requests = newRequests(m)
+	if m.opt.Mode == Live {
+		b.addControl()
+	}
 	if !m.opt.ReceiveOnly {
 		b.startSending()
 	}
@@ -55,9 +60,39 @@ func Attach(server *pubsub.Server, options Options) (*Bridge, error) {
 	return b, nil
 }
 
+// addControl has what the server's subscriptions ask for announced, and what
+// others ask for learned.
+func (b *Bridge) addControl() {
+	filters := !b.opt.ReceiveOnly && !b.opt.SendAll
+	if b.opt.SendOnly && !filters {
+		return
+	}
+	c := newControl(b.member)
+	c.answered = b.requests.answer
+	if filters {
+		c.view = newView()
+	}
+	if !b.opt.SendOnly {
+		c.ask = func() ([]*query.Query, uint64, bool) { return b.server.Interests(b.opt.MaxInterests) }
+		c.changes = b.server.SubscriptionChanges
+		c.lapsed = func() { reportLapse(b.getting) }
+	}
+	b.control = c
+}
+
+// reportLapse reports that this process may have been sent nothing for a while.
+func reportLapse(getting []*inbound) {
+	for _, in := range getting {
+		in.inbox.offer(arrival{gap: &Gap{Reason: Unannounced, Count: Unknown}})
+	}
+}
+
 func (b *Bridge) startSending() {
 	for p := range b.opt.Partitions {
 		w := newOutbound(b.member, p)
+		if b.control != nil && b.control.view != nil {
+			w.wants = b.control.view.wants
+		}
 		b.sending = append(b.sending, w)
 		w.start()
 	}
@@ -163,6 +198,20 @@ func (b *Bridge) endedOr(err error) error {
 // last failure, or why the bridge ended.
 func (b *Bridge) Ready(ctx context.Context) error { return b.awaitReady(ctx) }
 
+// Announce waits until all processes know what the server's subscriptions ask
+// for now: what they publish after that, and what matches, is sent here. Others
+// learn it soon without it, too. In Durable, everything is written, and there is
+// nothing to wait for.
+func (b *Bridge) Announce(ctx context.Context) error {
+	if b.control == nil || b.control.ask == nil {
+		return b.err()
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(b.ctx, func() { cancel(b.err()) })()
+	return b.endedOr(b.control.awaitSeen(ctx))
+}
+
 // Done is closed when the bridge has ended: by Close, or for the reason that
 // Err returns.
 func (b *Bridge) Done() <-chan struct{} { return b.done }
@@ -254,6 +303,9 @@ func (m *member) stats(getting []*inbound) Stats {
 	var failing bool
 	s.LastError, failing = m.notes.lastError()
 	s.Connected = m.link.isUp() && !failing
+	if m.control != nil {
+		m.control.addTo(&s.Interest)
+	}
 	for _, in := range getting {
 		s.Inbox += in.inbox.len()
 		s.Origins += int(in.known.Load())

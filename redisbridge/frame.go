@@ -32,6 +32,7 @@ import (
 const (
 	frameVersion  = 1
 	headerSize    = 32
+	codecAt       = 5
 	checksumAt    = 8
 	noPartition   = 0xffff
 	frameTarget   = 16 << 10 // bytes after which a frame takes no more events

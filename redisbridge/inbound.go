@@ -203,7 +203,7 @@ func (b *inbound) events(a *arrival) error {
 func (b *inbound) event(from *account, a *arrival, i int, codec Codec, raw []byte) error {
 	var e Event
 	r := Received{Origin: from.origin, Partition: b.partition}
-	err := b.decode(codec, raw, &e)
+	err := decode(codec, raw, &e)
 	if err == nil {
 		r.Data, err = b.opt.Types.decodeData(e.Type, e.Data)
 	}
@@ -224,14 +224,6 @@ func (b *inbound) event(from *account, a *arrival, i int, codec Codec, raw []byt
 	b.counts.received.Add(1)
 	b.moveTo(a, i+1)
 	return nil
-}
-
-// decode guards against codecs of others; Hark's own are fuzzed.
-func (b *inbound) decode(codec Codec, raw []byte, e *Event) error {
-	if isHarks(codec.ID()) {
-		return codec.Decode(raw, e)
-	}
-	return safely(func() error { return codec.Decode(raw, e) })
 }
 
 // refuse reports that events i to end-1 of a frame could not be decoded, and

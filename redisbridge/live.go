@@ -10,15 +10,15 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// A subscriber keeps one exact channel subscribed on a connection of its own.
-// In a cluster the channel is sharded, and the subscriber follows its slot.
+// A subscriber keeps exact channels of one slot subscribed on a connection of
+// its own. In a cluster they are sharded, and the subscriber follows the slot.
 type subscriber struct {
 	*member
-	part    string // for error reports
-	channel string
-	message func(text string) // on the client's reading goroutine: must not wait
-	up      func()            // subscribed, again
-	down    func()            // not subscribed any more
+	part     string // for error reports
+	channels []string
+	message  func(text string) // on the client's reading goroutine: must not wait
+	up       func()            // subscribed, again
+	down     func()            // not subscribed any more
 
 	addr string // where a MOVED said that the slot is; of the goroutine of run
 	once bool   // was up before
@@ -48,9 +48,7 @@ func (s *subscriber) serve(ctx context.Context, client rueidis.Client) error {
 	unsubscribed := make(chan struct{}, 1)
 	lost := conn.SetPubSubHooks(rueidis.PubSubHooks{
 		OnMessage: func(m rueidis.PubSubMessage) {
-			if m.Channel == s.channel {
-				s.message(m.Message)
-			}
+			s.message(m.Message)
 		},
 		OnSubscription: func(n rueidis.PubSubSubscription) {
 			if n.Kind == "sunsubscribe" || n.Kind == "unsubscribe" {
@@ -83,25 +81,33 @@ func (s *subscriber) serve(ctx context.Context, client rueidis.Client) error {
 	ended()
 	for range lost { // until the client is done with the hooks
 	}
-	return fmt.Errorf("subscription to %s: %w", s.channel, err)
+	return fmt.Errorf("subscription to %s: %w", s.channels[0], err)
 }
 
+// subscribe subscribes to one channel per command, so that one that is refused
+// does not take others along.
 func (s *subscriber) subscribe(ctx context.Context, conn line) error {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
-	if s.link.isCluster() {
-		return conn.Do(ctx, conn.B().Ssubscribe().Channel(s.channel).Build()).Error()
+	for _, channel := range s.channels {
+		command := conn.B().Subscribe().Channel(channel).Build()
+		if s.link.isCluster() {
+			command = conn.B().Ssubscribe().Channel(channel).Build()
+		}
+		if err := conn.Do(ctx, command).Error(); err != nil {
+			return err
+		}
 	}
-	return conn.Do(ctx, conn.B().Subscribe().Channel(s.channel).Build()).Error()
+	return nil
 }
 
 // newLiveReader returns what feeds an inbound from its channel.
 func newLiveReader(b *inbound) *subscriber {
 	ready := sync.OnceFunc(b.partReady)
 	return &subscriber{
-		member:  b.member,
-		part:    "receive on partition " + strconv.Itoa(b.partition),
-		channel: namesOfPartition(b.opt.Namespace, b.partition, b.origin).channel,
+		member:   b.member,
+		part:     "receive on partition " + strconv.Itoa(b.partition),
+		channels: []string{namesOfPartition(b.opt.Namespace, b.partition, b.origin).channel},
 		message: func(text string) {
 			if a, err := b.admit(text); err == nil && !b.inbox.offer(a) {
 				b.counts.overflow.Add(1)

@@ -36,13 +36,17 @@ type member struct {
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
 
+	control  *control  // nil: nothing to announce or to learn
+	requests *requests // nil: in a Reader
+
 	laidOut chan struct{} // closed when the layout in Redis was found to be ours
 
-	mu      sync.Mutex
-	waiting int           // parts that are not ready yet
-	ready   chan struct{} // closed when all have been ready once
-	failed  error         // what ended the member
-	done    chan struct{} // closed when failed is set, or by close
+	mu       sync.Mutex
+	waiting  int           // parts that are not ready yet
+	ready    chan struct{} // closed when all have been ready once
+	stopping bool
+	failed   error         // what ended the member
+	done     chan struct{} // closed when failed is set, or by close
 }
 
 func newMember(o Options) (*member, error) {
@@ -74,6 +78,10 @@ func newMember(o Options) (*member, error) {
 // start begins to connect. It is called after all parts are expected.
 func (m *member) start() {
 	m.wg.Go(func() { m.notes.run(m.ctx) })
+	if m.control != nil {
+		m.expect(1)
+		m.control.start()
+	}
 	m.wg.Go(func() {
 		m.try("connect", func(context.Context) (bool, error) {
 			err := m.link.dial()
@@ -85,8 +93,14 @@ func (m *member) start() {
 
 // stop ends all goroutines and waits for them.
 func (m *member) stop() {
+	m.mu.Lock()
+	m.stopping = true
+	m.mu.Unlock()
 	m.cancel(ErrClosed)
 	m.wg.Wait()
+	if m.control != nil {
+		m.control.goodbye()
+	}
 	m.link.close()
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -112,6 +126,16 @@ func (m *member) err() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.failed
+}
+
+// launch starts a goroutine later than start. It does nothing once the member
+// has ended.
+func (m *member) launch(f func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.stopping && m.failed == nil {
+		m.wg.Go(f)
+	}
 }
 
 // expect adds n parts that ready waits for.

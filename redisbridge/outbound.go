@@ -75,8 +75,8 @@ func newOutbound(m *member, partition int) *outbound {
 		w.command = w.appendToStream
 		w.fixedArgs = [4]string{
 			strconv.FormatInt(m.opt.RetainFrames, 10),
-			strconv.FormatInt(m.opt.Retention.Milliseconds(), 10),
-			strconv.FormatInt(max(originKeyLife, 2*m.opt.Retention).Milliseconds(), 10),
+			millis(m.opt.Retention),
+			millis(max(originKeyLife, 2*m.opt.Retention)),
 			newIncarnation(),
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/query"
 )
 
 // readAhead is how many publications a Reader has ready.
@@ -40,9 +41,27 @@ func NewReader(options Options, q pubsub.Query) (*Reader, error) {
 		return nil, err
 	}
 	r := &Reader{member: m, query: q, ahead: make(chan Received, readAhead), positions: make([]position, m.opt.Partitions)}
+	if m.opt.Mode == Live {
+		r.addControl()
+	}
 	r.getting = m.startReceiving(readerSink{r})
 	m.start()
 	return r, nil
+}
+
+// addControl has the query announced.
+func (r *Reader) addControl() {
+	c := newControl(r.member)
+	c.answered = func(*header, []byte) {}
+	c.ask = func() ([]*query.Query, uint64, bool) {
+		q, whole := r.query.(*query.Query)
+		if !whole {
+			return nil, 0, false
+		}
+		return []*query.Query{q}, 0, true
+	}
+	c.lapsed = func() { reportLapse(r.getting) }
+	r.control = c
 }
 
 // Next returns the next publication or gap. It returns the error of ctx, or why

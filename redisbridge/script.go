@@ -4,6 +4,8 @@ import (
 	"crypto/sha1"
 	_ "embed"
 	"encoding/hex"
+	"strconv"
+	"time"
 )
 
 //go:embed write.lua
@@ -18,3 +20,6 @@ func newScript(text string) script {
 	hash := sha1.Sum([]byte(text))
 	return script{text, hex.EncodeToString(hash[:])}
 }
+
+// millis writes a duration as Redis wants it.
+func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

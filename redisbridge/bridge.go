@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,9 +134,17 @@ func (b *Bridge) outboundFor(m pubsub.Message) *outbound {
 	if len(b.sending) == 1 {
 		return b.sending[0]
 	}
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(b.opt.Route(m)))
-	return b.sending[h.Sum32()%uint32(len(b.sending))]
+	return b.sending[b.partitionOf(b.opt.Route(m))]
+}
+
+// partitionOf returns the partition of a routing key: FNV-1a modulo their
+// number, so that other programs can find it.
+func (b *Bridge) partitionOf(key string) int {
+	h := uint32(2166136261)
+	for i := range len(key) {
+		h = (h ^ uint32(key[i])) * 16777619
+	}
+	return int(h % uint32(b.opt.Partitions))
 }
 
 // Publish waits until the outbox has room and then publishes on the server, so
@@ -171,6 +178,9 @@ func (b *Bridge) Publish(ctx context.Context, data any, events map[string][]stri
 // accepted before, as far as they were not dropped. It returns the error of
 // ctx or why the bridge ended.
 func (b *Bridge) Flush(ctx context.Context) error {
+	if len(b.sending) == 0 {
+		return b.err()
+	}
 	if err := b.seen.await(ctx, b.done, b.server.Sequence()); err != nil {
 		return b.endedOr(err)
 	}

@@ -245,6 +245,9 @@ func truncate(s string, n int) string { return s[:min(len(s), n)] }
 func dialOptions(o rueidis.ClientOption) rueidis.ClientOption {
 	o.DisableCache = true
 	o.DisableRetry = true
+	if o.ClientSetInfo == nil {
+		o.ClientSetInfo = rueidis.DisableClientSetInfo // one command less in the ACL
+	}
 	o.Dialer.KeepAlive = keepAlive
 	o.Dialer.Timeout = connWriteTimeout
 	o.ConnWriteTimeout = connWriteTimeout

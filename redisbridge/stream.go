@@ -23,7 +23,8 @@ type streamReader struct {
 	begun       bool
 	incarnation string
 	after       entryID // where the next read begins
-	last        uint64  // number of the last entry that passed the gate; 0: any may come next
+	last        uint64  // number of the last entry that passed the gate
+	refused     uint64  // entries after it that did not; they may have had numbers or not
 	known       bool    // last is known, though it may be 0
 	resume      position
 	addr        string    // where a MOVED said that the slot is
@@ -140,11 +141,13 @@ func (r *streamReader) take(ctx context.Context, entry *rueidis.RedisMessage) er
 	}
 	if !ok {
 		r.counts.malformed.Add(1)
+		r.refused++
 		return nil
 	}
 	a, err := r.admit(text)
-	if err != nil {
-		return nil // counted
+	if err != nil { // counted
+		r.refused++
+		return nil
 	}
 	if err := r.follow(ctx, id); err != nil {
 		return err
@@ -186,10 +189,10 @@ func (r *streamReader) follow(ctx context.Context, id entryID) error {
 		return errRewound
 	}
 	var err error
-	if r.known && id.n > r.last+1 {
-		err = r.tell(ctx, Gap{Reason: Trimmed, Count: Unknown, Frames: id.n - r.last - 1})
+	if next := r.last + 1 + r.refused; r.known && id.n > next {
+		err = r.tell(ctx, Gap{Reason: Trimmed, Count: Unknown, Frames: id.n - next})
 	}
-	r.known, r.last = true, id.n
+	r.known, r.last, r.refused = true, id.n, 0
 	return err
 }
 
@@ -200,7 +203,7 @@ func (r *streamReader) tell(ctx context.Context, g Gap) error {
 // restart goes back to the first entry there is. What was handed on before is
 // known by the sequences of its origins.
 func (r *streamReader) restart(ctx context.Context, g Gap) error {
-	r.after, r.known, r.resume = entryID{}, false, position{}
+	r.after, r.known, r.refused, r.resume = entryID{}, false, 0, position{}
 	return r.tell(ctx, g)
 }
 

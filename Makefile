@@ -10,7 +10,7 @@ export GOFLAGS += -buildvcs=false # a clone owned by another user still builds
 .DEFAULT_GOAL := help
 
 .PHONY: test
-test: need fmt-check vet staticcheck generated api race nested fuzz ## everything a change must pass
+test: need fmt-check vet staticcheck generated api race gates nested fuzz ## everything a change must pass
 
 .PHONY: need
 need: ## look for the commands that tests start, install them where that is possible
@@ -40,6 +40,10 @@ api: ## compare the public API with the last release
 race: ## all tests of the module, with the race detector, in random order
 	go test -race -shuffle=on ./...
 
+.PHONY: gates
+gates: ## allocations, bytes and index work, which the race detector would change
+	go test -run 'AllocatesNothing|WorkFollowsTheMatches|IdleSubscriptionIsSmall' .
+
 .PHONY: nested
 nested: ## vet, staticcheck and tests of every module below the root
 	scripts/nested
@@ -49,7 +53,11 @@ fuzz: ## every fuzz target for FUZZTIME (3s)
 	scripts/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: ## benchmarks, with allocations
+bench: ## every bar of docs/performance.md beside its peers (BARS='--only delivery', '--million')
+	cd bench && go run ./cmd/bars $(BARS)
+
+.PHONY: microbench
+microbench: ## go test -bench of every package, with allocations
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: cover

@@ -3,7 +3,6 @@ package pubsub
 import (
 	"context"
 	"sync"
-	"time"
 )
 
 // How a publication gets from Publish to its subscriptions:
@@ -30,22 +29,23 @@ func (s *Server) publish(ctx context.Context, m Message) (uint64, error) {
 		}
 	}
 	m.seq = p.sequence()
-	s.dispatch(&m, time.Now().UnixNano())
+	s.dispatch(&m, s.clock.now())
 	if len(s.full.blocked) > 0 || !s.turn.leave(p) {
 		s.handed <- struct{}{}
 	}
 	return p.sequence(), nil
 }
 
-// dispatchQueued is the server's goroutine. It has the pass when it starts,
-// and then whenever it is handed it. Each time it drains the queue; when the
-// queue is closed it ends all subscriptions.
+// dispatchQueued is the server's goroutine. Each time it is handed the pass it
+// drains the queue; when the queue is closed it ends all subscriptions.
 func (s *Server) dispatchQueued(stopping <-chan struct{}, ended chan<- struct{}) {
 	defer close(ended)
-	for !s.drain(stopping) {
+	for closed := false; !closed; {
 		<-s.handed
+		closed = s.drain(stopping)
 	}
 	s.endAll()
+	s.waker.stop()
 }
 
 // drain finishes what the pass came with and dispatches what is queued until
@@ -58,13 +58,13 @@ func (s *Server) drain(stopping <-chan struct{}) (closed bool) {
 		if len(batch) == 0 {
 			return closed
 		}
-		now := time.Now().UnixNano()
+		now := s.clock.now()
 		for i := range batch {
 			s.dispatch(&batch[i], now)
 			if len(s.full.blocked) > 0 {
 				s.queue.settle(len(batch) - 1 - i)
 				s.finishBlocked(stopping)
-				now = time.Now().UnixNano()
+				now = s.clock.now()
 			}
 		}
 		clear(batch) // not to keep what was published
@@ -116,7 +116,7 @@ func (s *Server) deliver(m *Message, topics []*topic) (members int) {
 func (s *Server) settle(m *Message) {
 	f := &s.full
 	for _, t := range f.wake {
-		s.parked = t.wake(s.parked)
+		s.waker.wake(t)
 	}
 	for _, sub := range f.cut {
 		s.tellCut(sub)

@@ -47,13 +47,7 @@ func (f *fullness) clear() {
 func (s *Subscription) mayRejoin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.out == nil && s.ring.n == 0 && s.capacity > 0
-}
-
-func (s *Subscription) hasReaders() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.readers.first != nil
+	return s.out == nil && s.ring.len() == 0
 }
 
 // offer gives m to a fed subscription, or does what the policy says. The
@@ -98,10 +92,12 @@ func (s *Subscription) takeLocked(m *Message) bool {
 		default:
 			return false
 		}
-	case s.readers.give(m):
-		return true
-	case s.ring.n < s.capacity:
+	case s.ring.len() < int(s.capacity):
+		if s.ring == nil {
+			s.ring = new(ring)
+		}
 		s.ring.push(m)
+		s.wakeLocked()
 		return true
 	}
 	return false
@@ -133,8 +129,9 @@ const (
 
 // A handover is a delivery that waits for room in one subscription.
 type handover struct {
-	look chan struct{} // capacity 1: room, a reader, a channel or the end came up
-	over chan struct{} // closed when the delivery no longer waits
+	look   chan struct{} // capacity 1: room, a reader, a channel or the end came up
+	over   chan struct{} // closed when the delivery no longer waits
+	reason error         // the subscription is to end with the delivery; guarded by its mu
 }
 
 // notify tells the delivery, if there is one, to look again. The caller holds
@@ -154,7 +151,7 @@ func (h *handover) notify() {
 func (s *Subscription) expect(p pending) {
 	s.mu.Lock()
 	s.pending = p
-	s.cursor.awaited.Store(p == waitsOnLog)
+	s.cursor.await(p == waitsOnLog)
 	s.mu.Unlock()
 }
 
@@ -188,6 +185,9 @@ func (s *Subscription) handOver(m *Message, stop <-chan struct{}) (taken bool) {
 
 	s.mu.Lock()
 	s.handover = nil
+	if h.reason != nil {
+		s.endLocked(h.reason)
+	}
 	s.mu.Unlock()
 	close(h.over)
 	return taken
@@ -222,9 +222,13 @@ func (s *Subscription) waitForRoom(m *Message, h *handover, stop <-chan struct{}
 func (s *Subscription) tryPending(m *Message) (taken, ended bool, out chan<- Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.handover != nil && s.handover.reason != nil {
+		return false, true, nil
+	}
 	switch s.pending {
 	case waitsOnLog:
-		taken = s.topic.log.tail.Load()-s.cursor.pos.Load() <= uint64(s.capacity)
+		pos, _ := s.cursor.position()
+		taken = s.topic.log.tail.Load()-pos <= uint64(s.capacity)
 	case waitsToBeFed:
 		taken, out = s.takeLocked(m), s.out
 	default:

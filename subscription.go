@@ -61,9 +61,10 @@ type Subscription struct {
 	birth    uint64 // later subscriptions have higher ones
 	client   *client
 	topic    *topic
-	server   *Server // nil: detached
-	capacity int
+	capacity int32
 	overflow Overflow
+	pending  pending       // where the message of a waiting delivery is; guarded by mu
+	place    place         // guarded by the server's mu
 	timeout  time.Duration // Block: how long one message may wait; 0: for ever
 
 	// A subscription reads the log of its topic, or it is fed: the dispatcher
@@ -71,32 +72,33 @@ type Subscription struct {
 	// the first call of Out on, and once it has ended; when a ring has been
 	// read empty the subscription goes back to the log.
 	cursor cursor
+	parking
 
 	// Guarded by the server's mu.
-	place    place
 	after    uint64 // gets publications with a higher sequence
-	joined   uint64 // position in the log where it joined last
-	matched  uint64 // before joined
+	matched  uint64 // publications; less the tail of the log while it reads that
 	inClient link
 
 	mu       sync.Mutex
 	err      error         // why it ended; nil: it has not
 	done     chan struct{} // closed when it ends; made on demand
 	dropped  uint64
-	ring     ring         // fed, until Out is called
+	ring     *ring        // fed, until Out is called; nil: empty
 	out      chan Message // fed, from then on
-	readers  waiters      // goroutines in Next that found nothing
 	handover *handover    // a delivery that waits for room
-	pending  pending      // where its message is
 }
 
 // NewSubscription returns a subscription that belongs to no server and
 // receives nothing. It serves code that is ported.
 func NewSubscription(outCapacity int) *Subscription {
-	s := &Subscription{capacity: outCapacity, out: make(chan Message, outCapacity)}
-	s.cursor.pos.Store(offLog)
+	outCapacity = min(max(outCapacity, 0), MaxCapacity)
+	s := &Subscription{topic: noTopic, capacity: int32(outCapacity), out: make(chan Message, outCapacity)}
+	s.cursor.word.Store(offLog)
 	return s
 }
+
+// noTopic is that of subscriptions that belong to no server.
+var noTopic = &topic{}
 
 // ID returns the number of the subscription, unlike that of any other one of
 // the server. See Server.UnsubscribeID.
@@ -112,14 +114,11 @@ func (s *Subscription) ClientID() string {
 
 // Query returns the query; nil if the subscription belongs to no server.
 func (s *Subscription) Query() Query {
-	if s.topic == nil {
-		return nil
-	}
 	return s.topic.query
 }
 
 // Cap returns the capacity of the buffer.
-func (s *Subscription) Cap() int { return s.capacity }
+func (s *Subscription) Cap() int { return int(s.capacity) }
 
 // Len returns how many messages are in the buffer.
 func (s *Subscription) Len() int {
@@ -132,11 +131,11 @@ func (s *Subscription) depthLocked() int {
 	if s.out != nil {
 		return len(s.out)
 	}
-	if pos := s.cursor.pos.Load(); pos != offLog {
+	if pos, ok := s.cursor.position(); ok {
 		// A message that waits for room is in the log but not in the buffer.
 		return int(min(s.topic.log.tail.Load()-pos, uint64(s.capacity)))
 	}
-	return s.ring.n
+	return s.ring.len()
 }
 
 // Dropped returns how many messages matched but did not get into the buffer,
@@ -184,8 +183,8 @@ func (s *Subscription) Next(ctx context.Context) (Message, error) {
 	if err := ctx.Err(); err != nil {
 		return Message{}, err
 	}
-	if m, ok := s.read(); ok {
-		return m, nil
+	if m := s.cursor.read(&s.topic.log); m != nil {
+		return *m, nil
 	}
 	return s.wait(ctx)
 }
@@ -219,82 +218,72 @@ func (s *Subscription) Out() <-chan Message {
 
 // openOut makes the channel and moves the buffer into it.
 func (s *Subscription) openOut() <-chan Message {
-	s.server.mu.Lock() // keeps the dispatcher away
-	defer s.server.mu.Unlock()
+	server := s.topic.server
+	server.mu.Lock() // keeps the dispatcher away
+	defer server.mu.Unlock()
 	s.topic.feed(s)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.out == nil {
-		s.out = make(chan Message, max(s.capacity, s.ring.n))
-		for s.ring.n > 0 {
+		s.out = make(chan Message, max(int(s.capacity), s.ring.len()))
+		for s.ring.len() > 0 {
 			s.out <- s.ring.pop()
 		}
-		s.ring = ring{}
-		s.readers.wakeAll()
+		s.ring = nil
+		s.wakeLocked()
 		s.handover.notify()
 	}
 	return s.out
 }
 
-// read takes the next message out of the log, if the subscription reads one.
-func (s *Subscription) read() (m Message, ok bool) {
-	if s.topic == nil {
-		return m, false
-	}
-	if m, ok = s.cursor.read(&s.topic.log); ok && s.cursor.awaited.Load() {
-		s.madeRoom()
-	}
-	return m, ok
-}
-
-// wait is Next when the log has nothing to read, or is not read.
+// wait is Next when a look at the log found nothing to take.
 func (s *Subscription) wait(ctx context.Context) (Message, error) {
+	if s.linger() {
+		if m := s.cursor.read(&s.topic.log); m != nil {
+			return *m, nil
+		}
+	}
 	for {
+		if err := ctx.Err(); err != nil {
+			return Message{}, err
+		}
+		if m, waits := s.cursor.readAwaited(&s.topic.log); m != nil {
+			if waits {
+				s.madeRoom()
+			}
+			return *m, nil
+		}
 		s.mu.Lock()
-		onLog := s.cursor.pos.Load() != offLog
+		_, onLog := s.cursor.position()
 		switch {
 		case s.out != nil:
 			out, done := s.out, s.doneLocked()
+			s.wakeLocked() // the other sleepers are to come here too
 			s.mu.Unlock()
 			return s.receive(ctx, out, done)
-		case !onLog && s.ring.n > 0:
+		case !onLog && s.ring.len() > 0:
 			m := s.ring.pop()
 			s.handover.notify()
+			if s.ring.len() > 0 {
+				s.wakeLocked()
+			}
 			s.mu.Unlock()
 			return m, nil
 		case s.err != nil:
 			defer s.mu.Unlock()
+			s.wakeLocked()
 			return Message{}, s.err
 		}
-		w := s.readers.add()
-		s.handover.notify()
+		token := s.sleepLocked()
 		s.mu.Unlock()
 
-		if !onLog || s.topic.park(s) {
-			select {
-			case <-w.ready:
-			case <-ctx.Done():
-			}
+		if onLog && !s.topic.park(s) {
+			s.sleepers.Add(-1)
+			continue
 		}
-		if m, ok := s.unpark(w); ok {
-			return m, nil
-		}
-		if err := ctx.Err(); err != nil {
-			return Message{}, err
-		}
-		if m, ok := s.read(); ok {
-			return m, nil
-		}
+		s.sleep(ctx, token)
 	}
-}
-
-// unpark ends the wait of w and returns the message that it was given.
-func (s *Subscription) unpark(w *waiter) (Message, bool) {
-	s.mu.Lock()
-	s.readers.remove(w)
-	s.mu.Unlock()
-	return w.release()
 }
 
 // receive is Next once Out has been called.
@@ -333,14 +322,25 @@ func (s *Subscription) opened() bool {
 }
 
 // end closes the subscription, which has been taken off its topic. The caller
-// holds the server's mu, so it is called once.
+// holds the server's mu, so it is called once. A delivery that waits for the
+// channel cannot be called back from here, and nothing may come after the
+// reason, so it is left to that delivery to end the subscription.
 func (s *Subscription) end(reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.handover != nil && s.out != nil {
+		s.handover.reason = reason
+		s.handover.notify()
+		return
+	}
+	s.endLocked(reason)
+}
+
+func (s *Subscription) endLocked(reason error) {
 	s.err = reason
 	if s.done != nil {
 		close(s.done)
 	}
-	s.readers.wakeAll()
+	s.wakeLocked()
 	s.handover.notify()
 }

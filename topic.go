@@ -1,7 +1,6 @@
 package pubsub
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"github.com/harkbus/pubsub/match"
@@ -17,22 +16,21 @@ import (
 //
 // Fields without a lock of their own are guarded by the server's mu.
 type topic struct {
-	query Query
-	text  string // canonical, as it was when first subscribed
-	id    match.ID
-	kind  kind // which of the server's matchers holds it
-	refs  int  // subscriptions, those not begun yet too
+	server *Server // nil: noTopic
+	query  Query
+	text   string // canonical, as it was when first subscribed
+	id     match.ID
+	kind   kind  // which of the server's matchers holds it
+	refs   int32 // subscriptions, those not begun yet too
 
-	log     log
-	due     dueHeap         // the subscriptions that read the log
-	fed     []*Subscription // those that are fed
-	matched uint64          // publications
+	log log
+	due dueHeap         // the subscriptions that read the log
+	fed []*Subscription // those that are fed
 
-	failures atomic.Uint64 // of a user-written query
+	failures atomic.Uint32 // of a user-written query
 
-	parking sync.Mutex
-	parked  []*Subscription // those with a reader that waits for the log
-	waiting atomic.Int32    // len(parked), for the dispatcher to look at
+	parked atomic.Pointer[Subscription] // stack of those with a reader that waits for the log
+	gone   int32                        // how many of them have ended since
 }
 
 // A kind tells how the query of a topic is matched.
@@ -48,7 +46,6 @@ const (
 type place struct {
 	list  list
 	index int32 // in the list
-	stall int32 // in topic.parked, plus one; guarded by topic.parking
 }
 
 type list uint8
@@ -60,10 +57,14 @@ const (
 	inFed
 )
 
+func newTopic(s *Server, q Query, text string, kind kind) *topic {
+	return &topic{server: s, query: q, text: text, kind: kind}
+}
+
 // begin lets a new subscription receive what is delivered from now on.
 func (t *topic) begin(sub *Subscription) {
 	sub.place.list = nowhere
-	if sub.capacity > 0 && !sub.opened() {
+	if !sub.opened() {
 		t.read(sub)
 		return
 	}
@@ -73,7 +74,6 @@ func (t *topic) begin(sub *Subscription) {
 // deliver gives m to all subscriptions and collects in full what that leaves
 // to do. The caller holds the server's mu.
 func (t *topic) deliver(m *Message, full *fullness) {
-	t.matched++
 	for i := 0; i < len(t.fed); i++ {
 		sub := t.fed[i]
 		if sub.mayRejoin() {
@@ -96,7 +96,7 @@ func (t *topic) deliver(m *Message, full *fullness) {
 		}
 	}
 	t.log.append(m)
-	if t.waiting.Load() > 0 {
+	if t.parked.Load() != nil {
 		full.wake = append(full.wake, t)
 	}
 }
@@ -104,7 +104,7 @@ func (t *topic) deliver(m *Message, full *fullness) {
 // review looks at a subscription whose buffer was full by the last look: it
 // has room meanwhile, or m, which comes at position tail, does not fit.
 func (t *topic) review(sub *Subscription, tail uint64, m *Message, full *fullness) {
-	pos := sub.cursor.pos.Load()
+	pos, _ := sub.cursor.position()
 	switch at := pos + uint64(sub.capacity); {
 	case at > tail:
 		t.due.postpone(sub, at)
@@ -126,17 +126,20 @@ func (t *topic) read(sub *Subscription) {
 	if sub.place.list == inFed {
 		t.unfeed(sub)
 	}
-	sub.joined = t.log.tail.Load()
+	tail := t.log.tail.Load()
+	sub.matched -= tail
 	sub.cursor.join(&t.log)
-	t.due.add(sub, sub.joined+uint64(sub.capacity))
-	if sub.hasReaders() {
+	t.due.add(sub, tail+uint64(sub.capacity))
+	if sub.sleepers.Load() > 0 {
 		t.park(sub)
 	}
 }
 
 // feed makes a subscription that reads the log a fed one.
 func (t *topic) feed(sub *Subscription) {
-	for sub.place.list == inDue && !t.detach(sub, sub.cursor.pos.Load()) {
+	for sub.place.list == inDue {
+		pos, _ := sub.cursor.position()
+		t.detach(sub, pos)
 	}
 }
 
@@ -157,15 +160,14 @@ func (t *topic) detach(sub *Subscription, pos uint64) bool {
 			sub.pending = waitsNoMore
 		}
 	}
-	sub.ring = ring{buf: unread, n: len(unread)}
-	sub.readers.wakeAll()
+	sub.ring = ringOf(unread)
+	sub.wakeLocked()
 	sub.handover.notify()
-	sub.matched += tail - sub.joined
+	sub.matched += tail
 	t.due.remove(sub)
 	if len(t.due) == 0 {
 		t.log.forget()
 	}
-	t.unpark(sub)
 	t.addFed(sub)
 	return true
 }
@@ -191,58 +193,10 @@ func (t *topic) remove(sub *Subscription) {
 	if sub.place.list == inFed {
 		t.unfeed(sub)
 	}
+	if sub.parked.Load() {
+		t.forgetParked()
+	}
 }
 
 // members returns how many subscriptions a publication goes to.
 func (t *topic) members() int { return len(t.due) + len(t.fed) }
-
-// park lists a subscription with a reader that found nothing in the log. It
-// fails if there is something meanwhile, or if the cursor is off the log.
-func (t *topic) park(sub *Subscription) bool {
-	t.parking.Lock()
-	if sub.place.stall == 0 {
-		t.parked = append(t.parked, sub)
-		sub.place.stall = int32(len(t.parked))
-		t.waiting.Store(sub.place.stall)
-	}
-	t.parking.Unlock()
-	// The dispatcher moves the tail and then looks at waiting; this is the
-	// other way round, so one of the two sees the other.
-	return sub.cursor.pos.Load() >= t.log.tail.Load() && sub.cursor.pos.Load() != offLog
-}
-
-// unpark takes a subscription out of the list, if it is in it.
-func (t *topic) unpark(sub *Subscription) {
-	t.parking.Lock()
-	defer t.parking.Unlock()
-	if sub.place.stall == 0 {
-		return
-	}
-	last := len(t.parked) - 1
-	t.parked[last].place.stall = sub.place.stall
-	t.parked[sub.place.stall-1] = t.parked[last]
-	t.parked[last] = nil
-	t.parked = t.parked[:last]
-	sub.place.stall = 0
-	t.waiting.Store(int32(last))
-}
-
-// wake tells the readers that wait for the log that there is something.
-func (t *topic) wake(parked []*Subscription) []*Subscription {
-	t.parking.Lock()
-	parked = append(parked[:0], t.parked...)
-	for _, sub := range parked {
-		sub.place.stall = 0
-	}
-	clear(t.parked)
-	t.parked = t.parked[:0]
-	t.waiting.Store(0)
-	t.parking.Unlock()
-	for _, sub := range parked {
-		sub.mu.Lock()
-		sub.readers.wakeAll()
-		sub.mu.Unlock()
-	}
-	clear(parked)
-	return parked
-}

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 	"time"
@@ -20,11 +21,29 @@ const (
 	Time                   // TIME 2006-01-02T15:04:05Z: the same
 )
 
+// String returns the name of the kind.
+func (k Kind) String() string {
+	switch k {
+	case String:
+		return "String"
+	case Number:
+		return "Number"
+	case Date:
+		return "Date"
+	case Time:
+		return "Time"
+	default:
+		return "invalid kind"
+	}
+}
+
 // An Operand is what a condition compares with.
 type Operand struct {
 	kind    Kind
+	isSmall bool            // Number that decimal.ParseSmall reads, as small
 	text    string          // String: the text unquoted; else the canonical spelling
 	number  decimal.Number  // Number
+	small   int64           // Number, if isSmall
 	at      instant.Instant // Date, Time
 	pattern *regexp.Regexp  // String of Matches
 }
@@ -61,6 +80,11 @@ func (o *Operand) compare(value string) (order int, ok bool) {
 	case String:
 		return strings.Compare(value, o.text), true
 	case Number:
+		if o.isSmall {
+			if n, ok := decimal.ParseSmall(value); ok {
+				return cmp.Compare(n, o.small), true
+			}
+		}
 		n, length := decimal.Parse(value)
 		return n.Cmp(o.number), length > 0
 	default: // Date, Time

@@ -53,18 +53,20 @@ type Service interface {
 // Run starts svc, waits until ctx is done or somebody else stops svc, stops
 // it and waits until it has stopped. It returns the error of Start, or nil.
 func Run(ctx context.Context, svc Service) error {
+	quit := svc.Quit() // of this life, before somebody else ends it and resets svc
 	if err := svc.Start(); err != nil {
 		return err
 	}
 	select {
 	case <-ctx.Done():
-	case <-svc.Quit():
+	case <-quit:
+		return nil
 	}
 	err := svc.Stop()
-	if errors.Is(err, ErrAlreadyStopped) { // somebody else was first
+	if errors.Is(err, ErrAlreadyStopped) || errors.Is(err, ErrNotStarted) { // somebody else was first
 		err = nil
 	}
-	svc.Wait()
+	<-quit
 	return err
 }
 

@@ -1,9 +1,9 @@
 package redistest
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const slots = 16384
+const slotCount = 16384
 
 // A Cluster is a number of masters that share the slots evenly, without
 // replicas. Its methods may be called from any goroutine.
@@ -57,7 +57,7 @@ func (c *Cluster) form() error {
 	n := len(c.Nodes)
 	for i, node := range c.Nodes {
 		for _, command := range [][]string{
-			{"CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(slots * i / n), strconv.Itoa(slots*(i+1)/n - 1)},
+			{"CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(slotCount * i / n), strconv.Itoa(slotCount*(i+1)/n - 1)},
 			{"CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i + 1)},
 		} {
 			if _, err := node.run(command...); err != nil {
@@ -103,7 +103,7 @@ func (c *Cluster) awaitOK(node *Server) error {
 		if info, err = text(result); err != nil {
 			return err
 		}
-		if hasLines(info, "cluster_state:ok", fmt.Sprintf("cluster_slots_ok:%d", slots),
+		if hasLines(info, "cluster_state:ok", fmt.Sprintf("cluster_slots_ok:%d", slotCount),
 			fmt.Sprintf("cluster_known_nodes:%d", len(c.Nodes)), fmt.Sprintf("cluster_size:%d", len(c.Nodes))) {
 			return nil
 		}
@@ -148,26 +148,30 @@ func (c *Cluster) Slot(t testing.TB, key string) int {
 // Owner returns the index of the node that serves a slot.
 func (c *Cluster) Owner(t testing.TB, slot int) int {
 	t.Helper()
-	owner, err := c.owner(c.Nodes[0], slot)
+	owner, _, err := c.owner(c.Nodes[0], slot)
 	require.NoError(t, err)
 	return owner
 }
 
-func (c *Cluster) owner(asked *Server, slot int) (int, error) {
+// owner asks one node for the owner of a slot and the configuration epoch of
+// that.
+func (c *Cluster) owner(asked *Server, slot int) (owner int, epoch string, err error) {
 	result, err := asked.run("CLUSTER", "NODES")
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	nodes, err := text(result)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	for line := range strings.SplitSeq(nodes, "\n") {
+		// id addr flags master ping pong epoch link slot…
 		if fields := strings.Fields(line); len(fields) > 8 && serves(fields[8:], slot) {
-			return c.index(fields[0])
+			owner, err := c.index(fields[0])
+			return owner, fields[6], err
 		}
 	}
-	return 0, fmt.Errorf("redistest: no node serves slot %d:\n%s", slot, nodes)
+	return 0, "", fmt.Errorf("redistest: no node serves slot %d:\n%s", slot, nodes)
 }
 
 // serves reads the slot ranges of a line of CLUSTER NODES.
@@ -212,17 +216,15 @@ func (c *Cluster) MoveSlot(t testing.TB, slot, to int) {
 	for _, node := range order {
 		node.Do(t, "CLUSTER", "SETSLOT", number, "NODE", c.ids[to])
 	}
-	for _, node := range c.Nodes {
-		require.Eventually(t, func() bool {
-			owner, err := c.owner(node, slot)
-			return err == nil && owner == to
-		}, patience, pause)
-	}
-}
-
-// Publish sends a message to a sharded channel, wherever its slot is.
-func (c *Cluster) Publish(ctx context.Context, client rueidis.Client, channel, message string) error {
-	return client.Do(ctx, client.B().Spublish().Channel(channel).Message(message).Build()).Error()
+	// The epoch must be known as well: a node that has not heard of the latest
+	// would not outbid it when it gets the slot in turn, and lose it again.
+	require.Eventually(t, func() bool {
+		_, epoch, err := c.owner(c.Nodes[to], slot)
+		return err == nil && !slices.ContainsFunc(c.Nodes, func(node *Server) bool {
+			o, e, err := c.owner(node, slot)
+			return err != nil || o != to || e != epoch
+		})
+	}, patience, pause)
 }
 
 // Close ends all nodes.

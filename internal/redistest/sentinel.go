@@ -76,6 +76,21 @@ func (s *Sentinel) Master(t testing.TB) *Server {
 	return nil
 }
 
+// isMaster is false too while the server restarts its connections, as it does
+// when its role changes.
+func (s *Server) isMaster() bool {
+	role, err := s.run("ROLE")
+	if err != nil {
+		return false
+	}
+	fields, err := role.ToArray()
+	if err != nil || len(fields) == 0 {
+		return false
+	}
+	name, err := fields[0].ToString()
+	return err == nil && name == "master"
+}
+
 // Failover kills the master and returns the server that replaced it.
 func (s *Sentinel) Failover(t testing.TB) *Server {
 	t.Helper()
@@ -84,7 +99,7 @@ func (s *Sentinel) Failover(t testing.TB) *Server {
 	var master *Server
 	require.Eventually(t, func() bool {
 		master = s.Master(t)
-		return master != old && master.Info(t, "role") == "master"
+		return master != old && master.isMaster()
 	}, patience, 10*time.Millisecond)
 	return master
 }

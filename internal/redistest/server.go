@@ -173,14 +173,12 @@ func (s *Server) startError() error {
 	return fmt.Errorf("redistest: redis-server ended: %s", log)
 }
 
-// Option returns what reaches the server: one plain client, without caching,
-// that notices a black hole in about a second.
+// Option returns what reaches the server: one pipelined connection, without
+// caching, and the client's own timeouts.
 func (s *Server) Option() rueidis.ClientOption {
 	return rueidis.ClientOption{
 		InitAddress:       []string{s.Addr},
 		TLSConfig:         s.tls.Clone(),
-		Dialer:            net.Dialer{KeepAlive: 200 * time.Millisecond},
-		ConnWriteTimeout:  time.Second,
 		PipelineMultiplex: -1, // one connection
 		DisableCache:      true,
 		ForceSingleClient: true,

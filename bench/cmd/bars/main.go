@@ -1,0 +1,117 @@
+// Bars prints one table: every bar that the project sets itself for its speed,
+// with what was measured here and now.
+//
+//	go run ./cmd/bars                     all but the large ones, a few minutes
+//	go run ./cmd/bars --million           all
+//	go run ./cmd/bars --only 'delivery'   those whose name matches
+//	go run ./cmd/bars --list              their names
+//
+// --out FILE also writes the table into a Markdown file, between its marks, and
+// --plot FILE.svg draws publish cost against the number of subscriptions.
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/harkbus/pubsub/bench/internal/bars"
+	"github.com/harkbus/pubsub/bench/internal/chart"
+	"github.com/harkbus/pubsub/bench/internal/trial"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bars:", err)
+		os.Exit(1)
+	}
+}
+
+// options are what the command line says.
+type options struct {
+	only      *regexp.Regexp
+	million   bool
+	list      bool
+	plan      trial.Plan
+	out, plot string
+}
+
+func parse() (o options, err error) {
+	only := flag.String("only", "", "run the experiments whose name matches this regular expression")
+	flag.BoolVar(&o.million, "million", false, "run those with a million queries too: half an hour, 10 GB")
+	flag.BoolVar(&o.list, "list", false, "list the experiments and end")
+	flag.IntVar(&o.plan.Rounds, "rounds", 200, "rounds of one trial, at most")
+	flag.DurationVar(&o.plan.Sample, "sample", 4*time.Millisecond, "about how long one sample takes")
+	flag.DurationVar(&o.plan.Budget, "budget", 10*time.Second, "after which a trial begins no new round")
+	flag.StringVar(&o.out, "out", "", "write the table into this Markdown file")
+	flag.StringVar(&o.plot, "plot", "", "draw publish cost into this file, .svg")
+	flag.Parse()
+	if o.only, err = regexp.Compile(*only); err != nil {
+		return o, fmt.Errorf("--only: %w", err)
+	}
+	return o, nil
+}
+
+func run() error {
+	if len(os.Args) == 4 && os.Args[1] == bars.CountedCommand {
+		return bars.Counted(os.Args[2], os.Args[3])
+	}
+	o, err := parse()
+	if err != nil {
+		return err
+	}
+	if o.list {
+		for _, e := range bars.Experiments() {
+			fmt.Println(e.Name)
+		}
+		return nil
+	}
+	return measure(o)
+}
+
+func measure(o options) error {
+	began, load := time.Now(), loadAverage()
+	s := bars.Session{
+		Plan:     o.plan,
+		Progress: func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) },
+	}
+	if err := s.Run(o.only, o.million); err != nil {
+		return err
+	}
+	about := fmt.Sprintf("%s, %s %s/%s, %d processors, load average %s before and %s after.",
+		began.Format(time.DateOnly), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), load, loadAverage())
+	s.Report.WriteText(os.Stdout)
+	fmt.Println(about)
+	if o.plot != "" {
+		if err := chart.Save(s.Report.Curve, o.plot); err != nil {
+			return err
+		}
+	}
+	if o.out != "" {
+		return document(o.out, about, &s.Report)
+	}
+	return nil
+}
+
+// document writes the report into a Markdown file.
+func document(file, about string, r *bars.Report) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "`make bench BARS='%s'`: %s\n\n", strings.Join(os.Args[1:], " "), about)
+	r.WriteMarkdown(&b)
+	return bars.Rewrite(file, b.Bytes())
+}
+
+// loadAverage returns that of the last 1, 5 and 15 minutes, if the machine
+// tells it.
+func loadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.Join(strings.Fields(string(text))[:3], " ")
+}

@@ -24,7 +24,8 @@ func (s *Server) SubscriptionChanges() uint64 {
 
 // changesLocked counts a birth once and an end once. The caller holds s.mu.
 func (s *Server) changesLocked() uint64 {
-	return 2*s.registry.births - uint64(len(s.registry.byIdentity))
+	slots := &s.registry.slots
+	return 2*s.registry.births - uint64(slots.used-len(slots.free))
 }
 
 // Interests returns the distinct queries that are subscribed to now, in no

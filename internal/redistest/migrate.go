@@ -24,19 +24,5 @@ func (c *Cluster) MigrateSlot(t testing.TB, slot, to int) {
 		}
 		c.Nodes[from].Do(t, append([]string{"MIGRATE", host, strconv.Itoa(c.Nodes[to].Port), "", "0", "5000", "KEYS"}, keys...)...)
 	}
-	order := []*Server{c.Nodes[to], c.Nodes[from]} // the new owner first: it must not refuse what the old one redirects
-	for i, node := range c.Nodes {
-		if i != to && i != from {
-			order = append(order, node)
-		}
-	}
-	for _, node := range order {
-		node.Do(t, "CLUSTER", "SETSLOT", number, "NODE", c.ids[to])
-	}
-	for _, node := range c.Nodes {
-		require.Eventually(t, func() bool {
-			owner, err := c.owner(node, slot)
-			return err == nil && owner == to
-		}, patience, pause)
-	}
+	c.MoveSlot(t, slot, to)
 }

@@ -290,11 +290,14 @@ func (c *control) apply(h heard) {
 		c.counts.malformed.Add(1)
 		return
 	}
-	if c.view == nil || i.origin == c.origin {
-		return
+	if c.view != nil {
+		c.learn(i)
 	}
-	c.view.apply(i, time.Now())
-	if i.answer {
+}
+
+// learn applies an interest of another process, and tells it so if it asks.
+func (c *control) learn(i *interest) {
+	if i.origin != c.origin && c.view.apply(i, time.Now()) && i.answer {
 		c.answerSeen(i)
 	}
 }
@@ -327,13 +330,10 @@ func (c *control) load() {
 		if err != nil {
 			return false, err
 		}
-		now := time.Now()
 		for _, i := range all {
-			if i.origin != c.origin {
-				c.view.apply(i, now)
-			}
+			c.learn(i)
 		}
-		c.view.expire(now)
+		c.view.expire(time.Now())
 		c.view.complete(func() bool { return c.isUp.Load() && c.downs.Load() == downs })
 		return true, nil
 	})
@@ -388,6 +388,11 @@ func (c *control) appendParsed(all []*interest, text string) []*interest {
 // awaitSeen waits until all processes that filter what they send have seen what
 // we ask for now.
 func (c *control) awaitSeen(ctx context.Context) error {
+	select {
+	case <-c.subscribed: // or answers would be lost
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	c.mu.Lock()
 	c.asking = c.ask != nil // who asks for nothing needs no answer
 	want := c.version + 1
@@ -411,7 +416,10 @@ func (c *control) awaitSeen(ctx context.Context) error {
 		}
 		select {
 		case <-told:
-		case <-retry.C:
+		case <-retry.C: // the answer may have been lost
+			c.mu.Lock()
+			c.asking = c.ask != nil
+			c.mu.Unlock()
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

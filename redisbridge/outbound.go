@@ -98,21 +98,24 @@ func (w *outbound) pack() {
 	if w.opt.Mode == Durable {
 		marks.Stop()
 	}
+	finishing, last := w.finishing, false
 	for {
 		batch := w.sealNext()
-		switch {
-		case len(batch) > 0:
+		if len(batch) > 0 {
 			w.remindIn(marks, markAfter)
-		default:
+		} else if last && !w.box.hasQueued() {
+			w.sayGoodbye()
+			return
+		} else {
 			select {
 			case <-w.box.wake:
 				continue
 			case <-marks.C:
 				batch = []sealed{w.mark(false)}
 				w.remindIn(marks, w.opt.Lease/3)
-			case <-w.finishing:
-				w.sayGoodbye()
-				return
+			case <-finishing:
+				finishing, last = nil, true
+				continue
 			case <-w.ctx.Done():
 				return
 			}
@@ -138,14 +141,8 @@ func (w *outbound) hand(batch []sealed) bool {
 	}
 }
 
-// sayGoodbye sends what came in at the last moment and, in Live, a mark that
-// ends the lease.
+// sayGoodbye sends a mark that ends the lease.
 func (w *outbound) sayGoodbye() {
-	for batch := w.sealNext(); len(batch) > 0; batch = w.sealNext() {
-		if !w.hand(batch) {
-			return
-		}
-	}
 	if w.opt.Mode == Live {
 		w.hand([]sealed{w.mark(true)})
 	}

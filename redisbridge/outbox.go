@@ -150,13 +150,13 @@ func (o *outbox) wakeTaker() {
 	}
 }
 
-// take moves items from the queue into dst until limit bytes are there, and
-// returns them with the number dropped after the last one. If there is
-// nothing, wake will tell.
+// take moves up to count items and about so many bytes from the queue into dst,
+// and returns them with the number dropped after the last one, if that was the
+// last of the queue. If there is nothing to take, wake will tell.
 func (o *outbox) take(dst []item, count, bytes int) (items []item, skipped uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.queue.len() > 0 && len(dst) < count && bytes > 0 {
+	for o.queue.len() > 0 && len(dst) < count && bytes > 0 && o.mayFly() {
 		i := o.queue.pop()
 		dst = append(dst, i)
 		bytes -= i.size
@@ -171,6 +171,12 @@ func (o *outbox) take(dst []item, count, bytes int) (items []item, skipped uint6
 	return dst, skipped
 }
 
+// mayFly keeps half of the room for the queue: what flies cannot be dropped for
+// something newer. The caller holds o.mu.
+func (o *outbox) mayFly() bool {
+	return o.flying.count < max(1, o.limit/2) && o.flying.bytes < max(1, o.limitBytes/2)
+}
+
 // release forgets items that are acknowledged, up to a ticket.
 func (o *outbox) release(gone load, ticket uint64) {
 	o.mu.Lock()
@@ -179,6 +185,9 @@ func (o *outbox) release(gone load, ticket uint64) {
 	o.released = max(o.released, ticket)
 	if o.queued.count+o.flying.count <= o.limit/2 && o.queued.bytes+o.flying.bytes <= o.limitBytes/2 {
 		o.dropping = false
+	}
+	if o.queue.len() > 0 {
+		o.wakeTaker()
 	}
 	o.grantRoom()
 	o.tellFlushed()
@@ -290,6 +299,12 @@ func (o *outbox) isEmpty() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.queued.count+o.flying.count == 0
+}
+
+func (o *outbox) hasQueued() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.queued.count > 0
 }
 
 func (o *outbox) addTo(s *Stats) {

@@ -87,22 +87,24 @@ func (v *view) complete(still func() bool) {
 func (v *view) decide() { v.open.Store(!v.loaded || v.greedy > 0) }
 
 // apply takes note of an interest, unless a newer one of that process is known.
-func (v *view) apply(i *interest, now time.Time) {
+// It tells whether it was news.
+func (v *view) apply(i *interest, now time.Time) (news bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	old := v.peers[i.origin]
 	switch {
 	case old != nil && old.version > i.version:
-		return
+		return false
 	case i.closing:
 		v.remove(i.origin)
 	case old != nil && old.version == i.version:
 		old.until = now.Add(i.lease)
-		return
+		return false
 	default:
 		v.replace(i, now.Add(i.lease))
 	}
 	v.decide()
+	return true
 }
 
 // replace adds the queries of an interest before it removes the old ones, so

@@ -65,6 +65,7 @@ type Subscription struct {
 	capacity int
 	overflow Overflow
 	timeout  time.Duration // Block: how long one message may wait; 0: for ever
+	after    uint64        // gets publications with a higher sequence
 
 	// A subscription reads the log of its topic, or it is fed: the dispatcher
 	// puts each message into ring or out. It is fed from its first overflow or
@@ -74,7 +75,6 @@ type Subscription struct {
 
 	// Guarded by the server's mu.
 	place    place
-	after    uint64 // gets publications with a higher sequence
 	joined   uint64 // position in the log where it joined last
 	matched  uint64 // before joined
 	inClient link
@@ -109,6 +109,12 @@ func (s *Subscription) ClientID() string {
 	}
 	return s.client.id
 }
+
+// After returns the Sequence of the last publication that had been accepted
+// when the subscription took effect: it gets its matches among the later ones.
+// Whoever reads a history of publications up to After and then the
+// subscription misses none and sees none twice.
+func (s *Subscription) After() uint64 { return s.after }
 
 // Query returns the query; nil if the subscription belongs to no server.
 func (s *Subscription) Query() Query {

@@ -25,6 +25,8 @@ type Server struct {
 	encodings encodings
 	upgrader  websocket.Upgrader
 	topics    topics
+	routes    map[string]http.HandlerFunc
+	admin     *http.ServeMux
 	unobserve func()
 
 	ctx    context.Context // ends when everything is cut
@@ -72,6 +74,7 @@ func New(bus *pubsub.Server, c Config) (*Server, error) {
 	if c.Topics != nil {
 		s.topicOptions = *c.Topics
 	}
+	s.routes, s.admin = s.newRoutes(), s.newAdmin()
 	s.unobserve = bus.Observe(c.History.Append)
 	return s, nil
 }
@@ -202,21 +205,26 @@ func (s *Server) ServeWebSocket(w http.ResponseWriter, r *http.Request) {
 // start registers a connection and serves it in a goroutine of its own, so
 // that the stack of the HTTP server's is not kept.
 func (s *Server) start(c connection, sock *socket, handle func(int, []byte) error, ended func()) {
-	s.mu.Lock()
-	s.conns[c] = struct{}{}
-	s.mu.Unlock()
+	s.add(c)
 	if at := sock.identity.Expires; !at.IsZero() {
 		sock.expiry = time.AfterFunc(time.Until(at), func() {
 			sock.spawn(func() { c.shutdown(closePolicyViolation, "the token has expired") })
 		})
 	}
-	if s.admission.isClosed() {
-		sock.spawn(func() { c.shutdown(closeServiceRestart, drainReason) })
-	}
 	go sock.serve(handle, func() {
 		ended()
 		s.remove(c)
 	})
+}
+
+// add registers a connection. One that comes too late is ended at once.
+func (s *Server) add(c connection) {
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	if s.admission.isClosed() {
+		go c.shutdown(closeServiceRestart, drainReason)
+	}
 }
 
 func (s *Server) remove(c connection) {

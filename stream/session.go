@@ -60,30 +60,46 @@ func (s *session) subscribe(w wanted) (start func(), fault *rpcError) {
 	if _, err := w.overflow.bus(); err != nil {
 		return nil, internalError(err.Error())
 	}
-	var err error
-	if w.compiled, err = s.server.compile(s.identity, w.query); err != nil {
+	compiled, err := s.server.compile(s.identity, w.query)
+	if err != nil {
 		return nil, internalError(err.Error())
 	}
-	sub := s.newSubscription(w)
+	sub := s.newSubscription(w, compiled)
 	if fault := s.add(sub); fault != nil {
 		return nil, fault
 	}
-	if !w.resume {
-		if err := sub.goLive(); err != nil {
-			s.forget(sub)
-			return nil, internalError(err.Error())
-		}
+	if err := sub.begin(); err != nil {
+		s.forget(sub)
+		return nil, internalError(err.Error())
 	}
 	return func() { s.spawn(sub.pump) }, nil
 }
 
-func (s *session) newSubscription(w wanted) *subscription {
-	sub := &subscription{session: s, wanted: w, id: s.server.lastID.Add(1), at: w.after, started: time.Now(), done: make(chan struct{})}
-	sub.client = s.socket.id + "/" + strconv.FormatUint(sub.id, 10)
-	sub.ctx, sub.cancel = context.WithCancel(s.ctx)
+func (s *session) newSubscription(w wanted, c compiled) *subscription {
+	id := s.server.lastID.Add(1)
+	ctx, cancel := context.WithCancel(s.ctx)
 	prefix := append(append([]byte(`{"jsonrpc":"2.0","id":`), w.id...), `,"result":{"query":`...)
-	sub.prefix = slices.Clip(append(appendString(prefix, w.query), ','))
-	return sub
+	return &subscription{
+		feed: feed{
+			server:   s.server,
+			ctx:      ctx,
+			client:   s.socket.id + "/" + strconv.FormatUint(id, 10),
+			narrow:   c.narrow,
+			overflow: w.overflow,
+			resume:   w.resume,
+			at:       w.after,
+		},
+		session: s,
+		request: w.id,
+		query:   w.query,
+		key:     c.key,
+		cursors: w.cursors,
+		prefix:  slices.Clip(append(appendString(prefix, w.query), ',')),
+		id:      id,
+		started: time.Now(),
+		cancel:  cancel,
+		done:    make(chan struct{}),
+	}
 }
 
 // room tells whether the limits allow one more subscription.
@@ -104,7 +120,7 @@ func (s *session) room() *rpcError {
 func (s *session) add(sub *subscription) *rpcError {
 	s.subsMu.Lock()
 	defer s.subsMu.Unlock()
-	if s.subs[sub.compiled.key] != nil {
+	if s.subs[sub.key] != nil {
 		return internalError("already subscribed")
 	}
 	if len(s.subs) == 0 && !s.server.clientEnters() {
@@ -113,7 +129,7 @@ func (s *session) add(sub *subscription) *rpcError {
 	if s.subs == nil {
 		s.subs = make(map[string]*subscription, 1)
 	}
-	s.subs[sub.compiled.key] = sub
+	s.subs[sub.key] = sub
 	return nil
 }
 
@@ -121,10 +137,10 @@ func (s *session) add(sub *subscription) *rpcError {
 func (s *session) forget(sub *subscription) {
 	s.subsMu.Lock()
 	defer s.subsMu.Unlock()
-	if s.subs[sub.compiled.key] != sub {
+	if s.subs[sub.key] != sub {
 		return
 	}
-	delete(s.subs, sub.compiled.key)
+	delete(s.subs, sub.key)
 	if len(s.subs) == 0 {
 		s.server.clients.Add(-1)
 	}
@@ -156,12 +172,6 @@ func (s *session) unsubscribeAll() *rpcError {
 		sub.stop()
 	}
 	return nil
-}
-
-// stop ends the subscription for a client that knows, and waits for the pump.
-func (s *subscription) stop() {
-	s.cancel()
-	<-s.done
 }
 
 func (s *session) subscriptions() []*subscription {

@@ -17,10 +17,9 @@ type wanted struct {
 	id       []byte // of the request, encoded
 	query    string // as it was sent
 	overflow Overflow
-	cursors  bool     // results carry cursors
-	resume   bool     // from after, which may be in the past; else from now
-	after    Cursor   // if resume
-	compiled compiled // set by session.subscribe
+	cursors  bool   // results carry cursors
+	resume   bool   // from after, which may be in the past; else from now
+	after    Cursor // if resume
 }
 
 // compiled is a query as the client sent it, and as it may see it.
@@ -53,31 +52,25 @@ func resumePoint(text string, h History) (Cursor, error) {
 	return cursor, nil
 }
 
-// A subscription sends what matches one query to one session. It has a
-// goroutine of its own, pump, that reads the bus, or before that the history.
+// A subscription sends a feed to a session. It has a goroutine of its own,
+// pump.
 //
-//	History ──replay──▶ ┐
-//	                    ├─▶ frame = prefix + encoding shared with others ─▶ writer
-//	bus ──Next, Len───▶ ┘
+//	feed ──▶ frame = prefix + encoding shared with others ──▶ writer
 type subscription struct {
+	feed
 	session *session
-	wanted
-	id      uint64 // unlike that of any other subscription of the server
+	request []byte // id of the request, encoded
+	query   string // as it was sent
+	key     string // canonical
+	cursors bool
 	prefix  []byte // of each result, up to the encoding
-	client  string // name on the bus
+	id      uint64 // unlike that of any other subscription of the server
 	started time.Time
-	ctx     context.Context // ends with the session, or to end the pump at once
-	cancel  context.CancelFunc
-	done    chan struct{} // closed when the pump is over
+	cancel  context.CancelFunc // of the feed's ctx, to end the pump at once
+	done    chan struct{}      // closed when the pump is over
 
-	live      atomic.Pointer[pubsub.Subscription] // nil while the history is replayed
-	reason    atomic.Pointer[string]              // why the server ends it; set before the bus is told
-	told      atomic.Bool                         // the end has been told
-	delivered atomic.Uint64                       // results sent
-
-	// Of the pump and the goroutine that fills a batch, which are one.
-	at      Cursor // of the last publication that was sent
-	dropped uint64 // that the client has been told of
+	told      atomic.Bool   // the end has been told
+	delivered atomic.Uint64 // results sent
 }
 
 // pump sends until the subscription ends, and then says why, unless the client
@@ -85,7 +78,7 @@ type subscription struct {
 func (s *subscription) pump() {
 	defer close(s.done)
 	defer s.cancel()
-	err := s.replay()
+	err := s.replay(s.sendEntry)
 	if err == nil {
 		err = s.follow()
 	}
@@ -94,18 +87,11 @@ func (s *subscription) pump() {
 	s.tell(err)
 }
 
-// leaveBus ends the subscription on the bus, if there is one.
-func (s *subscription) leaveBus() {
-	if live := s.live.Load(); live != nil {
-		_ = s.session.server.bus.UnsubscribeID(context.Background(), live.ID())
-	}
-}
-
 // tell sends the reason for the end, unless the client knows it.
 func (s *subscription) tell(err error) {
 	reason := s.reason.Load()
 	switch {
-	case s.ctx.Err() != nil || s.session.ctx.Err() != nil: // unsubscribed, or nobody there
+	case s.ctx.Err() != nil: // unsubscribed, or nobody there
 		return
 	case reason != nil:
 	case errors.Is(err, errStalled), errors.Is(err, errClosing), errors.Is(err, errCloseSent):
@@ -124,14 +110,13 @@ func (s *subscription) tell(err error) {
 
 // last returns the frame that ends the subscription.
 func (s *subscription) last(reason string) frame {
-	return frame{opcode: opText, tail: appendError(nil, s.wanted.id, canceled(reason))}
+	return frame{opcode: opText, tail: appendError(nil, s.request, canceled(reason))}
 }
 
-// end has the pump send what is in the buffer, and then the reason.
-func (s *subscription) end(reason string) {
-	if s.reason.CompareAndSwap(nil, &reason) {
-		s.leaveBus()
-	}
+// stop ends the subscription for a client that knows, and waits for the pump.
+func (s *subscription) stop() {
+	s.cancel()
+	<-s.done
 }
 
 // follow sends what the bus delivers.
@@ -142,12 +127,13 @@ func (s *subscription) follow() error {
 		if err != nil {
 			return err
 		}
-		if f, ok := s.dropNotice(live); ok {
-			if err := s.session.w.send(f, nil); err != nil {
+		notice, f := s.next(live, m)
+		if notice != nil {
+			if err := s.session.w.send(*notice, nil); err != nil {
 				return err
 			}
 		}
-		if err := s.session.w.send(s.frame(m), s); err != nil {
+		if err := s.session.w.send(f, s); err != nil {
 			return err
 		}
 	}
@@ -161,16 +147,25 @@ func (s *subscription) fill(b *batch) {
 		if err != nil {
 			return
 		}
-		if f, ok := s.dropNotice(live); ok {
-			b.add(f)
+		notice, f := s.next(live, m)
+		if notice != nil {
+			b.add(*notice)
 		}
-		b.add(s.frame(m))
+		b.add(f)
 	}
+}
+
+// sendEntry sends a match of the history, or a gap.
+func (s *subscription) sendEntry(entry Entry) error {
+	if entry.Gap != nil {
+		return s.session.w.send(s.gapFrame(*entry.Gap, entry.Cursor), nil)
+	}
+	return s.session.w.send(s.frame(entry.Message), nil)
 }
 
 // frame returns the result for a message.
 func (s *subscription) frame(m pubsub.Message) frame {
-	e := &s.session.server.encodings
+	e := &s.server.encodings
 	result, withCursor := e.encode(e.of(m), s.session.form)
 	s.delivered.Add(1)
 	if s.cursors {
@@ -190,130 +185,21 @@ func (s *subscription) gapFrame(g Gap, cursor Cursor) frame {
 	return frame{opcode: opText, head: s.prefix, tail: append(append(tail, gap...), `}}`...)}
 }
 
-// dropNotice returns a frame that tells of messages dropped since the last
-// one. Where in the stream they are missing cannot be told exactly: between
-// the last message sent and the newest one.
-func (s *subscription) dropNotice(live *pubsub.Subscription) (frame, bool) {
-	if !s.overflow.drops() {
-		return frame{}, false
+// next returns the result for a message that the bus delivered. If messages
+// have been dropped a notice comes before it, or, without cursors, the result
+// says how many there have been so far.
+func (s *subscription) next(live *pubsub.Subscription, m pubsub.Message) (notice *frame, result frame) {
+	gap, dropped := s.dropGap(live)
+	switch {
+	case !dropped:
+		return nil, s.frame(m)
+	case s.cursors:
+		f := s.gapFrame(gap, s.at)
+		return &f, s.frame(m)
+	default:
+		result = s.frame(m)
+		head := strconv.AppendUint(append(s.prefix, `"dropped":`...), s.dropped, 10) // prefix is clipped
+		result.head = append(head, ',')
+		return nil, result
 	}
-	dropped := live.Dropped()
-	if dropped == s.dropped {
-		return frame{}, false
-	}
-	count := dropped - s.dropped
-	s.dropped = dropped
-	if !s.cursors {
-		tail := append(strconv.AppendUint([]byte(`"dropped":`), dropped, 10), `}}`...)
-		return frame{opcode: opText, head: s.prefix, tail: tail}, true
-	}
-	_, newest := s.session.server.config.History.Bounds()
-	from := Cursor{s.at.Epoch, s.at.Offset + 1}
-	return s.gapFrame(Gap{From: from, To: newest, Reason: GapOverflow, Count: count}, s.at), true
-}
-
-// replay sends what the history has after the cursor, and makes the
-// subscription live where the history ends:
-//
-//	after ───── history ─────┬── history ──▶ S │ live ▶
-//	                     subscribe, which tells S
-//
-// The bus delivers what was accepted after S, so that nothing is missing and
-// nothing comes twice. It does not fill the buffer while there is much to
-// replay.
-func (s *subscription) replay() error {
-	if !s.resume {
-		return nil
-	}
-	for s.live.Load() == nil {
-		before := s.at
-		if err := s.catchUp(noEnd); err != nil {
-			return err
-		}
-		if s.at.Epoch == before.Epoch && s.at.Offset-before.Offset <= replayRest {
-			if err := s.goLive(); err != nil {
-				return err
-			}
-		}
-	}
-	h := s.session.server.config.History
-	end := h.Cursor(s.live.Load().After())
-	if !s.at.Before(end) {
-		return nil
-	}
-	if err := h.Await(s.ctx, end); err != nil {
-		return err
-	}
-	return s.catchUp(end)
-}
-
-// replayRest is how far the replay may be behind when the bus begins to fill
-// the buffer.
-const replayRest = chunk
-
-var noEnd = Cursor{^uint64(0), ^uint64(0)}
-
-// catchUp sends the matches of the history up to end.
-func (s *subscription) catchUp(end Cursor) error {
-	for entry, err := range s.session.server.config.History.Read(s.at) {
-		switch {
-		case err != nil:
-			return err
-		case end.Before(entry.Cursor) && entry.Gap == nil:
-			return nil
-		case s.ctx.Err() != nil:
-			return s.ctx.Err()
-		case s.reason.Load() != nil:
-			return pubsub.ErrUnsubscribed
-		}
-		s.at = entry.Cursor
-		if end.Before(s.at) {
-			s.at = end
-		}
-		if err := s.sendEntry(entry); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *subscription) sendEntry(entry Entry) error {
-	if entry.Gap != nil {
-		if s.at.Before(entry.Gap.To) { // the bus delivers the rest
-			entry.Gap.To = s.at
-		}
-		return s.session.w.send(s.gapFrame(*entry.Gap, s.at), nil)
-	}
-	if ok, err := entry.Message.Matches(s.compiled.narrow); err != nil || !ok {
-		return nil
-	}
-	e := &s.session.server.encodings
-	_, withCursor := e.encode(e.of(entry.Message), s.session.form)
-	s.delivered.Add(1)
-	return s.session.w.send(frame{opcode: opText, head: s.prefix, tail: withCursor}, nil)
-}
-
-// goLive subscribes to the bus.
-func (s *subscription) goLive() error {
-	policy, err := s.overflow.bus()
-	if err != nil {
-		return err
-	}
-	live, err := s.session.server.bus.SubscribeWithArgs(s.ctx, pubsub.SubscribeArgs{
-		ClientID: s.client,
-		Query:    s.compiled.narrow,
-		Capacity: s.session.server.config.Buffer,
-		Overflow: policy,
-	})
-	if err != nil {
-		return err
-	}
-	if !s.resume {
-		s.at = s.session.server.config.History.Cursor(live.After())
-	}
-	s.live.Store(live)
-	if s.reason.Load() != nil { // end did not see it
-		s.leaveBus()
-	}
-	return nil
 }

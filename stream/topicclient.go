@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -266,12 +267,14 @@ func (s *topicSubscriber) frame(m pubsub.Message) frame {
 	case string:
 		return textFrame([]byte(d))
 	}
-	_, value, err := encodeSafely(s.server.config.Encoder, m.Data())
+	if d, ok := m.Data().(json.RawMessage); ok {
+		return textFrame(d)
+	}
+	data, err := appendData(nil, s.server.config.Encoder, m.Data())
 	if err != nil {
 		s.server.encodingFailed(m, err)
-		return frame{opcode: opText, tail: appendString(nil, err.Error())}
 	}
-	return frame{opcode: opText, tail: value}
+	return frame{opcode: opText, tail: data}
 }
 
 // textFrame sends text as text and other bytes as binary.

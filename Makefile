@@ -49,7 +49,11 @@ fuzz: ## every fuzz target for FUZZTIME (3s)
 	scripts/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: ## benchmarks, with allocations
+bench: ## every bar of docs/performance.md beside its peers (BARS='--only delivery', '--million')
+	cd bench && go run ./cmd/bars $(BARS)
+
+.PHONY: microbench
+microbench: ## go test -bench of every package, with allocations
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: cover

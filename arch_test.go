@@ -67,7 +67,7 @@ var layers = [][]part{
 		{packages: []string{"console"}},
 	},
 	{
-		{packages: []string{"cmd/hark"}, vendors: []string{"github.com/spf13", "golang.org/x/term", "github.com/alicebob/miniredis"}},
+		{packages: []string{"cmd/hark"}, vendors: []string{"github.com/spf13", "golang.org/x/term", "github.com/go-json-experiment/json", "github.com/HdrHistogram/hdrhistogram-go", "github.com/alicebob/miniredis"}},
 	},
 }
 

@@ -3,7 +3,6 @@ package pubsub
 import (
 	"context"
 	"sync"
-	"time"
 )
 
 // How a publication gets from Publish to its subscriptions:
@@ -30,7 +29,7 @@ func (s *Server) publish(ctx context.Context, m Message) (uint64, error) {
 		}
 	}
 	m.seq = p.sequence()
-	s.dispatch(&m, time.Now().UnixNano())
+	s.dispatch(&m, s.clock.now())
 	if len(s.full.blocked) > 0 || !s.turn.leave(p) {
 		s.handed <- struct{}{}
 	}
@@ -58,13 +57,13 @@ func (s *Server) drain(stopping <-chan struct{}) (closed bool) {
 		if len(batch) == 0 {
 			return closed
 		}
-		now := time.Now().UnixNano()
+		now := s.clock.now()
 		for i := range batch {
 			s.dispatch(&batch[i], now)
 			if len(s.full.blocked) > 0 {
 				s.queue.settle(len(batch) - 1 - i)
 				s.finishBlocked(stopping)
-				now = time.Now().UnixNano()
+				now = s.clock.now()
 			}
 		}
 		clear(batch) // not to keep what was published
@@ -116,7 +115,7 @@ func (s *Server) deliver(m *Message, topics []*topic) (members int) {
 func (s *Server) settle(m *Message) {
 	f := &s.full
 	for _, t := range f.wake {
-		s.parked = t.wake(s.parked)
+		t.wake()
 	}
 	for _, sub := range f.cut {
 		s.tellCut(sub)

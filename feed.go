@@ -133,8 +133,9 @@ const (
 
 // A handover is a delivery that waits for room in one subscription.
 type handover struct {
-	look chan struct{} // capacity 1: room, a reader, a channel or the end came up
-	over chan struct{} // closed when the delivery no longer waits
+	look   chan struct{} // capacity 1: room, a reader, a channel or the end came up
+	over   chan struct{} // closed when the delivery no longer waits
+	reason error         // the subscription is to end with the delivery; guarded by its mu
 }
 
 // notify tells the delivery, if there is one, to look again. The caller holds
@@ -188,6 +189,9 @@ func (s *Subscription) handOver(m *Message, stop <-chan struct{}) (taken bool) {
 
 	s.mu.Lock()
 	s.handover = nil
+	if h.reason != nil {
+		s.endLocked(h.reason)
+	}
 	s.mu.Unlock()
 	close(h.over)
 	return taken
@@ -222,6 +226,9 @@ func (s *Subscription) waitForRoom(m *Message, h *handover, stop <-chan struct{}
 func (s *Subscription) tryPending(m *Message) (taken, ended bool, out chan<- Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.handover != nil && s.handover.reason != nil {
+		return false, true, nil
+	}
 	switch s.pending {
 	case waitsOnLog:
 		taken = s.topic.log.tail.Load()-s.cursor.pos.Load() <= uint64(s.capacity)

@@ -70,9 +70,17 @@ func (l *log) grow(base uint64) *chunk {
 	return c
 }
 
-// forget lets go of all messages. The caller holds the server's mu and knows
-// that there is no cursor.
-func (l *log) forget() { l.last = nil }
+// forget lets go of all messages. It skips the positions that are left in the
+// last chunk: a reader that has looked up its chunk, and slept while its cursor
+// left the log and joined it again, must not take that chunk for the one that
+// holds its new position. The caller holds the server's mu and knows that
+// there is no cursor.
+func (l *log) forget() {
+	if l.last != nil {
+		l.tail.Store(l.last.base + uint64(len(l.last.msgs)))
+		l.last = nil
+	}
+}
 
 // holding returns the chunk that holds position pos; c is at or before it. It
 // returns nil if the log has forgotten that chunk.
@@ -108,6 +116,7 @@ type cursor struct {
 	pos     atomic.Uint64         // next message to read, or offLog
 	at      atomic.Pointer[chunk] // at or before pos
 	awaited atomic.Bool           // a delivery waits for pos to move
+	parked  atomic.Uint64         // pos when a reader last found nothing
 }
 
 // join puts the cursor at the tail of l. The caller holds the server's mu.
@@ -116,27 +125,35 @@ func (c *cursor) join(l *log) {
 	c.pos.Store(l.tail.Load())
 }
 
-// read takes the next message. It fails if there is none or the cursor is off
-// the log.
-func (c *cursor) read(l *log) (m Message, ok bool) {
+// read takes the next message; it is not to be modified. It returns nil if
+// there is none or the cursor is off the log.
+func (c *cursor) read(l *log) *Message {
 	for {
 		at := c.at.Load() // before pos, which may only be later then
 		pos := c.pos.Load()
 		if pos >= l.tail.Load() { // offLog too
-			return Message{}, false
+			return nil
 		}
-		in := at.holding(pos)
-		if in == nil { // at is from before the cursor left and joined again
-			continue
+		in := at
+		if at == nil || pos-at.base >= uint64(len(at.msgs)) {
+			if in = c.advance(at, pos); in == nil {
+				continue
+			}
 		}
-		if in != at {
-			c.at.CompareAndSwap(at, in)
-		}
-		m = *in.message(pos)
 		if c.pos.CompareAndSwap(pos, pos+1) {
-			return m, true
+			return in.message(pos)
 		}
 	}
+}
+
+// advance moves at to the chunk that holds pos. It returns nil if at is from
+// before the cursor left the log and joined it again.
+func (c *cursor) advance(at *chunk, pos uint64) *chunk {
+	in := at.holding(pos)
+	if in != nil {
+		c.at.CompareAndSwap(at, in)
+	}
+	return in
 }
 
 // leave takes the cursor off the log if it still is at pos and returns what it
@@ -151,3 +168,28 @@ func (c *cursor) leave(pos, to uint64) (unread []Message, ok bool) {
 	}
 	return at.copyTo(make([]Message, 0, to-pos), pos, to), true
 }
+
+// linger waits a moment for a message, well below a microsecond, if messages
+// have been coming in a stream: parking and waking would cost both sides more.
+// It tells whether there is one. A reader that is woken for each message does
+// not linger.
+func (c *cursor) linger(l *log) bool {
+	pos := c.pos.Load()
+	if pos == offLog {
+		return false
+	}
+	if last := c.parked.Swap(pos); pos-last < stream {
+		return false
+	}
+	for range lingerLooks {
+		if pos < l.tail.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	stream      = 4   // messages without a pause that make a stream
+	lingerLooks = 256 // about 1 ns each
+)

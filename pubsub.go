@@ -24,8 +24,11 @@ var (
 )
 
 // DefaultCapacity is the capacity of a subscription whose SubscribeArgs give
-// none.
-const DefaultCapacity = 100
+// none, and MaxCapacity the largest there is: Out makes a channel of it.
+const (
+	DefaultCapacity = 100
+	MaxCapacity     = 1 << 24
+)
 
 // A Query says which publications a subscription receives. Two queries are
 // the same if String returns the same.
@@ -50,10 +53,10 @@ type Server struct {
 	queue queue
 
 	// Of the goroutine that has the pass of turn.
-	full   fullness
-	hits   []*topic // what the index found; reused
-	scans  []*topic // what the scan found; reused
-	parked []*Subscription
+	clock clock
+	full  fullness
+	hits  []*topic // what the index found; reused
+	scans []*topic // what the scan found; reused
 
 	mu       sync.Mutex // never held while a delivery waits or user code runs
 	registry registry
@@ -65,6 +68,7 @@ type Server struct {
 	totals   totals
 
 	observers observers
+	waiters   waiterPool
 
 	handed   chan struct{} // capacity 1: the pass, to the server's goroutine
 	stopping chan struct{} // closed by OnStop
@@ -99,7 +103,7 @@ func NewServer(options ...Option) *Server {
 func (s *Server) clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.registry = newRegistry()
+	s.registry = newRegistry(s.registry.slots)
 	s.latent = latent{}
 	s.index = match.New[*topic]()
 	s.scan = match.NewLoop[*topic](s.queryFailed)
@@ -152,7 +156,7 @@ func (s *Server) NumClientSubscriptions(clientID string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c := s.registry.clients[clientID]; c != nil {
-		return c.n
+		return c.subs.n
 	}
 	return 0
 }
@@ -162,7 +166,8 @@ type SubscribeArgs struct {
 	ClientID string // who subscribes; not empty
 	Query    Query  // what to; not nil
 
-	// Capacity is how many messages the buffer holds; 0 means DefaultCapacity.
+	// Capacity is how many messages the buffer holds, at most MaxCapacity;
+	// 0 means DefaultCapacity.
 	Capacity int
 
 	// Overflow is what happens to a message that does not fit.
@@ -180,8 +185,8 @@ func (a *SubscribeArgs) validate() error {
 		return errors.New("pubsub: SubscribeArgs.ClientID is empty: name the client")
 	case a.Query == nil || a.Query == (*query.Query)(nil):
 		return errors.New("pubsub: SubscribeArgs.Query is nil: use query.All to match everything")
-	case a.Capacity < 0:
-		return fmt.Errorf("pubsub: SubscribeArgs.Capacity is %d: it must be 0 (for %d) or more", a.Capacity, DefaultCapacity)
+	case a.Capacity < 0 || a.Capacity > MaxCapacity:
+		return fmt.Errorf("pubsub: SubscribeArgs.Capacity is %d: it must be from 0 (for %d) to %d", a.Capacity, DefaultCapacity, MaxCapacity)
 	case a.Overflow > Block:
 		return fmt.Errorf("pubsub: SubscribeArgs.Overflow is %d: use Cancel, DropOldest, DropNewest or Block", a.Overflow)
 	case a.BlockTimeout < 0:
@@ -268,13 +273,14 @@ func (s *Server) subscribe(ctx context.Context, args SubscribeArgs) (*Subscripti
 func (s *Server) topicFor(q Query, text string) *topic {
 	form, ok := indexedForm(q)
 	if !ok {
-		t := &topic{query: q, text: text, kind: scanned, refs: 1}
+		t := newTopic(q, text, scanned)
+		t.refs = 1
 		t.id = s.scan.Add(q, t)
 		return t
 	}
 	t := s.registry.topics[text]
 	if t == nil {
-		t = &topic{query: form, text: text}
+		t = newTopic(form, text, indexed)
 		t.id = s.index.Add(form, t)
 		s.registry.topics[text] = t
 	}
@@ -340,9 +346,9 @@ func (s *Server) UnsubscribeAll(ctx context.Context, clientID string) error {
 		return ErrSubscriptionNotFound
 	}
 	var waits []*Subscription
-	for c.first != nil && c.first.birth <= born {
-		for n := 0; n < step && c.first != nil && c.first.birth <= born; n++ {
-			sub := c.first
+	for c.subs.first != nil && c.subs.first.birth <= born {
+		for n := 0; n < step && c.subs.first != nil && c.subs.first.birth <= born; n++ {
+			sub := c.subs.first
 			s.remove(sub, ErrUnsubscribed)
 			if sub.overflow == Block {
 				waits = append(waits, sub)

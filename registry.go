@@ -20,18 +20,15 @@ type identity struct {
 
 // A client is a name with at least one subscription, oldest first.
 type client struct {
-	id          string
-	first, last *Subscription
-	n           int
+	id   string
+	subs chain
 }
 
-// A link is a subscription's place in the list of its client.
-type link struct {
-	prev, next *Subscription
-}
-
-func newRegistry() registry {
+// newRegistry returns an empty registry that goes on with slots, all free, so
+// that no ID is given again.
+func newRegistry(slots slots) registry {
 	return registry{
+		slots:      slots,
 		byIdentity: make(map[identity]*Subscription),
 		clients:    make(map[string]*client),
 		topics:     make(map[string]*topic),
@@ -55,14 +52,7 @@ func (r *registry) add(sub *Subscription, clientID, text string) {
 		r.clients[clientID] = c
 	}
 	sub.client = c
-	sub.inClient.prev = c.last
-	if c.last == nil {
-		c.first = sub
-	} else {
-		c.last.inClient.next = sub
-	}
-	c.last = sub
-	c.n++
+	c.subs.add(sub)
 	r.byIdentity[identity{c, text}] = sub
 	r.births++
 	sub.birth = r.births
@@ -72,18 +62,8 @@ func (r *registry) add(sub *Subscription, clientID, text string) {
 // remove forgets sub, and its client with its last subscription.
 func (r *registry) remove(sub *Subscription) {
 	c := sub.client
-	if at := sub.inClient; at.prev == nil {
-		c.first = at.next
-	} else {
-		at.prev.inClient.next = at.next
-	}
-	if at := sub.inClient; at.next == nil {
-		c.last = at.prev
-	} else {
-		at.next.inClient.prev = at.prev
-	}
-	sub.inClient = link{}
-	if c.n--; c.n == 0 {
+	c.subs.remove(sub)
+	if c.subs.n == 0 {
 		delete(r.clients, c.id)
 	}
 	delete(r.byIdentity, identity{c, sub.topic.text})

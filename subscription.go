@@ -72,12 +72,12 @@ type Subscription struct {
 	// the first call of Out on, and once it has ended; when a ring has been
 	// read empty the subscription goes back to the log.
 	cursor cursor
+	links  [chainKinds]link
 
 	// Guarded by the server's mu.
-	place    place
-	joined   uint64 // position in the log where it joined last
-	matched  uint64 // before joined
-	inClient link
+	place   place
+	joined  uint64 // position in the log where it joined last
+	matched uint64 // before joined
 
 	mu       sync.Mutex
 	err      error         // why it ended; nil: it has not
@@ -93,6 +93,7 @@ type Subscription struct {
 // NewSubscription returns a subscription that belongs to no server and
 // receives nothing. It serves code that is ported.
 func NewSubscription(outCapacity int) *Subscription {
+	outCapacity = max(outCapacity, 0)
 	s := &Subscription{capacity: outCapacity, out: make(chan Message, outCapacity)}
 	s.cursor.pos.Store(offLog)
 	return s
@@ -190,8 +191,8 @@ func (s *Subscription) Next(ctx context.Context) (Message, error) {
 	if err := ctx.Err(); err != nil {
 		return Message{}, err
 	}
-	if m, ok := s.read(); ok {
-		return m, nil
+	if m := s.read(); m != nil {
+		return *m, nil
 	}
 	return s.wait(ctx)
 }
@@ -244,18 +245,24 @@ func (s *Subscription) openOut() <-chan Message {
 }
 
 // read takes the next message out of the log, if the subscription reads one.
-func (s *Subscription) read() (m Message, ok bool) {
+func (s *Subscription) read() *Message {
 	if s.topic == nil {
-		return m, false
+		return nil
 	}
-	if m, ok = s.cursor.read(&s.topic.log); ok && s.cursor.awaited.Load() {
+	m := s.cursor.read(&s.topic.log)
+	if m != nil && s.cursor.awaited.Load() {
 		s.madeRoom()
 	}
-	return m, ok
+	return m
 }
 
 // wait is Next when the log has nothing to read, or is not read.
 func (s *Subscription) wait(ctx context.Context) (Message, error) {
+	if s.topic != nil && s.cursor.linger(&s.topic.log) {
+		if m := s.read(); m != nil {
+			return *m, nil
+		}
+	}
 	for {
 		s.mu.Lock()
 		onLog := s.cursor.pos.Load() != offLog
@@ -273,7 +280,8 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 			defer s.mu.Unlock()
 			return Message{}, s.err
 		}
-		w := s.readers.add()
+		w := s.server.waiters.get()
+		s.readers.add(w)
 		s.handover.notify()
 		s.mu.Unlock()
 
@@ -289,18 +297,37 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 		if err := ctx.Err(); err != nil {
 			return Message{}, err
 		}
-		if m, ok := s.read(); ok {
-			return m, nil
+		if m := s.read(); m != nil {
+			return *m, nil
 		}
 	}
 }
 
-// unpark ends the wait of w and returns the message that it was given.
+// unpark ends the wait of w and returns the message that it was given. If w
+// was told to, it wakes the readers of the other subscriptions to the topic.
 func (s *Subscription) unpark(w *waiter) (Message, bool) {
 	s.mu.Lock()
 	s.readers.remove(w)
 	s.mu.Unlock()
-	return w.release()
+	m, given, leads := s.server.waiters.release(w)
+	if leads {
+		s.topic.wakeRest()
+	}
+	return m, given
+}
+
+// wakeReaders tells the goroutines in Next to look again, and the first of
+// them to lead, if that is asked for. It tells whether there is any.
+func (s *Subscription) wakeReaders(lead bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first := s.readers.first
+	if first == nil {
+		return false
+	}
+	first.leads = lead
+	s.readers.wakeAll()
+	return true
 }
 
 // receive is Next once Out has been called.
@@ -339,10 +366,21 @@ func (s *Subscription) opened() bool {
 }
 
 // end closes the subscription, which has been taken off its topic. The caller
-// holds the server's mu, so it is called once.
+// holds the server's mu, so it is called once. A delivery that waits for the
+// channel cannot be called back from here, and nothing may come after the
+// reason, so it is left to that delivery to end the subscription.
 func (s *Subscription) end(reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.handover != nil && s.out != nil {
+		s.handover.reason = reason
+		s.handover.notify()
+		return
+	}
+	s.endLocked(reason)
+}
+
+func (s *Subscription) endLocked(reason error) {
 	s.err = reason
 	if s.done != nil {
 		close(s.done)

@@ -31,8 +31,8 @@ type topic struct {
 	failures atomic.Uint64 // of a user-written query
 
 	parking sync.Mutex
-	parked  []*Subscription // those with a reader that waits for the log
-	waiting atomic.Int32    // len(parked), for the dispatcher to look at
+	parked  chain        // those with a reader that waits for the log
+	waiting atomic.Int32 // parked.n, for the dispatcher to look at
 }
 
 // A kind tells how the query of a topic is matched.
@@ -48,7 +48,6 @@ const (
 type place struct {
 	list  list
 	index int32 // in the list
-	stall int32 // in topic.parked, plus one; guarded by topic.parking
 }
 
 type list uint8
@@ -59,6 +58,10 @@ const (
 	inDue
 	inFed
 )
+
+func newTopic(q Query, text string, kind kind) *topic {
+	return &topic{query: q, text: text, kind: kind, parked: chain{kind: ofParking}}
+}
 
 // begin lets a new subscription receive what is delivered from now on.
 func (t *topic) begin(sub *Subscription) {
@@ -200,49 +203,53 @@ func (t *topic) members() int { return len(t.due) + len(t.fed) }
 // fails if there is something meanwhile, or if the cursor is off the log.
 func (t *topic) park(sub *Subscription) bool {
 	t.parking.Lock()
-	if sub.place.stall == 0 {
-		t.parked = append(t.parked, sub)
-		sub.place.stall = int32(len(t.parked))
-		t.waiting.Store(sub.place.stall)
-	}
+	t.parked.add(sub)
+	t.waiting.Store(int32(t.parked.n))
 	t.parking.Unlock()
 	// The dispatcher moves the tail and then looks at waiting; this is the
 	// other way round, so one of the two sees the other.
-	return sub.cursor.pos.Load() >= t.log.tail.Load() && sub.cursor.pos.Load() != offLog
+	pos := sub.cursor.pos.Load()
+	return pos >= t.log.tail.Load() && pos != offLog
 }
 
 // unpark takes a subscription out of the list, if it is in it.
 func (t *topic) unpark(sub *Subscription) {
 	t.parking.Lock()
-	defer t.parking.Unlock()
-	if sub.place.stall == 0 {
-		return
-	}
-	last := len(t.parked) - 1
-	t.parked[last].place.stall = sub.place.stall
-	t.parked[sub.place.stall-1] = t.parked[last]
-	t.parked[last] = nil
-	t.parked = t.parked[:last]
-	sub.place.stall = 0
-	t.waiting.Store(int32(last))
+	t.parked.remove(sub)
+	t.waiting.Store(int32(t.parked.n))
+	t.parking.Unlock()
 }
 
-// wake tells the readers that wait for the log that there is something.
-func (t *topic) wake(parked []*Subscription) []*Subscription {
+// wake tells one reader that waits for the log that there is something, and
+// to wake all others: the publisher pays for one.
+func (t *topic) wake() {
+	for {
+		sub := t.popParked()
+		if sub == nil || sub.wakeReaders(true) {
+			return
+		}
+	}
+}
+
+// wakeRest wakes the readers that wait now. Those that come back meanwhile are
+// at the end of the list.
+func (t *topic) wakeRest() {
+	for n := t.waiting.Load(); n > 0; n-- {
+		sub := t.popParked()
+		if sub == nil {
+			return
+		}
+		sub.wakeReaders(false)
+	}
+}
+
+func (t *topic) popParked() *Subscription {
 	t.parking.Lock()
-	parked = append(parked[:0], t.parked...)
-	for _, sub := range parked {
-		sub.place.stall = 0
+	defer t.parking.Unlock()
+	sub := t.parked.first
+	if sub != nil {
+		t.parked.remove(sub)
+		t.waiting.Store(int32(t.parked.n))
 	}
-	clear(t.parked)
-	t.parked = t.parked[:0]
-	t.waiting.Store(0)
-	t.parking.Unlock()
-	for _, sub := range parked {
-		sub.mu.Lock()
-		sub.readers.wakeAll()
-		sub.mu.Unlock()
-	}
-	clear(parked)
-	return parked
+	return sub
 }

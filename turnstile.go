@@ -69,7 +69,7 @@ func (t *turnstile) wait(p pass) bool {
 // close lets nothing in any more. It tells whether the caller has the pass
 // now, because nobody had it.
 func (t *turnstile) close() bool {
-	return pass(t.word.Or(closed|busy)).busy() == false
+	return !pass(t.word.Or(closed | busy)).busy()
 }
 
 // idle gives the pass of the server's goroutine back, if the word is still p.

@@ -11,31 +11,40 @@ type waiter struct {
 	prev, next *waiter
 	listed     bool
 	given      bool
+	leads      bool // woken to wake others
 	m          Message
 }
 
-var waiterPool = sync.Pool{New: func() any { return &waiter{ready: make(chan struct{}, 1)} }}
+// A waiterPool keeps waiters for reuse. Each server has its own: a channel that
+// was made inside a bubble of testing/synctest must not be used outside of it.
+type waiterPool struct{ pool sync.Pool }
 
-// release puts w back for reuse and returns what it was given. The caller is
-// the goroutine that waited, and w is in no list.
-func (w *waiter) release() (m Message, given bool) {
-	m, given = w.m, w.given
-	w.m, w.given = Message{}, false
+func (p *waiterPool) get() *waiter {
+	if w, ok := p.pool.Get().(*waiter); ok {
+		return w
+	}
+	return &waiter{ready: make(chan struct{}, 1)}
+}
+
+// release puts w back for reuse and returns what it was given and told. The
+// caller is the goroutine that waited, and w is in no list.
+func (p *waiterPool) release(w *waiter) (m Message, given, leads bool) {
+	m, given, leads = w.m, w.given, w.leads
+	w.m, w.given, w.leads = Message{}, false, false
 	select {
 	case <-w.ready:
 	default:
 	}
-	waiterPool.Put(w)
-	return m, given
+	p.pool.Put(w)
+	return m, given, leads
 }
 
 // waiters is the list of the waiters of one subscription, first come first.
 // The caller of its methods holds the subscription's mu.
 type waiters struct{ first, last *waiter }
 
-// add appends the calling goroutine.
-func (l *waiters) add() *waiter {
-	w := waiterPool.Get().(*waiter)
+// add appends w, which is in no list.
+func (l *waiters) add(w *waiter) {
 	w.listed, w.prev, w.next = true, l.last, nil
 	if l.last == nil {
 		l.first = w
@@ -43,7 +52,6 @@ func (l *waiters) add() *waiter {
 		l.last.next = w
 	}
 	l.last = w
-	return w
 }
 
 // remove takes w out of the list, if it is in it.

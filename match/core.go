@@ -1,6 +1,12 @@
 package match
 
-import "github.com/harkbus/pubsub/query"
+import (
+	"hash/maphash"
+	"math/rand/v2"
+	"unsafe"
+
+	"github.com/harkbus/pubsub/query"
+)
 
 // few is the number of queries up to which trying all is faster than looking
 // them up.
@@ -12,14 +18,37 @@ type core struct {
 	slots dense[slot] // by the lower half of an ID
 	free  uint32      // 1 + first free slot
 
+	keys      keys
+	slab      slab
+	table     table
+	grams     table // with blooms
+	root      *node
+	nodes     []*node // by number; nil where free
+	freeNodes []uint32
+	trees     []*tree // the same
+	freeTrees []uint32
+
+	seed   maphash.Seed
+	secret uint64
+	salts  uint64
+
 	stats Stats
-	found []uint32 // positions of what the event in hand matches
+	moves int     // entries that the Add in progress has moved to other nodes
+	plans []*plan // to use again
+
+	event   event
+	found   []uint32 // positions of what the event in hand matches
+	cues    []cue    // scratch of visit: those of the nodes that it is in
+	touched uint64   // sum of what was loaded ahead, for the compiler to keep the loads
+	fitting []ref    // scratch of searchTree
+	stack   []ref    // scratch of tree.search
 }
 
 // A held is one query in the index.
 type held struct {
-	query *query.Query
-	slot  uint32
+	query  *query.Query
+	record ref
+	slot   uint32
 }
 
 // A slot leads from an ID to a query, and outlives it.
@@ -28,13 +57,21 @@ type slot struct {
 	position   uint32 // in live; in a free slot, 1 + the next free slot
 }
 
-func (c *core) init() {}
+func (c *core) init() {
+	c.keys.numbers = make(map[string]uint32)
+	c.slab = newSlab()
+	c.table, c.grams = newTable(false), newTable(true)
+	c.seed, c.secret = maphash.MakeSeed(), rand.Uint64()
+	c.root = c.newNode(nil, 0, filing{})
+}
 
 func (c *core) add(q *query.Query) ID {
-	slotAt := c.takeSlot()
-	s := c.slots.at(slotAt)
-	s.position = c.live.push(held{query: q, slot: slotAt})
-	return ID(s.generation)<<32 | ID(slotAt)
+	at := c.takeSlot()
+	position := c.live.push(held{query: q, slot: at})
+	s := c.slots.at(at)
+	s.position = position
+	c.live.at(position).record = c.admit(q, position)
+	return ID(s.generation)<<32 | ID(at)
 }
 
 func (c *core) takeSlot() uint32 {
@@ -48,19 +85,73 @@ func (c *core) takeSlot() uint32 {
 	return at
 }
 
+// admit writes the record of a query and files it.
+func (c *core) admit(q *query.Query, position uint32) ref {
+	p := c.borrowPlan()
+	defer c.returnPlan(p)
+	c.compile(p, q)
+	for i := range p.atoms {
+		c.keys.uses[p.atoms[i].key]++
+	}
+	fits := p.fits()
+	if !fits {
+		c.dropKeys(p)
+	}
+	self := c.slab.alloc(recordSize(p.atoms))
+	r := c.record(self)
+	r.write(self, position, p.atoms)
+	if !fits {
+		r.terms = opaque
+	}
+	c.event.fit(len(c.keys.names))
+	c.moves = 0
+	c.place(p, c.root, self, maxTerms)
+	return self
+}
+
+// dropKeys makes a plan that is too large one without conditions.
+func (c *core) dropKeys(p *plan) {
+	for i := range p.atoms {
+		c.keys.drop(p.atoms[i].key)
+	}
+	p.atoms, p.branches = p.atoms[:0], p.branches[:0]
+}
+
 // remove returns the position that the query had. The last query has it now.
 func (c *core) remove(id ID) (position uint32, ok bool) {
 	position, ok = c.position(id)
 	if !ok {
 		return 0, false
 	}
-	at := uint32(id)
+	c.expel(c.live.at(position).record)
 	c.live.removeAt(position)
 	if position < c.live.n {
-		c.slots.at(c.live.at(position).slot).position = position
+		moved := c.live.at(position)
+		c.slots.at(moved.slot).position = position
+		c.record(moved.record).position = position
 	}
+	at := uint32(id)
 	c.slots.at(at).position, c.free = c.free, at+1
 	return position, true
+}
+
+// expel takes out all entries of a query and gives its record back.
+func (c *core) expel(self ref) {
+	r := c.record(self)
+	for e := self; e != 0; {
+		next := c.entry(e).next
+		c.unfile(e)
+		if e != self {
+			c.slab.release(e)
+		}
+		e = next
+	}
+	if r.terms != opaque {
+		for i := range int(r.terms) {
+			c.keys.drop(r.term(i).key)
+		}
+	}
+	c.slab.release(self)
 }
 
 // position finds a query that is in the index.
@@ -77,18 +168,60 @@ func (c *core) position(id ID) (position uint32, ok bool) {
 func (c *core) match(events map[string][]string) []uint32 {
 	c.found = c.found[:0]
 	c.stats.Events++
-	for i := range c.live.n {
-		c.stats.Candidates++
-		if ok, _ := c.live.at(i).query.Matches(events); ok {
-			c.found = append(c.found, i)
-		}
+	if c.live.n <= few {
+		c.tryAll(events)
+	} else {
+		c.event.begin(events)
+		c.visit(c.root)
+		c.event.end()
 	}
 	c.stats.Matches += uint64(len(c.found))
 	return c.found
 }
 
+func (c *core) tryAll(events map[string][]string) {
+	c.stats.Candidates += uint64(c.live.n)
+	for i := range c.live.n {
+		if ok, _ := c.live.at(i).query.Matches(events); ok {
+			c.found = append(c.found, i)
+		}
+	}
+}
+
+func (c *core) borrowPlan() *plan {
+	last := len(c.plans) - 1
+	if last < 0 {
+		return new(plan)
+	}
+	p := c.plans[last]
+	c.plans = c.plans[:last]
+	return p
+}
+
+// returnPlan keeps a plan for the next query, but not the memory that a
+// large one took.
+func (c *core) returnPlan(p *plan) {
+	if cap(p.atoms) <= 1024 {
+		clear(p.atoms[:cap(p.atoms)])
+		c.plans = append(c.plans, p)
+	}
+}
+
 func (c *core) snapshot() Stats {
 	s := c.stats
 	s.Queries = int(c.live.n)
+	s.Residual = c.root.heaped
+	s.Nodes = len(c.nodes) - len(c.freeNodes)
+	s.Moved += c.table.moved + c.grams.moved
+	s.Bytes = c.bytes()
 	return s
+}
+
+func (c *core) bytes() int {
+	const nodeBytes, fieldBytes, treeBytes, keyBytes = 120, 96, 200, 64
+	n := c.slab.bytes() + c.table.bytes() + c.grams.bytes()
+	n += denseBytes(&c.live) + denseBytes(&c.slots)
+	n += (nodeBytes + fieldBytes) * (len(c.nodes) - len(c.freeNodes))
+	n += treeBytes * (len(c.trees) - len(c.freeTrees))
+	return n + (keyBytes+int(unsafe.Sizeof(attribute{})))*len(c.keys.names)
 }

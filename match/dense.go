@@ -1,5 +1,7 @@
 package match
 
+import "unsafe"
+
 // A dense is a slice in chunks of denseChunk elements: it grows and shrinks at
 // its end without moving what it holds, so that no single operation on a large
 // index stalls.
@@ -49,4 +51,8 @@ func (d *dense[T]) removeAt(i uint32) {
 	if i < d.n {
 		*d.at(i) = last
 	}
+}
+
+func denseBytes[T any](d *dense[T]) int {
+	return len(d.chunks) * (denseChunk*int(unsafe.Sizeof(*new(T))) + 8)
 }

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// A Condition compares the values of one key with its operands.
+// A Condition compares the values of one key with its operands. Conditions
+// come from parsing: one put together by hand has no operands that work.
 type Condition struct {
 	Key      string
 	Op       Op
@@ -48,7 +49,11 @@ func (op Op) String() string {
 
 // Holds implements [Expr].
 func (c *Condition) Holds(events map[string][]string) bool {
-	values := events[c.Key]
+	return c.holds(events[c.Key], events)
+}
+
+// holds is Holds for who has looked up the values of the key.
+func (c *Condition) holds(values []string, events map[string][]string) bool {
 	switch c.Op {
 	case NotEqual:
 		for _, v := range values {

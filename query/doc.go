@@ -32,9 +32,12 @@
 // # Guarantees
 //
 // Parsing takes time linear in the length of the text and never panics; what
-// is wrong is told by a [*SyntaxError] that points at the place. Matching
-// takes no memory and never fails, whatever the values are. New(q.String())
-// is the same query as q. A Query is immutable: any goroutine may use it.
+// is wrong is told by a [*SyntaxError] that points at the place. [Limits] bound
+// what a query from a stranger may cost. Matching takes time linear in the
+// values that it looks at and no memory, but for what the regular expressions
+// of MATCHES keep from one value to the next; it never fails, whatever the
+// values are. New(q.String()) is the same query as q. A Query is immutable: any
+// goroutine may use it.
 //
 // The language contains the event queries of CometBFT v1.0 and of Tendermint
 // v0.34; docs/migration.md lists where a query means something else here.

@@ -26,10 +26,23 @@ type AnyOf []Expr
 // Not holds if its term does not.
 type Not struct{ Term Expr }
 
-// Holds implements [Expr].
+// Holds implements [Expr]. Looking up a key is most of the work, so conditions
+// on one key that stand side by side, as those of a range do, share it.
 func (e AllOf) Holds(events map[string][]string) bool {
+	var key string // no condition has an empty one
+	var values []string
 	for _, term := range e {
-		if !term.Holds(events) {
+		c, ok := term.(*Condition)
+		if !ok {
+			if !term.Holds(events) {
+				return false
+			}
+			continue
+		}
+		if c.Key != key {
+			key, values = c.Key, events[c.Key]
+		}
+		if !c.holds(values, events) {
 			return false
 		}
 	}

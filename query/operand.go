@@ -20,6 +20,22 @@ const (
 	Time                   // TIME 2006-01-02T15:04:05Z: the same
 )
 
+// String returns the name of the kind.
+func (k Kind) String() string {
+	switch k {
+	case String:
+		return "String"
+	case Number:
+		return "Number"
+	case Date:
+		return "Date"
+	case Time:
+		return "Time"
+	default:
+		return "invalid kind"
+	}
+}
+
 // An Operand is what a condition compares with.
 type Operand struct {
 	kind    Kind

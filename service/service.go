@@ -56,15 +56,17 @@ func Run(ctx context.Context, svc Service) error {
 	if err := svc.Start(); err != nil {
 		return err
 	}
+	quit := svc.Quit() // before somebody else resets svc
 	select {
 	case <-ctx.Done():
-	case <-svc.Quit():
+	case <-quit:
+		return nil
 	}
 	err := svc.Stop()
-	if errors.Is(err, ErrAlreadyStopped) { // somebody else was first
+	if errors.Is(err, ErrAlreadyStopped) || errors.Is(err, ErrNotStarted) { // somebody else was first
 		err = nil
 	}
-	svc.Wait()
+	<-quit
 	return err
 }
 

@@ -68,17 +68,35 @@ const secondsPerDay = 24 * 60 * 60
 // parseDay reads the date that s begins with and returns its day, counted from
 // 1970-01-01. s has at least the length of a date.
 func parseDay(s string) (int64, bool) {
-	century, ok1 := twoDigits(s, 99)
-	year, ok2 := twoDigits(s[2:], 99)
-	month, ok3 := twoDigits(s[5:], 12)
-	day, ok4 := twoDigits(s[8:], 31)
-	year += century * 100
-	if !ok1 || !ok2 || !ok3 || !ok4 || s[4] != '-' || s[7] != '-' ||
-		month < 1 || day < 1 || day > daysIn(month, year) {
+	_ = s[len("2006-01-02")-1]
+	var d digits
+	year := d.two(s[0], s[1])*100 + d.two(s[2], s[3])
+	month := d.two(s[5], s[6])
+	day := d.two(s[8], s[9])
+	if !d.ok() || s[4] != '-' || s[7] != '-' ||
+		month < 1 || month > 12 || day < 1 || day > 28 && day > daysIn(month, year) {
 		return 0, false
 	}
 	return daysSince1970(year, month, day), true
 }
+
+// digits reads digits and remembers whether all of them were, to be asked once
+// in the end. Times are parsed for every value that meets a DATE or TIME.
+type digits struct {
+	bad byte // its high bit is set for good by a byte that was no digit
+}
+
+func (d *digits) ok() bool { return d.bad < 0x80 }
+
+// one reads a digit.
+func (d *digits) one(c byte) int64 {
+	n := c - '0'         // beyond 9, one of n and
+	d.bad |= n | (9 - n) // 9-n has the high bit
+	return int64(n)
+}
+
+// two reads a number of two digits.
+func (d *digits) two(tens, ones byte) int64 { return d.one(tens)*10 + d.one(ones) }
 
 func daysIn(month, year int64) int64 {
 	if month == 2 {
@@ -106,21 +124,24 @@ func daysSince1970(year, month, day int64) int64 {
 // parseClock reads h:mm:ss or hh:mm:ss and returns it in seconds with what
 // follows. s has at least the length of "5:04:05Z".
 func parseClock(s string) (seconds int64, rest string, ok bool) {
-	var hour int64
-	if isDigit(s[1]) {
-		hour, ok = twoDigits(s, 23)
-		s = s[2:]
-	} else {
-		hour, ok = int64(s[0]-'0'), isDigit(s[0])
+	var d digits
+	hour := d.one(s[0])
+	if s[1] != ':' {
+		hour = hour*10 + d.one(s[1])
 		s = s[1:]
 	}
-	if !ok || len(s) < len(":04:05") || s[0] != ':' || s[3] != ':' {
+	const follows = ":04:05"
+	s = s[1:]
+	if len(s) < len(follows) {
 		return 0, "", false
 	}
-	minute, okMinute := twoDigits(s[1:], 59)
-	second, okSecond := twoDigits(s[4:], 59)
-	return (hour*60+minute)*60 + second, s[len(":04:05"):], okMinute && okSecond
+	minute, second := d.two(s[1], s[2]), d.two(s[4], s[5])
+	ok = d.ok() && s[0] == ':' && s[3] == ':' && hour < 24 && minute < 60 && second < 60
+	return (hour*60+minute)*60 + second, s[len(follows):], ok
 }
+
+// nanoseconds holds the value of the last of n digits of a fraction of a second.
+var nanoseconds = [...]int32{1: 1e8, 1e7, 1e6, 1e5, 1e4, 1e3, 1e2, 1e1, 1}
 
 // parseFraction reads a fraction of a second, if there is one, and returns it
 // in nanoseconds with what follows.
@@ -128,10 +149,13 @@ func parseFraction(s string) (nsec int32, rest string) {
 	if len(s) < 2 || s[0] != '.' && s[0] != ',' || !isDigit(s[1]) {
 		return 0, s
 	}
-	i, unit := 1, int32(100_000_000)
-	for ; i < len(s) && isDigit(s[i]); i++ {
-		nsec += int32(s[i]-'0') * unit
-		unit /= 10
+	i := 1
+	for ; i < len(s) && i < len(nanoseconds) && isDigit(s[i]); i++ {
+		nsec = nsec*10 + int32(s[i]-'0')
+	}
+	nsec *= nanoseconds[i-1]
+	for i < len(s) && isDigit(s[i]) {
+		i++
 	}
 	return nsec, s[i:]
 }
@@ -144,19 +168,13 @@ func parseOffset(s string) (seconds int64, ok bool) {
 	if len(s) != len("+07:00") || s[3] != ':' || s[0] != '+' && s[0] != '-' {
 		return 0, false
 	}
-	hours, okHours := twoDigits(s[1:], 24)
-	minutes, okMinutes := twoDigits(s[4:], 60)
+	var d digits
+	hours, minutes := d.two(s[1], s[2]), d.two(s[4], s[5])
 	seconds = (hours*60 + minutes) * 60
 	if s[0] == '-' {
 		seconds = -seconds
 	}
-	return seconds, okHours && okMinutes
-}
-
-// twoDigits reads the number of two digits that s begins with, up to max.
-func twoDigits(s string, max int64) (int64, bool) {
-	n := int64(s[0]-'0')*10 + int64(s[1]-'0')
-	return n, isDigit(s[0]) && isDigit(s[1]) && n <= max
+	return seconds, d.ok() && hours <= 24 && minutes <= 60
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }

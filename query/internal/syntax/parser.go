@@ -18,7 +18,7 @@ type pegRule uint8
 
 const (
 	ruleUnknown pegRule = iota
-	ruleQuery
+	rulequery
 	ruleOr
 	ruleAnd
 	ruleunary
@@ -60,7 +60,7 @@ const (
 
 var rul3s = [...]string{
 	"Unknown",
-	"Query",
+	"query",
 	"Or",
 	"And",
 	"unary",
@@ -391,7 +391,7 @@ func (p *parser) Init(options ...func(*parser) error) error {
 
 	_rules = [...]func() bool{
 		nil,
-		/* 0 Query <- <(ws Or (!. / &{p.want("the end", position)}))> */
+		/* 0 query <- <(ws Or (!. / &{p.want("the end", position)}))> */
 		func() bool {
 			position0, tokenIndex0 := position, tokenIndex
 			{
@@ -421,7 +421,7 @@ func (p *parser) Init(options ...func(*parser) error) error {
 					}
 				}
 			l2:
-				add(ruleQuery, position1)
+				_ = position1
 			}
 			return true
 		l0:
@@ -781,7 +781,7 @@ func (p *parser) Init(options ...func(*parser) error) error {
 									}
 								}
 							l50:
-								add(rulecomparison, position49)
+								_ = position49
 							}
 							if !_rules[rulews]() {
 								goto l48
@@ -1354,7 +1354,7 @@ func (p *parser) Init(options ...func(*parser) error) error {
 									}
 								}
 							l64:
-								add(rulesearch, position63)
+								_ = position63
 							}
 							if !_rules[rulews]() {
 								goto l62
@@ -1377,7 +1377,7 @@ func (p *parser) Init(options ...func(*parser) error) error {
 								if !_rules[rulews]() {
 									goto l62
 								}
-								add(ruletext, position142)
+								_ = position142
 							}
 							goto l47
 						l62:
@@ -1447,7 +1447,7 @@ func (p *parser) Init(options ...func(*parser) error) error {
 								if !_rules[rulews]() {
 									goto l145
 								}
-								add(ruleopen, position152)
+								_ = position152
 							}
 							if !_rules[ruleoperand]() {
 								goto l145
@@ -1691,7 +1691,7 @@ func (p *parser) Init(options ...func(*parser) error) error {
 						if !(p.leave()) {
 							goto l181
 						}
-						add(rulegroup, position182)
+						_ = position182
 					}
 					goto l27
 				l181:
@@ -1701,7 +1701,7 @@ func (p *parser) Init(options ...func(*parser) error) error {
 					}
 				}
 			l27:
-				add(ruleunary, position26)
+				_ = position26
 			}
 			return true
 		l25:
@@ -2037,7 +2037,7 @@ func (p *parser) Init(options ...func(*parser) error) error {
 										position, tokenIndex = position235, tokenIndex235
 									}
 								l236:
-									add(ruleclock, position232)
+									_ = position232
 								}
 								{
 									position241 := position
@@ -2077,7 +2077,7 @@ func (p *parser) Init(options ...func(*parser) error) error {
 										}
 									}
 								l242:
-									add(rulezone, position241)
+									_ = position241
 								}
 								add(rulePegText, position231)
 							}
@@ -2102,7 +2102,7 @@ func (p *parser) Init(options ...func(*parser) error) error {
 				if !_rules[rulews]() {
 					goto l188
 				}
-				add(ruleoperand, position189)
+				_ = position189
 			}
 			return true
 		l188:
@@ -2135,7 +2135,7 @@ func (p *parser) Init(options ...func(*parser) error) error {
 				if !_rules[rulews]() {
 					goto l248
 				}
-				add(ruleclose, position249)
+				_ = position249
 			}
 			return true
 		l248:
@@ -2264,7 +2264,7 @@ func (p *parser) Init(options ...func(*parser) error) error {
 				if !_rules[ruletwo]() {
 					goto l277
 				}
-				add(ruleday, position278)
+				_ = position278
 			}
 			return true
 		l277:
@@ -2288,7 +2288,7 @@ func (p *parser) Init(options ...func(*parser) error) error {
 					goto l281
 				}
 				position++
-				add(ruletwo, position282)
+				_ = position282
 			}
 			return true
 		l281:
@@ -2389,7 +2389,7 @@ func (p *parser) Init(options ...func(*parser) error) error {
 				if !matchDot() {
 					goto l283
 				}
-				add(rulekeychar, position284)
+				_ = position284
 			}
 			return true
 		l283:
@@ -2479,7 +2479,7 @@ func (p *parser) Init(options ...func(*parser) error) error {
 					position++
 				}
 			l299:
-				add(rulespace, position298)
+				_ = position298
 			}
 			return true
 		l297:
@@ -2511,7 +2511,7 @@ func (p *parser) Init(options ...func(*parser) error) error {
 				l313:
 					position, tokenIndex = position313, tokenIndex313
 				}
-				add(rulews, position311)
+				_ = position311
 			}
 			return true
 		},

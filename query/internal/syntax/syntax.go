@@ -1,7 +1,10 @@
 // Package syntax divides the text of a query into tokens.
 package syntax
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 //go:generate go run ./generate ../../grammar.peg parser.go
 
@@ -11,11 +14,10 @@ type Token struct {
 	Begin, End int
 }
 
-// A Rule is a rule of the grammar. Rules that are not listed here leave tokens
-// too, to be passed over.
+// A Rule is a rule of the grammar.
 type Rule = pegRule
 
-// The rules whose tokens mean something.
+// The rules that leave tokens.
 const (
 	Or             = ruleOr
 	And            = ruleAnd
@@ -78,7 +80,7 @@ func (p *Parser) Parse(text string, maxDepth int) *Failure {
 	}
 	return &Failure{
 		Offset:   p.offset(p.furthest),
-		Expected: append([]string(nil), p.wanted...),
+		Expected: slices.Clone(p.wanted),
 		TooDeep:  p.tooDeep,
 	}
 }

@@ -1,0 +1,145 @@
+package match
+
+import (
+	"math"
+	"strings"
+)
+
+// An event is the publication in hand. What matching needs to know about it is
+// found out when it is first asked for, once:
+//
+//	attributes[key] ─▶ values, and per scale their coordinates and hull
+type event struct {
+	number     uint64 // counts events; what an earlier one left behind is told by it
+	keys       map[string][]string
+	attributes []attribute // by number of the key
+	read       []uint32    // keys whose attribute was asked for
+	coordinate []int64
+	types      []uint32 // keys that are the type part of another
+	typesOf    uint64   // the event that types is of
+	present    []uint32 // keys of the event, and types
+	presentOf  uint64
+}
+
+// An attribute is one key of the event.
+type attribute struct {
+	of     uint64 // the event it was read from
+	typed  uint64 // the last event that had a key of which this one is the type
+	values []string
+	on     [scales]projection
+}
+
+// A projection is the values of an attribute on one scale. Its hull is all
+// that a condition on an order needs: some value is above x if the highest is.
+type projection struct {
+	first     uint32 // 1 + index of the first value in event.coordinate, 0 if not projected yet
+	low, high int64  // low > high if no value is on the scale
+}
+
+// attribute returns what the event has under a key.
+func (c *core) attribute(key uint32) *attribute {
+	a := &c.event.attributes[key]
+	if a.of != c.event.number {
+		c.event.take(key, c.event.keys[c.keys.names[key]])
+	}
+	return a
+}
+
+func (ev *event) take(key uint32, values []string) {
+	a := &ev.attributes[key]
+	a.of = ev.number
+	a.values = values
+	a.on = [scales]projection{}
+	ev.read = append(ev.read, key)
+}
+
+// fit makes room for so many keys.
+func (ev *event) fit(keys int) {
+	for len(ev.attributes) < keys {
+		ev.attributes = append(ev.attributes, attribute{})
+	}
+}
+
+// project returns the coordinates of the values of an attribute.
+func (ev *event) project(a *attribute, s scale) *projection {
+	p := &a.on[s]
+	if p.first != 0 {
+		return p
+	}
+	p.first = uint32(len(ev.coordinate)) + 1
+	p.low, p.high = math.MaxInt64, none
+	for _, v := range a.values {
+		at := coordinate(s, v)
+		ev.coordinate = append(ev.coordinate, at)
+		if at != none {
+			p.low, p.high = min(p.low, at), max(p.high, at)
+		}
+	}
+	return p
+}
+
+// begin takes an event in hand.
+func (ev *event) begin(events map[string][]string) {
+	ev.number++
+	ev.keys = events
+	ev.coordinate = ev.coordinate[:0]
+}
+
+// end lets go of the event.
+func (ev *event) end() {
+	for _, key := range ev.read {
+		ev.attributes[key].values = nil
+	}
+	ev.read, ev.keys = ev.read[:0], nil
+}
+
+// isType reports whether some key of the event has this one as its type.
+func (c *core) isType(key uint32) bool {
+	c.readTypes()
+	return c.event.attributes[key].typed == c.event.number
+}
+
+// readTypes finds the keys that are the type of a key of the event, which is
+// all that stands before its last dot.
+func (c *core) readTypes() {
+	ev := &c.event
+	if ev.typesOf == ev.number {
+		return
+	}
+	ev.typesOf, ev.types = ev.number, ev.types[:0]
+	for key := range ev.keys {
+		dot := strings.LastIndexByte(key, '.')
+		if dot < 0 {
+			continue
+		}
+		if k, ok := c.keys.numbers[key[:dot]]; ok && ev.attributes[k].typed != ev.number {
+			ev.attributes[k].typed = ev.number
+			ev.types = append(ev.types, k)
+		}
+	}
+}
+
+// presentKeys returns the keys that something may be filed under for this
+// event: those that queries ask for and it has, as a key or as a type.
+func (c *core) presentKeys() []uint32 {
+	ev := &c.event
+	if ev.presentOf == ev.number {
+		return ev.present
+	}
+	ev.presentOf, ev.present = ev.number, ev.present[:0]
+	for name, values := range ev.keys {
+		if key, ok := c.keys.numbers[name]; ok && len(values) > 0 {
+			if ev.attributes[key].of != ev.number {
+				ev.take(key, values)
+			}
+			ev.present = append(ev.present, key)
+		}
+	}
+	c.readTypes()
+	for _, key := range ev.types {
+		if len(c.attribute(key).values) == 0 {
+			ev.present = append(ev.present, key)
+		}
+	}
+	return ev.present
+}

@@ -1,0 +1,141 @@
+package match
+
+// In package match, since it also looks at what the index is made of.
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/harkbus/pubsub/query"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// A model does to an index and to the plain loop the same, and compares them.
+type model struct {
+	index *Index[int]
+	batch Batch[int]
+	loop  *Loop[int]
+	live  []modelQuery
+	names int
+}
+
+type modelQuery struct {
+	name          int
+	text          string
+	inIndex, loop ID
+}
+
+func newModel() *model {
+	return &model{index: New[int](), loop: NewLoop[int](nil)}
+}
+
+func (m *model) add(t require.TestingT, text string) {
+	q := query.All
+	if text != "empty" {
+		var err error
+		if q, err = query.New(text); err != nil {
+			return // an operator that does not take the operand, or too long
+		}
+	}
+	m.names++
+	m.live = append(m.live, modelQuery{
+		name: m.names, text: text,
+		inIndex: m.index.Add(q, m.names), loop: m.loop.Add(q, m.names),
+	})
+}
+
+func (m *model) remove(t require.TestingT, i int) {
+	q := m.live[i]
+	require.True(t, m.index.Remove(q.inIndex))
+	require.False(t, m.index.Remove(q.inIndex))
+	require.True(t, m.loop.Remove(q.loop))
+	m.live = slices.Delete(m.live, i, i+1)
+}
+
+// match compares what index and loop find for events, one by one and together.
+func (m *model) match(t require.TestingT, events ...map[string][]string) {
+	m.index.MatchBatch(events, &m.batch)
+	require.Equal(t, len(events), m.batch.Len())
+	for i, e := range events {
+		expected := m.loop.Match(e, nil)
+		m.compare(t, e, expected, m.index.Match(e, nil))
+		m.compare(t, e, expected, slices.Clone(m.batch.Of(i)))
+	}
+}
+
+func (m *model) compare(t require.TestingT, events map[string][]string, expected, got []int) {
+	slices.Sort(expected)
+	slices.Sort(got)
+	if slices.Equal(expected, got) {
+		return
+	}
+	for _, q := range m.live {
+		if slices.Contains(expected, q.name) != slices.Contains(got, q.name) {
+			require.FailNowf(t, "index and loop differ", "query %s\nevents %q\nin index %v, in loop %v", q.text, events,
+				slices.Contains(got, q.name), slices.Contains(expected, q.name))
+		}
+	}
+	require.Equal(t, expected, got, "a value came twice")
+}
+
+// drain removes all queries and requires that nothing is left of them.
+func (m *model) drain(t require.TestingT) {
+	for len(m.live) > 0 {
+		m.remove(t, len(m.live)/2)
+	}
+	requireEmpty(t, &m.index.core)
+	requireLetGo(t, &m.index.core)
+}
+
+// requireEmpty fails if the index holds anything that queries left.
+func requireEmpty(t require.TestingT, c *core) {
+	require.Zero(t, c.live.n)
+	require.Empty(t, c.keys.numbers)
+	for chunk, info := range c.slab.infos {
+		require.Zero(t, info.used, "blocks in chunk %d", chunk)
+	}
+	require.Len(t, c.table.dir, 1)
+	require.Zero(t, c.table.dir[0].used)
+	require.Zero(t, c.grams.dir[0].used)
+	require.Equal(t, bloom{}, *c.grams.blooms[0])
+	require.Equal(t, 1, len(c.nodes)-len(c.freeNodes))
+	require.Equal(t, len(c.trees), len(c.freeTrees))
+	require.Empty(t, c.root.fields)
+	require.Zero(t, c.root.total)
+	require.Zero(t, c.root.heaped)
+}
+
+func TestIndexIsThePlainLoop(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		choose := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "choice") }
+		m := newModel()
+		for range rapid.IntRange(1, 12).Draw(t, "phases") {
+			for range choose(60) {
+				m.add(t, randomQuery(choose, choose(4)))
+			}
+			for range choose(20) {
+				if len(m.live) > 0 {
+					m.remove(t, choose(len(m.live)))
+				}
+			}
+			events := make([]map[string][]string, choose(6))
+			for i := range events {
+				events[i] = randomEvents(choose)
+			}
+			m.match(t, events...)
+		}
+		m.drain(t)
+	})
+}
+
+// requireLetGo fails if the index still holds something of an event.
+func requireLetGo(t require.TestingT, c *core) {
+	require.Nil(t, c.event.keys)
+	for _, a := range c.event.attributes {
+		require.Nil(t, a.values)
+	}
+	for _, q := range c.cues[:cap(c.cues)] {
+		require.Empty(t, q.value)
+	}
+}

@@ -1,0 +1,136 @@
+package match
+
+// A posting is what the table has under a hash: the entries filed by one
+// condition. As their number grows it takes another form:
+//
+//	1        the entry itself
+//	2 … 15   a list, a block of the slab:   n │ ref │ ref │ ref …
+//	more     a node, in which they are filed by what else they ask for
+//
+// The upper two bits tell the form.
+type posting uint32
+
+type form uint8
+
+const (
+	noEntry form = iota
+	oneEntry
+	listed
+	noded
+)
+
+const (
+	longList    = 15  // in one cache line with its length
+	longestList = 63  // where a split has to wait for the next Add
+	maxMoves    = 512 // entries that one Add may move to other nodes before splits wait
+)
+
+func newPosting(f form, value uint32) posting { return posting(uint32(f)<<30 | value) }
+
+func (p posting) form() form    { return form(p >> 30) }
+func (p posting) value() uint32 { return uint32(p) & (1<<30 - 1) }
+
+// A list is the block of a posting. Its refs begin behind its length.
+type list struct {
+	len uint32
+	ref [longestList]ref // as many as the block has room for
+}
+
+func listSize(n int) int { return 4 + 4*n }
+
+func (c *core) list(p posting) *list { return view[list](&c.slab, ref(p.value())) }
+
+// post files an entry under the hash of its condition in node n.
+func (c *core) post(n *node, e ref, f filing) {
+	t := c.tableOf(f.way)
+	switch p := t.find(f.hash); p.form() {
+	case noEntry:
+		t.set(f.hash, newPosting(oneEntry, uint32(e)))
+	case oneEntry:
+		pair := newPosting(listed, uint32(c.slab.alloc(listSize(2))))
+		l := c.list(pair)
+		l.len, l.ref[0], l.ref[1] = 2, ref(p.value()), e
+		t.set(f.hash, pair)
+	case listed:
+		c.postToList(n, e, f, p)
+	case noded:
+		c.sinkOrHeap(n, c.nodes[p.value()], e)
+	}
+}
+
+func (c *core) postToList(n *node, e ref, f filing, p posting) {
+	l := c.list(p)
+	size := int(l.len)
+	if size >= longList && (c.moves+size <= maxMoves || size == longestList) {
+		c.split(n, e, f, p)
+		return
+	}
+	if c.slab.size(ref(p.value())) < listSize(size+1) {
+		larger := newPosting(listed, uint32(c.slab.alloc(listSize(2*size+1))))
+		from := l
+		l = c.list(larger)
+		l.len = from.len
+		copy(l.ref[:size], from.ref[:size])
+		c.slab.release(ref(p.value()))
+		c.tableOf(f.way).set(f.hash, larger)
+	}
+	l.ref[size] = e
+	l.len++
+}
+
+// split turns a list into a node.
+func (c *core) split(n *node, e ref, f filing, p posting) {
+	before := c.moves
+	_, t := c.termOf(e)
+	child := c.newNode(n, t.key, f)
+	c.tableOf(f.way).set(f.hash, newPosting(noded, child.number))
+	l := c.list(p)
+	for _, other := range l.ref[:l.len] {
+		c.sinkOrHeap(n, child, other)
+	}
+	c.slab.release(ref(p.value()))
+	c.stats.Moved += uint64(c.moves - before)
+	c.sinkOrHeap(n, child, e)
+}
+
+// sinkOrHeap files an entry, posted in n, in a node below. An entry that is
+// there only because two conditions share a tag goes on the pile: events find
+// the node by the other condition.
+func (c *core) sinkOrHeap(n, child *node, e ref) {
+	from := c.entry(e)
+	if _, t := c.termOf(e); t.key != child.key || from.way != child.way {
+		n.forget(t.key, from.way)
+		from.node, from.way = n.number, byNothing
+		c.heap(n, e)
+		return
+	}
+	c.sink(child, e)
+}
+
+// unpost takes an entry out of the posting it is in.
+func (c *core) unpost(n *node, e ref) {
+	from := c.entry(e)
+	r, term := c.termOf(e)
+	hash := c.hash(n, from.way, term.key, r.textOf(term), r.coordinateOf(term), int(from.offset))
+	t := c.tableOf(from.way)
+	if p := t.find(hash); p.form() == listed {
+		c.unlist(t, hash, p, e)
+	} else {
+		t.remove(hash)
+	}
+	n.forget(term.key, from.way)
+}
+
+func (c *core) unlist(t *table, hash uint64, p posting, e ref) {
+	l := c.list(p)
+	l.len--
+	for i, other := range l.ref[:l.len] {
+		if other == e {
+			l.ref[i] = l.ref[l.len]
+		}
+	}
+	if l.len == 1 {
+		t.set(hash, newPosting(oneEntry, uint32(l.ref[0])))
+		c.slab.release(ref(p.value()))
+	}
+}

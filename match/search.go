@@ -1,0 +1,286 @@
+package match
+
+import (
+	"hash/maphash"
+	"strings"
+
+	"github.com/harkbus/pubsub/query"
+)
+
+// A cue is what an event is looked up by: one value, under one key, read one
+// way.
+type cue struct {
+	hash       uint64
+	value      string
+	coordinate int64 // byNumber, byInstant
+	key        uint32
+	way        way
+	at         int // byGram: where in the value
+}
+
+// hash returns what a condition is filed under in the table. Where it is a
+// gram, offset tells which of the text.
+func (c *core) hash(n *node, w way, key uint32, text string, coordinate int64, offset int) uint64 {
+	salt := n.saltOf(key)
+	switch w {
+	case byText:
+		return slotHash(salt, w, c.hashText(text))
+	case byNumber, byInstant:
+		return slotHash(salt, w, uint64(coordinate))
+	case byPrefix, bySuffix:
+		size := affixSize(affixClass(len(text)))
+		return slotHash(salt, w, c.hashText(affix(w, text, size))+uint64(size))
+	case byGram:
+		class := gramClass(len(text))
+		return gramHash(gramSalt(salt, class), gramAt(text, offset, gramSizes[class]))
+	default: // byPresence
+		return slotHash(salt, w, 0)
+	}
+}
+
+func slotHash(salt uint64, w way, value uint64) uint64 {
+	return mixed(salt^uint64(w)<<56, value)
+}
+
+func (c *core) hashText(s string) uint64 { return maphash.String(c.seed, s) }
+
+func (c *core) tableOf(w way) *table {
+	if w == byGram {
+		return &c.grams
+	}
+	return &c.table
+}
+
+// visit finds the matches in a node and below.
+//
+//	visit ─┬─▶ pile ───────────────────────────────▶ try ──▶ decide
+//	       ├─▶ gather: cues of all fields ─▶ look ─▶ tryBy ─▶ decide
+//	       │                                  └────▶ visit the node below
+//	       └─▶ searchParts: grams ─────────▶ look …
+//	           searchTree ─────────────────────────▶ try ──▶ decide
+func (c *core) visit(n *node) {
+	if n.visited == c.event.number {
+		return // by another value
+	}
+	begin := len(c.cues)
+	c.gather(n)
+	c.visitBy(n, begin, len(c.cues))
+	clear(c.cues[begin:]) // lets go of the values
+	c.cues = c.cues[:begin]
+}
+
+// visitBy is visit after the cues have been gathered.
+func (c *core) visitBy(n *node, begin, end int) {
+	n.visited = c.event.number
+	c.stats.Visited++
+	for block := n.pile; block != 0; {
+		b := c.pile(block)
+		for _, e := range b.ref[:b.len] {
+			c.try(e)
+		}
+		block = b.next
+	}
+	for i := begin; i < end; i++ {
+		c.look(&c.table, &c.cues[i]) // looks at the cue no more once it visits a node
+	}
+	if n.slow == 0 {
+		return
+	}
+	if c.fewFields(n) {
+		for _, f := range n.fields {
+			c.searchSlow(f)
+		}
+		return
+	}
+	for _, key := range c.presentKeys() {
+		if f := n.find(key); f != nil {
+			c.searchSlow(f)
+		}
+	}
+}
+
+// fewFields tells whether to go through the fields of a node, or through the
+// keys of the event.
+func (c *core) fewFields(n *node) bool { return len(n.fields) <= 2*len(c.event.keys)+few }
+
+// gather appends the cues for a node to c.cues. All of them are hashed before
+// the first is looked up, and the processor loads what they will lead to
+// meanwhile.
+func (c *core) gather(n *node) {
+	if c.fewFields(n) {
+		for _, f := range n.fields {
+			c.gatherFrom(f)
+		}
+		return
+	}
+	for _, key := range c.presentKeys() {
+		if f := n.find(key); f != nil {
+			c.gatherFrom(f)
+		}
+	}
+}
+
+func (c *core) gatherFrom(f *field) {
+	a := c.attribute(f.key)
+	if f.entries[byPresence] > 0 && (len(a.values) > 0 || c.isType(f.key)) {
+		c.cue(cue{hash: slotHash(f.salt, byPresence, 0), key: f.key, way: byPresence})
+	}
+	if f.entries[byText] > 0 {
+		for _, v := range a.values {
+			c.cue(cue{hash: slotHash(f.salt, byText, c.hashText(v)), key: f.key, way: byText, value: v})
+		}
+	}
+	if f.entries[byNumber] > 0 {
+		c.gatherPoints(f, a, byNumber, numbers)
+	}
+	if f.entries[byInstant] > 0 {
+		c.gatherPoints(f, a, byInstant, instants)
+	}
+	if f.prefixes != 0 {
+		c.gatherAffixes(f, a, byPrefix, f.prefixes)
+	}
+	if f.suffixes != 0 {
+		c.gatherAffixes(f, a, bySuffix, f.suffixes)
+	}
+}
+
+func (c *core) cue(q cue) {
+	c.cues = append(c.cues, q)
+	c.touched += c.table.touch(q.hash)
+}
+
+// gatherPoints looks up the values that are on a scale.
+func (c *core) gatherPoints(f *field, a *attribute, w way, s scale) {
+	first := int(c.event.project(a, s).first) - 1
+	for i, v := range a.values {
+		if at := c.event.coordinate[first+i]; at != none {
+			c.cue(cue{hash: slotHash(f.salt, w, uint64(at)), key: f.key, way: w, value: v, coordinate: at})
+		}
+	}
+}
+
+// searchSlow finds the matches of a field that take more than a look-up.
+func (c *core) searchSlow(f *field) {
+	if f.grams != 0 {
+		for _, v := range c.attribute(f.key).values {
+			c.searchGrams(f, &cue{key: f.key, way: byGram, value: v})
+		}
+	}
+	for _, t := range f.trees {
+		c.searchTree(t)
+	}
+}
+
+// searchTree tries the event on the entries of a tree that it may fit.
+func (c *core) searchTree(t *tree) {
+	var q [maxBounds]uint64
+	for k, b := range t.bounds {
+		p := c.event.project(c.attribute(b.key), b.scale)
+		if p.low > p.high {
+			return
+		}
+		q[k] = upwards(p.high)
+		if b.upper {
+			q[k] = ^upwards(p.low)
+		}
+	}
+	c.fitting = t.search(c, &q, c.fitting[:0])
+	for _, e := range c.fitting { // so that they load at the same time
+		c.touched += uint64(c.entry(e).query)
+	}
+	for _, e := range c.fitting {
+		c.try(e)
+	}
+}
+
+// look tries the event on what the table has under the hash of a cue, and
+// reports whether there is no use in doing so again for the same event.
+func (c *core) look(t *table, q *cue) (done bool) {
+	c.stats.Probes++
+	p := t.find(q.hash)
+	switch p.form() {
+	case noEntry:
+		return true
+	case oneEntry:
+		return c.tryBy(ref(p.value()), q)
+	case listed:
+		return c.tryList(c.list(p), q)
+	default:
+		c.visit(c.nodes[p.value()])
+		return true
+	}
+}
+
+func (c *core) tryList(l *list, q *cue) (done bool) {
+	done = true
+	for _, e := range l.ref[:l.len] {
+		c.touched += uint64(c.entry(e).query)
+	}
+	for _, e := range l.ref[:l.len] {
+		if !c.tryBy(e, q) {
+			done = false
+		}
+	}
+	return done
+}
+
+// tryBy tries the event on a query that a cue led to, if it satisfies the
+// condition that it is filed by. It reports whether the query has been tried.
+func (c *core) tryBy(e ref, q *cue) bool {
+	from := c.entry(e)
+	r := c.recordOf(e, from)
+	if r.tried == c.event.number {
+		return true
+	}
+	t := r.term(int(from.term))
+	if from.way != q.way || t.key != q.key || !q.satisfies(r, t, int(from.offset)) {
+		c.stats.Candidates++
+		return false
+	}
+	known := int(from.term)
+	if t.op == query.Matches || q.way == byPresence && t.op != query.Exists {
+		known = accept // the cue is less than the condition
+	}
+	c.decide(r, known)
+	return true
+}
+
+// try tries the event on the query of an entry.
+func (c *core) try(e ref) {
+	if r := c.recordOf(e, c.entry(e)); r.tried != c.event.number {
+		c.decide(r, accept)
+	}
+}
+
+// decide runs the terms of a record, of which one is known to hold.
+func (c *core) decide(r *record, known int) {
+	c.stats.Candidates++
+	r.tried = c.event.number
+	if c.holds(r, known) {
+		c.found = append(c.found, r.position)
+	}
+}
+
+// satisfies reports whether the value of the cue satisfies a term; if the cue
+// is a gram, at the place of the gram.
+func (q *cue) satisfies(r *record, t *term, offset int) bool {
+	if q.way == byPresence {
+		return true
+	}
+	text := r.textOf(t)
+	switch q.way {
+	case byText:
+		return q.value == text
+	case byNumber:
+		return q.coordinate == r.coordinateOf(t) && compareExactly(numbers, q.value, text) == 0
+	case byInstant:
+		return q.coordinate == r.coordinateOf(t) && compareExactly(instants, q.value, text) == 0
+	case byPrefix:
+		return strings.HasPrefix(q.value, text)
+	case bySuffix:
+		return strings.HasSuffix(q.value, text)
+	default: // byGram
+		begin := q.at - offset
+		return begin >= 0 && strings.HasPrefix(q.value[begin:], text)
+	}
+}

@@ -1,0 +1,332 @@
+package match
+
+import "math/bits"
+
+// A table leads from the hash of a condition to the posting of the entries
+// filed under it. One table serves all nodes of the index and all keys: node,
+// key and operator are part of the hash. It does not keep what was hashed: two
+// conditions with one tag share a posting, and whoever finds an entry there
+// looks at the condition itself.
+//
+// It is an extendible hash table: a directory, indexed by the leading bits of
+// the hash, of segments with linear probing. A full segment splits in two, and
+// two that are nearly empty become one again, so an insertion or deletion
+// moves no more than a segment, whatever the size of the table.
+//
+//	hash  0110…      tag = its upper 32 bits
+//	        │
+//	        ▼
+//	dir  [ 00 ][ 01 ][ 10 ][ 11 ]       depth 2
+//	        │     │     └──┬──┘
+//	        ▼     ▼        ▼
+//	     ┌─────┐┌─────┐ ┌─────┐         a segment of depth 1 has two
+//	     │slots││slots│ │slots│         places in the directory
+//	     └─────┘└─────┘ └─────┘
+//
+//	slot  tag (32 bits) │ posting (32 bits), 0 if empty
+//
+// A table with blooms also has, for each 8 slots, a word of 64 bits with three
+// bits set per tag whose home is there: most look-ups of what is not in the
+// table end at that word, which the processor's cache is more likely to hold.
+type table struct {
+	dir     []*segment
+	blooms  []*bloom // as dir; nil in a table without
+	depth   uint8    // len(dir) is 1 << depth
+	deepest int      // segments of that depth
+	moved   uint64   // slots that splits, merges and deletions moved
+	bloomed bool
+}
+
+const (
+	segmentSlots = 504                  // with the head, a page of memory
+	segmentFull  = segmentSlots * 3 / 4 // probes stay within a cache line or two
+	segmentMerge = segmentSlots / 4     // two that together have so many become one
+	bloomWords   = segmentSlots / 8
+)
+
+type segment struct {
+	used  uint16
+	depth uint8
+	_     [61]byte // slots begin at a cache line
+	slots [segmentSlots]uint64
+}
+
+type bloom [bloomWords]uint64
+
+// A trace is where a tag belongs in its segment, and its bits in the bloom.
+type trace uint64
+
+func traceOf(tag uint32) trace { return trace(uint64(tag) * 0x9e3779b97f4a7c15) }
+
+func (t trace) home() int { return int(uint64(t) >> 48 * segmentSlots >> 16) }
+func (t trace) word() int { return int(uint64(t) >> 48 * bloomWords >> 16) } // home / 8
+func (t trace) mask() uint64 {
+	return 1<<(t>>42&63) | 1<<(t>>36&63) | 1<<(t>>30&63)
+}
+
+func newTable(bloomed bool) table {
+	t := table{dir: []*segment{new(segment)}, deepest: 1, bloomed: bloomed}
+	if bloomed {
+		t.blooms = []*bloom{new(bloom)}
+	}
+	return t
+}
+
+func (t *table) index(hash uint64) uint64 { return hash >> (64 - t.depth) }
+
+// find returns the posting of a hash, 0 if there is none.
+func (t *table) find(hash uint64) posting {
+	tag := uint32(hash >> 32)
+	return t.dir[t.index(hash)].find(tag, traceOf(tag).home())
+}
+
+func (s *segment) find(tag uint32, home int) posting {
+	for i := home; ; {
+		v := s.slots[i]
+		if uint32(v>>32) == tag || v == 0 {
+			return posting(v)
+		}
+		if i++; i == segmentSlots {
+			i = 0
+		}
+	}
+}
+
+// touch makes the processor load what find will look at.
+func (t *table) touch(hash uint64) uint64 {
+	return t.dir[t.index(hash)].slots[traceOf(uint32(hash>>32)).home()]
+}
+
+// mayHave reports whether find might find something. Only for a table with
+// blooms.
+func (t *table) mayHave(hash uint64) bool {
+	at := traceOf(uint32(hash >> 32))
+	mask := at.mask()
+	return t.blooms[t.index(hash)][at.word()]&mask == mask
+}
+
+// slot returns the place of a tag in the segment, or the empty place where it
+// would be.
+func (s *segment) slot(tag uint32) int {
+	for i := traceOf(tag).home(); ; i = (i + 1) % segmentSlots {
+		if v := s.slots[i]; v == 0 || uint32(v>>32) == tag {
+			return i
+		}
+	}
+}
+
+// set makes p, which is not 0, the posting of a hash.
+func (t *table) set(hash uint64, p posting) {
+	tag := uint32(hash >> 32)
+	s := t.dir[t.index(hash)]
+	i := s.slot(tag)
+	if s.slots[i] == 0 {
+		for s.used == segmentFull {
+			t.split(hash)
+			s = t.dir[t.index(hash)]
+		}
+		i = s.slot(tag)
+		s.used++
+		if t.bloomed {
+			at := traceOf(tag)
+			t.blooms[t.index(hash)][at.word()] |= at.mask()
+		}
+	}
+	s.slots[i] = uint64(tag)<<32 | uint64(p)
+}
+
+// split divides the segment of a hash by the next bit.
+func (t *table) split(hash uint64) {
+	if t.dir[t.index(hash)].depth == t.depth {
+		t.double()
+	}
+	old := t.dir[t.index(hash)]
+	low, high := &segment{depth: old.depth + 1}, &segment{depth: old.depth + 1}
+	bit := uint64(1) << (63 - old.depth)
+	for _, v := range old.slots {
+		switch {
+		case v == 0:
+		case v&bit == 0:
+			low.put(v)
+		default:
+			high.put(v)
+		}
+	}
+	t.moved += uint64(old.used)
+	begin, size := t.places(hash, old.depth)
+	t.place(low, begin, size/2)
+	t.place(high, begin+size/2, size/2)
+	if low.depth == t.depth {
+		t.deepest += 2
+	}
+}
+
+func (s *segment) put(v uint64) {
+	s.slots[s.slot(uint32(v>>32))] = v
+	s.used++
+}
+
+// places returns which part of the directory leads to the segment of a hash.
+func (t *table) places(hash uint64, depth uint8) (begin, size uint64) {
+	size = 1 << (t.depth - depth)
+	return t.index(hash) &^ (size - 1), size
+}
+
+func (t *table) place(s *segment, begin, size uint64) {
+	for i := begin; i < begin+size; i++ {
+		t.dir[i] = s
+	}
+	if !t.bloomed {
+		return
+	}
+	b := new(bloom)
+	for _, v := range s.slots {
+		if v != 0 {
+			at := traceOf(uint32(v >> 32))
+			b[at.word()] |= at.mask()
+		}
+	}
+	for i := begin; i < begin+size; i++ {
+		t.blooms[i] = b
+	}
+}
+
+func (t *table) double() {
+	t.dir = doubled(t.dir)
+	if t.bloomed {
+		t.blooms = doubled(t.blooms)
+	}
+	t.depth++
+	t.deepest = 0
+}
+
+func doubled[T any](dir []T) []T {
+	twice := make([]T, 0, 2*len(dir))
+	for _, v := range dir {
+		twice = append(twice, v, v)
+	}
+	return twice
+}
+
+// remove takes out a hash that is in the table.
+func (t *table) remove(hash uint64) {
+	s := t.dir[t.index(hash)]
+	hole := s.slot(uint32(hash >> 32))
+	t.moved += s.removeAt(hole)
+	if t.bloomed {
+		t.blooms[t.index(hash)].refresh(s, traceOf(uint32(hash>>32)).word())
+	}
+	t.merge(hash)
+}
+
+// removeAt empties a slot and moves those behind it that would no longer be
+// found up, so that there are no tombstones.
+func (s *segment) removeAt(hole int) (moved uint64) {
+	s.used--
+	for i := hole; ; {
+		i = (i + 1) % segmentSlots
+		v := s.slots[i]
+		if v == 0 {
+			break
+		}
+		home := traceOf(uint32(v >> 32)).home()
+		if (i-home+segmentSlots)%segmentSlots >= (i-hole+segmentSlots)%segmentSlots {
+			s.slots[hole] = v
+			hole = i
+			moved++
+		}
+	}
+	s.slots[hole] = 0
+	return moved
+}
+
+// refresh sets a word of the bloom anew: by the slots at home in its 8 places,
+// which linear probing has kept between the first of them and the first empty
+// one behind them.
+func (b *bloom) refresh(s *segment, word int) {
+	b[word] = 0
+	for n := 0; n < segmentSlots; n++ {
+		v := s.slots[(8*word+n)%segmentSlots]
+		if v == 0 && n >= 7 {
+			return
+		}
+		if at := traceOf(uint32(v >> 32)); v != 0 && at.word() == word {
+			b[word] |= at.mask()
+		}
+	}
+}
+
+// merge joins the segment of a hash with the one it was split from, while both
+// are nearly empty, and halves a directory that no segment needs so large.
+func (t *table) merge(hash uint64) {
+	for {
+		s := t.dir[t.index(hash)]
+		if s.depth == 0 {
+			return
+		}
+		begin, size := t.places(hash, s.depth)
+		other := t.dir[begin^size]
+		if other.depth != s.depth || s.used+other.used > segmentMerge {
+			return
+		}
+		joined := &segment{depth: s.depth - 1}
+		for _, half := range []*segment{s, other} {
+			for _, v := range half.slots {
+				if v != 0 {
+					joined.put(v)
+				}
+			}
+		}
+		t.moved += uint64(joined.used)
+		t.place(joined, min(begin, begin^size), 2*size)
+		if s.depth == t.depth {
+			t.deepest -= 2
+		}
+		for t.deepest == 0 && t.depth > 0 {
+			t.halve()
+		}
+	}
+}
+
+func (t *table) halve() {
+	t.dir = halved(t.dir)
+	if t.bloomed {
+		t.blooms = halved(t.blooms)
+	}
+	t.depth--
+	for i, s := range t.dir {
+		if s.depth == t.depth && (i == 0 || t.dir[i-1] != s) {
+			t.deepest++
+		}
+	}
+}
+
+func halved[T any](dir []T) []T {
+	half := make([]T, len(dir)/2)
+	for i := range half {
+		half[i] = dir[2*i]
+	}
+	return half
+}
+
+// bytes returns what the table holds.
+func (t *table) bytes() int {
+	const segmentBytes, bloomBytes = 4096, 8 * bloomWords
+	segments := 0
+	for i, s := range t.dir {
+		if i == 0 || t.dir[i-1] != s {
+			segments++
+		}
+	}
+	n := segments*segmentBytes + 8*len(t.dir)
+	if t.bloomed {
+		n += segments*bloomBytes + 8*len(t.dir)
+	}
+	return n
+}
+
+// mixed folds two words into a hash whose upper bits depend on all of both.
+func mixed(a, b uint64) uint64 {
+	high, low := bits.Mul64(a^0x9e3779b97f4a7c15, b^0xd6e8feb86659fd93)
+	return high ^ low
+}

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -55,13 +56,20 @@ func (r *rig) url(path string) string { return "ws" + strings.TrimPrefix(r.http.
 // dial opens a JSON-RPC connection.
 func (r *rig) dial(path ...string) *peer {
 	r.t.Helper()
-	ws, response, err := websocket.DefaultDialer.Dial(r.url(strings.Join(append(path, "/websocket")[:1], "")), nil)
-	if response != nil && response.Body != nil {
-		defer response.Body.Close()
-	}
+	ws, _, err := websocket.DefaultDialer.Dial(r.url(append(path, "/websocket")[0]), nil)
 	require.NoError(r.t, err)
 	r.t.Cleanup(func() { ws.Close() })
 	return &peer{r.t, ws}
+}
+
+// dialTopic connects to a topic.
+func dialTopic(t *testing.T, r *rig, path, role string) (*websocket.Conn, error) {
+	t.Helper()
+	ws, _, err := websocket.DefaultDialer.Dial(r.url(path), http.Header{RoleHeader: {role}, NameHeader: {"test"}})
+	if err == nil {
+		t.Cleanup(func() { ws.Close() })
+	}
+	return ws, err
 }
 
 func (r *rig) publish(data any, events map[string][]string) {

@@ -137,8 +137,11 @@ func (c *caller) subscribe(req *rpcRequest, args arguments) (reply, *rpcError) {
 	if err := args.decode("overflow", &wanted.overflow); err != nil {
 		return reply{}, err
 	}
-	then, err := c.session.subscribe(wanted)
-	return reply{result: emptyResult, then: then}, err
+	sub, err := c.session.subscribe(wanted)
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{result: sub.accepted(), then: func() { c.session.spawn(sub.pump) }}, nil
 }
 
 func (c *caller) unsubscribe(_ *rpcRequest, args arguments) (reply, *rpcError) {

@@ -52,8 +52,8 @@ func (s *session) receive(_ int, payload []byte) error {
 	return err
 }
 
-// subscribe makes a subscription and returns what starts it.
-func (s *session) subscribe(w wanted) (start func(), fault *rpcError) {
+// subscribe makes a subscription. Its pump is yet to be started.
+func (s *session) subscribe(w wanted) (*subscription, *rpcError) {
 	if fault := s.room(); fault != nil {
 		return nil, fault
 	}
@@ -72,7 +72,7 @@ func (s *session) subscribe(w wanted) (start func(), fault *rpcError) {
 		s.forget(sub)
 		return nil, internalError(err.Error())
 	}
-	return func() { s.spawn(sub.pump) }, nil
+	return sub, nil
 }
 
 func (s *session) newSubscription(w wanted, c compiled) *subscription {

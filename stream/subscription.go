@@ -73,6 +73,16 @@ type subscription struct {
 	delivered atomic.Uint64 // results sent
 }
 
+// accepted is the result of the subscribe request: with cursors, where the
+// subscription begins, so that a client that is cut before the first event
+// can resume too.
+func (s *subscription) accepted() []byte {
+	if !s.cursors {
+		return emptyResult
+	}
+	return append(s.at.append([]byte(`{"cursor":"`)), `"}`...)
+}
+
 // pump sends until the subscription ends, and then says why, unless the client
 // asked for it.
 func (s *subscription) pump() {

@@ -145,7 +145,7 @@ func (p *publisher) publishJSON(w http.ResponseWriter, r *http.Request) error {
 
 func (p *publisher) publishLines(w http.ResponseWriter, r *http.Request) error {
 	lines := bufio.NewScanner(r.Body)
-	lines.Buffer(make([]byte, 0, 4096), p.server.config.MaxFrame)
+	lines.Buffer(make([]byte, 0, min(4096, p.server.config.MaxFrame)), p.server.config.MaxFrame)
 	for n := 1; ; n++ {
 		p.server.limitRead(w)
 		if !lines.Scan() {

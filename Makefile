@@ -10,7 +10,7 @@ export GOFLAGS += -buildvcs=false # a clone owned by another user still builds
 .DEFAULT_GOAL := help
 
 .PHONY: test
-test: need fmt-check vet staticcheck generated api race nested fuzz ## everything a change must pass
+test: need fmt-check vet staticcheck generated api race gates nested fuzz ## everything a change must pass
 
 .PHONY: need
 need: ## look for the commands that tests start, install them where that is possible
@@ -39,6 +39,10 @@ api: ## compare the public API with the last release
 .PHONY: race
 race: ## all tests of the module, with the race detector, in random order
 	go test -race -shuffle=on ./...
+
+.PHONY: gates
+gates: ## allocations, bytes and index work, which the race detector would change
+	go test -run 'AllocatesNothing|WorkFollowsTheMatches|IdleSubscriptionIsSmall' .
 
 .PHONY: nested
 nested: ## vet, staticcheck and tests of every module below the root

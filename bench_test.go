@@ -1,7 +1,6 @@
 package pubsub_test
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"testing"
@@ -25,18 +24,18 @@ var sizes = []int{1, 10, 100, 1000, 10_000}
 func BenchmarkPublish(b *testing.B) {
 	for _, n := range sizes {
 		b.Run("subs="+strconv.Itoa(n), func(b *testing.B) {
-			server, equality := startedServer(b), nameOf(b, "equality")
+			server, equality := newServer(b), workloadNamed(b, "equality")
 			index := match.New[*pubsub.Subscription]()
 			for i, text := range equality.Queries(n) {
-				q := query.MustParse(text)
-				index.Add(q, subscribeN(b, server, i, q))
+				sub := subscribe(b, server, strconv.Itoa(i), text, 100, pubsub.Cancel)
+				index.Add(sub.Query().(*query.Query), sub)
 			}
 			events := equality.Events(1024, n, 1)
 			receivers := make([][]*pubsub.Subscription, len(events))
 			for i, e := range events {
 				receivers[i] = index.Match(e, nil)
 			}
-			publishAll(b, server, events, func(i int) []*pubsub.Subscription { return receivers[i] })
+			publishAndReceive(b, server, events, func(i int) []*pubsub.Subscription { return receivers[i] })
 		})
 	}
 }
@@ -46,20 +45,19 @@ func BenchmarkPublish(b *testing.B) {
 func BenchmarkFanOut(b *testing.B) {
 	for _, m := range sizes {
 		b.Run("subs="+strconv.Itoa(m), func(b *testing.B) {
-			server := startedServer(b)
+			server := newServer(b)
 			var subs []*pubsub.Subscription
 			for i := range m {
-				subs = append(subs, subscribeN(b, server, i, query.All))
+				subs = append(subs, subscribe(b, server, strconv.Itoa(i), "", 100, pubsub.Cancel))
 			}
-			events := nameOf(b, "equality").Events(1024, 1, 1)
-			publishAll(b, server, events, func(int) []*pubsub.Subscription { return subs })
+			events := workloadNamed(b, "equality").Events(1024, 1, 1)
+			publishAndReceive(b, server, events, func(int) []*pubsub.Subscription { return subs })
 		})
 	}
 }
 
-// publishAll measures publishing and receiving on one goroutine.
-func publishAll(b *testing.B, server *pubsub.Server, events []map[string][]string, receivers func(i int) []*pubsub.Subscription) {
-	ctx := b.Context()
+// publishAndReceive measures publishing and receiving on one goroutine.
+func publishAndReceive(b *testing.B, server *pubsub.Server, events []map[string][]string, receivers func(i int) []*pubsub.Subscription) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i = (i + 1) % len(events) {
 		if err := server.PublishWithEvents(ctx, nil, events[i]); err != nil {
@@ -95,7 +93,7 @@ func BenchmarkParse(b *testing.B) {
 // BenchmarkMatch tries one query on one publication. Package match has the
 // benchmarks of many.
 func BenchmarkMatch(b *testing.B) {
-	events := nameOf(b, "equality").Events(1024, 1000, 1)
+	events := workloadNamed(b, "equality").Events(1024, 1000, 1)
 	for _, text := range queries {
 		q := query.MustParse(text)
 		b.Run(fmt.Sprintf("conditions=%d", len(q.Conditions())), func(b *testing.B) {
@@ -113,13 +111,12 @@ func BenchmarkMatch(b *testing.B) {
 func BenchmarkSubscribe(b *testing.B) {
 	for _, n := range sizes {
 		b.Run("subs="+strconv.Itoa(n), func(b *testing.B) {
-			server := startedServer(b)
-			equality := nameOf(b, "equality")
+			server := newServer(b)
+			equality := workloadNamed(b, "equality")
 			for i, text := range equality.Queries(n) {
-				subscribeN(b, server, i, query.MustParse(text))
+				subscribe(b, server, strconv.Itoa(i), text, 100, pubsub.Cancel)
 			}
 			another := query.MustParse(equality.Query(n, n+1))
-			ctx := b.Context()
 			b.ReportAllocs()
 			for b.Loop() {
 				_, err := server.Subscribe(ctx, "another", another)
@@ -134,23 +131,7 @@ func BenchmarkSubscribe(b *testing.B) {
 	}
 }
 
-func startedServer(tb testing.TB) *pubsub.Server {
-	server := pubsub.NewServer()
-	require.NoError(tb, server.Start())
-	tb.Cleanup(func() { require.NoError(tb, server.Stop()) })
-	return server
-}
-
-func subscribeN(tb testing.TB, server *pubsub.Server, client int, q pubsub.Query) *pubsub.Subscription {
-	sub, err := server.SubscribeWithArgs(context.Background(), pubsub.SubscribeArgs{
-		ClientID: strconv.Itoa(client),
-		Query:    q,
-	})
-	require.NoError(tb, err)
-	return sub
-}
-
-func nameOf(tb testing.TB, name string) workload.Workload {
+func workloadNamed(tb testing.TB, name string) workload.Workload {
 	w, ok := workload.Named(name)
 	require.True(tb, ok, name)
 	return w

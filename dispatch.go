@@ -36,15 +36,16 @@ func (s *Server) publish(ctx context.Context, m Message) (uint64, error) {
 	return p.sequence(), nil
 }
 
-// dispatchQueued is the server's goroutine. It has the pass when it starts,
-// and then whenever it is handed it. Each time it drains the queue; when the
-// queue is closed it ends all subscriptions.
+// dispatchQueued is the server's goroutine. Each time it is handed the pass it
+// drains the queue; when the queue is closed it ends all subscriptions.
 func (s *Server) dispatchQueued(stopping <-chan struct{}, ended chan<- struct{}) {
 	defer close(ended)
-	for !s.drain(stopping) {
+	for closed := false; !closed; {
 		<-s.handed
+		closed = s.drain(stopping)
 	}
 	s.endAll()
+	s.waker.stop()
 }
 
 // drain finishes what the pass came with and dispatches what is queued until
@@ -115,7 +116,7 @@ func (s *Server) deliver(m *Message, topics []*topic) (members int) {
 func (s *Server) settle(m *Message) {
 	f := &s.full
 	for _, t := range f.wake {
-		t.wake()
+		s.waker.wake(t)
 	}
 	for _, sub := range f.cut {
 		s.tellCut(sub)

@@ -47,13 +47,7 @@ func (f *fullness) clear() {
 func (s *Subscription) mayRejoin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.out == nil && s.ring.n == 0 && s.capacity > 0
-}
-
-func (s *Subscription) hasReaders() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.readers.first != nil
+	return s.out == nil && s.ring.n == 0
 }
 
 // offer gives m to a fed subscription, or does what the policy says. The
@@ -98,10 +92,9 @@ func (s *Subscription) takeLocked(m *Message) bool {
 		default:
 			return false
 		}
-	case s.readers.give(m):
-		return true
 	case s.ring.n < s.capacity:
 		s.ring.push(m)
+		s.wakeLocked()
 		return true
 	}
 	return false
@@ -155,7 +148,7 @@ func (h *handover) notify() {
 func (s *Subscription) expect(p pending) {
 	s.mu.Lock()
 	s.pending = p
-	s.cursor.awaited.Store(p == waitsOnLog)
+	s.cursor.await(p == waitsOnLog)
 	s.mu.Unlock()
 }
 
@@ -231,7 +224,8 @@ func (s *Subscription) tryPending(m *Message) (taken, ended bool, out chan<- Mes
 	}
 	switch s.pending {
 	case waitsOnLog:
-		taken = s.topic.log.tail.Load()-s.cursor.pos.Load() <= uint64(s.capacity)
+		pos, _ := s.cursor.position()
+		taken = s.topic.log.tail.Load()-pos <= uint64(s.capacity)
 	case waitsToBeFed:
 		taken, out = s.takeLocked(m), s.out
 	default:

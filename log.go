@@ -106,42 +106,88 @@ func (c *chunk) copyTo(dst []Message, from, to uint64) []Message {
 	return dst
 }
 
-// offLog is the position of a cursor that does not read the log.
-const offLog = ^uint64(0)
-
 // A cursor is where one subscription reads a log. Many goroutines may read at
-// it, each message goes to one of them, and the dispatcher may take the
-// cursor off the log at any time; the one compare-and-swap settles all that.
+// it, each message goes to one of them, and the dispatcher may take the cursor
+// off the log at any time; one compare-and-swap on word settles all that:
+//
+//	63        62                                    0
+//	┌─────────┬─────────────────────────────────────┐
+//	│ awaited │ position of the next message        │   or offLog
+//	└─────────┴─────────────────────────────────────┘
+//
+// Awaited means that a delivery waits for the cursor to move. A word with it,
+// and offLog, are above every tail: a reader looks at them only where it would
+// wait otherwise.
 type cursor struct {
-	pos     atomic.Uint64         // next message to read, or offLog
-	at      atomic.Pointer[chunk] // at or before pos
-	awaited atomic.Bool           // a delivery waits for pos to move
-	parked  atomic.Uint64         // pos when a reader last found nothing
+	word   atomic.Uint64
+	at     atomic.Pointer[chunk] // at or before the position
+	parked atomic.Uint64         // position when a reader last found nothing
 }
+
+const (
+	awaited = uint64(1) << 63
+	offLog  = ^uint64(0)
+)
 
 // join puts the cursor at the tail of l. The caller holds the server's mu.
 func (c *cursor) join(l *log) {
 	c.at.Store(l.last)
-	c.pos.Store(l.tail.Load())
+	c.word.Store(l.tail.Load())
+}
+
+// position returns where the cursor is, unless it is off the log.
+func (c *cursor) position() (pos uint64, ok bool) {
+	word := c.word.Load()
+	return word &^ awaited, word != offLog
 }
 
 // read takes the next message; it is not to be modified. It returns nil if
-// there is none or the cursor is off the log.
+// there is none, or if the cursor is off the log or awaited.
 func (c *cursor) read(l *log) *Message {
 	for {
-		at := c.at.Load() // before pos, which may only be later then
-		pos := c.pos.Load()
-		if pos >= l.tail.Load() { // offLog too
+		at := c.at.Load() // before word, which may only be later then
+		pos := c.word.Load()
+		if pos >= l.tail.Load() {
 			return nil
 		}
-		in := at
 		if at == nil || pos-at.base >= uint64(len(at.msgs)) {
-			if in = c.advance(at, pos); in == nil {
+			if at = c.advance(at, pos); at == nil {
 				continue
 			}
 		}
-		if c.pos.CompareAndSwap(pos, pos+1) {
-			return in.message(pos)
+		if c.word.CompareAndSwap(pos, pos+1) {
+			return at.message(pos)
+		}
+	}
+}
+
+// readAwaited is read for a cursor that a delivery may wait for. It tells
+// whether one did: it waits no more, since one step is all the room it needs.
+func (c *cursor) readAwaited(l *log) (m *Message, waits bool) {
+	for {
+		at := c.at.Load()
+		word := c.word.Load()
+		pos := word &^ awaited
+		if word == offLog || pos >= l.tail.Load() {
+			return nil, false
+		}
+		in := c.advance(at, pos)
+		if in != nil && c.word.CompareAndSwap(word, pos+1) {
+			return in.message(pos), word != pos
+		}
+	}
+}
+
+// await says whether a delivery waits for the cursor to move.
+func (c *cursor) await(yes bool) {
+	for {
+		word := c.word.Load()
+		next := word &^ awaited
+		if yes {
+			next = word | awaited
+		}
+		if word == offLog || c.word.CompareAndSwap(word, next) {
+			return
 		}
 	}
 }
@@ -150,7 +196,7 @@ func (c *cursor) read(l *log) *Message {
 // before the cursor left the log and joined it again.
 func (c *cursor) advance(at *chunk, pos uint64) *chunk {
 	in := at.holding(pos)
-	if in != nil {
+	if in != nil && in != at {
 		c.at.CompareAndSwap(at, in)
 	}
 	return in
@@ -159,7 +205,8 @@ func (c *cursor) advance(at *chunk, pos uint64) *chunk {
 // leave takes the cursor off the log if it still is at pos and returns what it
 // has not read, up to position to. The caller holds the server's mu.
 func (c *cursor) leave(pos, to uint64) (unread []Message, ok bool) {
-	if !c.pos.CompareAndSwap(pos, offLog) {
+	word := c.word.Load()
+	if word&^awaited != pos || !c.word.CompareAndSwap(word, offLog) {
 		return nil, false
 	}
 	at := c.at.Swap(nil)
@@ -174,8 +221,8 @@ func (c *cursor) leave(pos, to uint64) (unread []Message, ok bool) {
 // It tells whether there is one. A reader that is woken for each message does
 // not linger.
 func (c *cursor) linger(l *log) bool {
-	pos := c.pos.Load()
-	if pos == offLog {
+	pos := c.word.Load()
+	if pos >= awaited {
 		return false
 	}
 	if last := c.parked.Swap(pos); pos-last < stream {

@@ -17,7 +17,7 @@ func TestChunkOfAForgottenLogHoldsNoNewPosition(t *testing.T) {
 	l.append(&Message{data: 1})
 	require.NotNil(t, c.read(l))
 
-	asleep, pos := c.at.Load(), c.pos.Load()
+	asleep, pos := c.at.Load(), c.word.Load()
 	_, ok := c.leave(pos, l.tail.Load())
 	require.True(t, ok)
 	l.forget()
@@ -25,7 +25,7 @@ func TestChunkOfAForgottenLogHoldsNoNewPosition(t *testing.T) {
 	c.at.Store(l.extend())
 	l.append(&Message{data: 2})
 
-	require.Nil(t, asleep.holding(c.pos.Load()))
+	require.Nil(t, asleep.holding(c.word.Load()))
 	m := c.read(l)
 	require.NotNil(t, m)
 	require.Equal(t, 2, m.data)

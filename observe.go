@@ -36,8 +36,9 @@ func (o *observers) change(f func(old []*observer) []*observer) {
 // in the order of Sequence, whether it matches anything or not, before
 // subscriptions receive it. Several functions are called in the order they
 // were registered. f runs on the path of all publications: it must return
-// soon and must not call Publish or Stop; it may subscribe and unsubscribe. If
-// it panics, that is logged and the publication goes on.
+// soon and must not call Publish or Stop, nor runtime.Goexit as t.FailNow does;
+// it may subscribe and unsubscribe. If it panics, that is logged and the
+// publication goes on.
 //
 // remove takes f out again. It may be called more than once and from f; a
 // publication that is being dispatched may still reach f.

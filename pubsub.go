@@ -68,8 +68,8 @@ type Server struct {
 	totals   totals
 
 	observers observers
-	waiters   waiterPool
 
+	waker    *waker
 	handed   chan struct{} // capacity 1: the pass, to the server's goroutine
 	stopping chan struct{} // closed by OnStop
 	ended    chan struct{} // closed by the server's goroutine
@@ -115,8 +115,14 @@ func (s *Server) clear() {
 	s.finished = s.turn.look().sequence()
 }
 
-// OnStart starts the goroutine that dispatches what was queued.
+// OnStart starts the goroutine that dispatches what was queued. If nothing was,
+// the server is idle when it returns: the next publication is dispatched by
+// its publisher.
 func (s *Server) OnStart() error {
+	if !s.queue.idle() {
+		s.handed <- struct{}{}
+	}
+	s.waker = newWaker()
 	go s.dispatchQueued(s.stopping, s.ended)
 	return nil
 }
@@ -258,7 +264,10 @@ func (s *Server) subscribe(ctx context.Context, args SubscribeArgs) (*Subscripti
 		timeout:  args.BlockTimeout,
 		after:    s.turn.look().sequence(),
 	}
-	sub.cursor.pos.Store(offLog)
+	sub.cursor.word.Store(offLog)
+	if args.Capacity == 0 {
+		sub.out = make(chan Message) // readers and deliveries meet in it
+	}
 	s.registry.add(sub, args.ClientID, text)
 	if sub.after == s.finished {
 		sub.topic.begin(sub)

@@ -107,6 +107,14 @@ func (q *queue) take() (batch []Message, closed bool) {
 	return batch, false
 }
 
+// idle gives the pass of a server that has not started back, unless there is
+// something to do.
+func (q *queue) idle() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items)+len(q.waiters) == 0 && !q.rest()
+}
+
 // rest gives the pass back unless the queue is closed. The caller holds q.mu,
 // so that nothing is accepted meanwhile but by those who enter.
 func (q *queue) rest() (closed bool) {

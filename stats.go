@@ -109,7 +109,7 @@ func (s *Subscription) statsAt(now time.Time) SubscriptionStats {
 		Dropped:  s.dropped,
 	}
 	at := s.cursor.at.Load() // before pos, which may only be later then
-	if pos := s.cursor.pos.Load(); pos != offLog {
+	if pos, ok := s.cursor.position(); ok {
 		tail := s.topic.log.tail.Load()
 		stats.Matched += tail - s.joined
 		stats.Depth = int(min(tail-pos, uint64(s.capacity)))

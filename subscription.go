@@ -72,12 +72,13 @@ type Subscription struct {
 	// the first call of Out on, and once it has ended; when a ring has been
 	// read empty the subscription goes back to the log.
 	cursor cursor
-	links  [chainKinds]link
+	parking
 
 	// Guarded by the server's mu.
-	place   place
-	joined  uint64 // position in the log where it joined last
-	matched uint64 // before joined
+	place    place
+	joined   uint64 // position in the log where it joined last
+	matched  uint64 // before joined
+	inClient link
 
 	mu       sync.Mutex
 	err      error         // why it ended; nil: it has not
@@ -85,7 +86,6 @@ type Subscription struct {
 	dropped  uint64
 	ring     ring         // fed, until Out is called
 	out      chan Message // fed, from then on
-	readers  waiters      // goroutines in Next that found nothing
 	handover *handover    // a delivery that waits for room
 	pending  pending      // where its message is
 }
@@ -94,10 +94,13 @@ type Subscription struct {
 // receives nothing. It serves code that is ported.
 func NewSubscription(outCapacity int) *Subscription {
 	outCapacity = max(outCapacity, 0)
-	s := &Subscription{capacity: outCapacity, out: make(chan Message, outCapacity)}
-	s.cursor.pos.Store(offLog)
+	s := &Subscription{topic: noTopic, capacity: outCapacity, out: make(chan Message, outCapacity)}
+	s.cursor.word.Store(offLog)
 	return s
 }
+
+// noTopic is that of subscriptions that belong to no server.
+var noTopic = &topic{}
 
 // ID returns the number of the subscription, unlike that of any other one of
 // the server. See Server.UnsubscribeID.
@@ -119,9 +122,6 @@ func (s *Subscription) After() uint64 { return s.after }
 
 // Query returns the query; nil if the subscription belongs to no server.
 func (s *Subscription) Query() Query {
-	if s.topic == nil {
-		return nil
-	}
 	return s.topic.query
 }
 
@@ -139,7 +139,7 @@ func (s *Subscription) depthLocked() int {
 	if s.out != nil {
 		return len(s.out)
 	}
-	if pos := s.cursor.pos.Load(); pos != offLog {
+	if pos, ok := s.cursor.position(); ok {
 		// A message that waits for room is in the log but not in the buffer.
 		return int(min(s.topic.log.tail.Load()-pos, uint64(s.capacity)))
 	}
@@ -191,7 +191,7 @@ func (s *Subscription) Next(ctx context.Context) (Message, error) {
 	if err := ctx.Err(); err != nil {
 		return Message{}, err
 	}
-	if m := s.read(); m != nil {
+	if m := s.cursor.read(&s.topic.log); m != nil {
 		return *m, nil
 	}
 	return s.wait(ctx)
@@ -238,96 +238,59 @@ func (s *Subscription) openOut() <-chan Message {
 			s.out <- s.ring.pop()
 		}
 		s.ring = ring{}
-		s.readers.wakeAll()
+		s.wakeLocked()
 		s.handover.notify()
 	}
 	return s.out
 }
 
-// read takes the next message out of the log, if the subscription reads one.
-func (s *Subscription) read() *Message {
-	if s.topic == nil {
-		return nil
-	}
-	m := s.cursor.read(&s.topic.log)
-	if m != nil && s.cursor.awaited.Load() {
-		s.madeRoom()
-	}
-	return m
-}
-
-// wait is Next when the log has nothing to read, or is not read.
+// wait is Next when a look at the log found nothing to take.
 func (s *Subscription) wait(ctx context.Context) (Message, error) {
-	if s.topic != nil && s.cursor.linger(&s.topic.log) {
-		if m := s.read(); m != nil {
+	if s.cursor.linger(&s.topic.log) {
+		if m := s.cursor.read(&s.topic.log); m != nil {
 			return *m, nil
 		}
 	}
 	for {
+		if err := ctx.Err(); err != nil {
+			return Message{}, err
+		}
+		if m, waits := s.cursor.readAwaited(&s.topic.log); m != nil {
+			if waits {
+				s.madeRoom()
+			}
+			return *m, nil
+		}
 		s.mu.Lock()
-		onLog := s.cursor.pos.Load() != offLog
+		_, onLog := s.cursor.position()
 		switch {
 		case s.out != nil:
 			out, done := s.out, s.doneLocked()
+			s.wakeLocked() // the other sleepers are to come here too
 			s.mu.Unlock()
 			return s.receive(ctx, out, done)
 		case !onLog && s.ring.n > 0:
 			m := s.ring.pop()
 			s.handover.notify()
+			if s.ring.n > 0 {
+				s.wakeLocked()
+			}
 			s.mu.Unlock()
 			return m, nil
 		case s.err != nil:
 			defer s.mu.Unlock()
+			s.wakeLocked()
 			return Message{}, s.err
 		}
-		w := s.server.waiters.get()
-		s.readers.add(w)
-		s.handover.notify()
+		token := s.sleepLocked()
 		s.mu.Unlock()
 
-		if !onLog || s.topic.park(s) {
-			select {
-			case <-w.ready:
-			case <-ctx.Done():
-			}
+		if onLog && !s.topic.park(s) {
+			s.sleepers.Add(-1)
+			continue
 		}
-		if m, ok := s.unpark(w); ok {
-			return m, nil
-		}
-		if err := ctx.Err(); err != nil {
-			return Message{}, err
-		}
-		if m := s.read(); m != nil {
-			return *m, nil
-		}
+		s.sleep(ctx, token)
 	}
-}
-
-// unpark ends the wait of w and returns the message that it was given. If w
-// was told to, it wakes the readers of the other subscriptions to the topic.
-func (s *Subscription) unpark(w *waiter) (Message, bool) {
-	s.mu.Lock()
-	s.readers.remove(w)
-	s.mu.Unlock()
-	m, given, leads := s.server.waiters.release(w)
-	if leads {
-		s.topic.wakeRest()
-	}
-	return m, given
-}
-
-// wakeReaders tells the goroutines in Next to look again, and the first of
-// them to lead, if that is asked for. It tells whether there is any.
-func (s *Subscription) wakeReaders(lead bool) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	first := s.readers.first
-	if first == nil {
-		return false
-	}
-	first.leads = lead
-	s.readers.wakeAll()
-	return true
 }
 
 // receive is Next once Out has been called.
@@ -385,6 +348,6 @@ func (s *Subscription) endLocked(reason error) {
 	if s.done != nil {
 		close(s.done)
 	}
-	s.readers.wakeAll()
+	s.wakeLocked()
 	s.handover.notify()
 }

@@ -1,7 +1,6 @@
 package pubsub
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"github.com/harkbus/pubsub/match"
@@ -30,9 +29,8 @@ type topic struct {
 
 	failures atomic.Uint64 // of a user-written query
 
-	parking sync.Mutex
-	parked  chain        // those with a reader that waits for the log
-	waiting atomic.Int32 // parked.n, for the dispatcher to look at
+	parked atomic.Pointer[Subscription] // stack of those with a reader that waits for the log
+	gone   int                          // how many of them have ended since
 }
 
 // A kind tells how the query of a topic is matched.
@@ -60,13 +58,13 @@ const (
 )
 
 func newTopic(q Query, text string, kind kind) *topic {
-	return &topic{query: q, text: text, kind: kind, parked: chain{kind: ofParking}}
+	return &topic{query: q, text: text, kind: kind}
 }
 
 // begin lets a new subscription receive what is delivered from now on.
 func (t *topic) begin(sub *Subscription) {
 	sub.place.list = nowhere
-	if sub.capacity > 0 && !sub.opened() {
+	if !sub.opened() {
 		t.read(sub)
 		return
 	}
@@ -99,7 +97,7 @@ func (t *topic) deliver(m *Message, full *fullness) {
 		}
 	}
 	t.log.append(m)
-	if t.waiting.Load() > 0 {
+	if t.parked.Load() != nil {
 		full.wake = append(full.wake, t)
 	}
 }
@@ -107,7 +105,7 @@ func (t *topic) deliver(m *Message, full *fullness) {
 // review looks at a subscription whose buffer was full by the last look: it
 // has room meanwhile, or m, which comes at position tail, does not fit.
 func (t *topic) review(sub *Subscription, tail uint64, m *Message, full *fullness) {
-	pos := sub.cursor.pos.Load()
+	pos, _ := sub.cursor.position()
 	switch at := pos + uint64(sub.capacity); {
 	case at > tail:
 		t.due.postpone(sub, at)
@@ -132,14 +130,16 @@ func (t *topic) read(sub *Subscription) {
 	sub.joined = t.log.tail.Load()
 	sub.cursor.join(&t.log)
 	t.due.add(sub, sub.joined+uint64(sub.capacity))
-	if sub.hasReaders() {
+	if sub.sleepers.Load() > 0 {
 		t.park(sub)
 	}
 }
 
 // feed makes a subscription that reads the log a fed one.
 func (t *topic) feed(sub *Subscription) {
-	for sub.place.list == inDue && !t.detach(sub, sub.cursor.pos.Load()) {
+	for sub.place.list == inDue {
+		pos, _ := sub.cursor.position()
+		t.detach(sub, pos)
 	}
 }
 
@@ -161,14 +161,13 @@ func (t *topic) detach(sub *Subscription, pos uint64) bool {
 		}
 	}
 	sub.ring = ring{buf: unread, n: len(unread)}
-	sub.readers.wakeAll()
+	sub.wakeLocked()
 	sub.handover.notify()
 	sub.matched += tail - sub.joined
 	t.due.remove(sub)
 	if len(t.due) == 0 {
 		t.log.forget()
 	}
-	t.unpark(sub)
 	t.addFed(sub)
 	return true
 }
@@ -194,62 +193,10 @@ func (t *topic) remove(sub *Subscription) {
 	if sub.place.list == inFed {
 		t.unfeed(sub)
 	}
+	if sub.parked.Load() {
+		t.forgetParked()
+	}
 }
 
 // members returns how many subscriptions a publication goes to.
 func (t *topic) members() int { return len(t.due) + len(t.fed) }
-
-// park lists a subscription with a reader that found nothing in the log. It
-// fails if there is something meanwhile, or if the cursor is off the log.
-func (t *topic) park(sub *Subscription) bool {
-	t.parking.Lock()
-	t.parked.add(sub)
-	t.waiting.Store(int32(t.parked.n))
-	t.parking.Unlock()
-	// The dispatcher moves the tail and then looks at waiting; this is the
-	// other way round, so one of the two sees the other.
-	pos := sub.cursor.pos.Load()
-	return pos >= t.log.tail.Load() && pos != offLog
-}
-
-// unpark takes a subscription out of the list, if it is in it.
-func (t *topic) unpark(sub *Subscription) {
-	t.parking.Lock()
-	t.parked.remove(sub)
-	t.waiting.Store(int32(t.parked.n))
-	t.parking.Unlock()
-}
-
-// wake tells one reader that waits for the log that there is something, and
-// to wake all others: the publisher pays for one.
-func (t *topic) wake() {
-	for {
-		sub := t.popParked()
-		if sub == nil || sub.wakeReaders(true) {
-			return
-		}
-	}
-}
-
-// wakeRest wakes the readers that wait now. Those that come back meanwhile are
-// at the end of the list.
-func (t *topic) wakeRest() {
-	for n := t.waiting.Load(); n > 0; n-- {
-		sub := t.popParked()
-		if sub == nil {
-			return
-		}
-		sub.wakeReaders(false)
-	}
-}
-
-func (t *topic) popParked() *Subscription {
-	t.parking.Lock()
-	defer t.parking.Unlock()
-	sub := t.parked.first
-	if sub != nil {
-		t.parked.remove(sub)
-		t.waiting.Store(int32(t.parked.n))
-	}
-	return sub
-}

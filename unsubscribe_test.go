@@ -1,8 +1,11 @@
 package pubsub_test
 
 import (
+	"fmt"
 	"runtime"
+	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -55,4 +58,154 @@ func TestIDIsNotGivenAgain(t *testing.T) {
 	require.NoError(t, server.Start())
 	again()
 	require.ErrorIs(t, server.UnsubscribeID(ctx, 0), pubsub.ErrSubscriptionNotFound)
+}
+
+// What was accepted before Unsubscribe but is still in the queue does not come
+// after it.
+func TestNothingIsAddedAfterUnsubscribe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t, pubsub.BufferCapacity(10))
+		blocker, err := server.SubscribeUnbuffered(ctx, "blocker", query.All)
+		require.NoError(t, err)
+		sub := subscribe(t, server, "c", "", 10, pubsub.Cancel)
+		publishN(t, server, 1, 5)
+		synctest.Wait()
+		require.NoError(t, server.Unsubscribe(ctx, "c", query.All))
+		require.True(t, isClosed(sub.Canceled()))
+		for i := range 5 {
+			require.Equal(t, i+1, next(t, blocker))
+		}
+		synctest.Wait()
+		all, reason := rest(sub)
+		require.Equal(t, count(1, 1), all)
+		require.Equal(t, pubsub.ErrUnsubscribed, reason)
+		require.Zero(t, sub.Dropped())
+	})
+}
+
+func TestUnsubscribedClientCanSubscribeAgain(t *testing.T) {
+	server := newServer(t)
+	first := subscribe(t, server, "c", "a = 1", 1, pubsub.Cancel)
+	_, err := server.Subscribe(ctx, "c", query.MustParse("a=1.0"))
+	require.ErrorIs(t, err, pubsub.ErrAlreadySubscribed)
+	require.NoError(t, server.Unsubscribe(ctx, "c", query.MustParse("a=1")))
+	require.True(t, isClosed(first.Canceled()))
+	require.Zero(t, server.NumClientSubscriptions("c"))
+
+	second := subscribe(t, server, "c", "a = 1", 1, pubsub.Cancel)
+	publish(t, server, 7, "a", "1")
+	require.Equal(t, 7, next(t, second))
+	_, err = first.Next(ctx)
+	require.Equal(t, pubsub.ErrUnsubscribed, err)
+}
+
+func TestUnsubscribingWhatIsNotThere(t *testing.T) {
+	server := newServer(t)
+	require.ErrorIs(t, server.Unsubscribe(ctx, "c", query.All), pubsub.ErrSubscriptionNotFound)
+	require.ErrorIs(t, server.UnsubscribeAll(ctx, "c"), pubsub.ErrSubscriptionNotFound)
+	sub := subscribe(t, server, "c", "a = 1", 1, pubsub.Cancel)
+	require.ErrorIs(t, server.Unsubscribe(ctx, "c", query.All), pubsub.ErrSubscriptionNotFound)
+	require.ErrorIs(t, server.Unsubscribe(ctx, "d", sub.Query()), pubsub.ErrSubscriptionNotFound)
+	require.ErrorIs(t, server.UnsubscribeID(ctx, sub.ID()+1), pubsub.ErrSubscriptionNotFound)
+	require.ErrorIs(t, server.UnsubscribeID(ctx, sub.ID()+1<<32), pubsub.ErrSubscriptionNotFound)
+	require.Equal(t, 1, server.NumClients())
+}
+
+// The counts follow every way a subscription can end.
+func TestCountsExcludeWhatHasEnded(t *testing.T) {
+	server := newServer(t)
+	for i := range 30 {
+		subscribe(t, server, fmt.Sprint(i%3), fmt.Sprintf("a = %d", i), 1, pubsub.Cancel)
+	}
+	require.Equal(t, 3, server.NumClients())
+	require.Equal(t, 10, server.NumClientSubscriptions("0"))
+	require.Zero(t, server.NumClientSubscriptions("3"))
+
+	publish(t, server, 0, "a", "0")
+	publish(t, server, 0, "a", "0") // cuts one of "0"
+	require.Equal(t, 9, server.NumClientSubscriptions("0"))
+	require.NoError(t, server.Unsubscribe(ctx, "0", query.MustParse("a = 3")))
+	require.Equal(t, 8, server.NumClientSubscriptions("0"))
+	require.NoError(t, server.UnsubscribeAll(ctx, "1"))
+	require.Equal(t, 2, server.NumClients())
+	require.Zero(t, server.NumClientSubscriptions("1"))
+}
+
+// A publication goes on between the steps of UnsubscribeAll and Stats: no
+// publisher waits for the whole of them.
+func TestBigCallsWorkInBoundedSteps(t *testing.T) {
+	calls := map[string]func(server *pubsub.Server){
+		"UnsubscribeAll": func(server *pubsub.Server) { require.NoError(t, server.UnsubscribeAll(ctx, "big")) },
+		"Stats":          func(server *pubsub.Server) { server.Stats() },
+	}
+	for name, call := range calls {
+		t.Run(name, func(t *testing.T) {
+			server := newServer(t)
+			for attempt := 0; ; attempt++ { // until a publication has come in between
+				if server.NumClients() == 0 {
+					subscribeBig(t, server, 20_000)
+				}
+				if publishedDuring(t, server, call) > 0 {
+					return
+				}
+				require.Less(t, attempt, 20, "publications wait for the whole of it")
+			}
+		})
+	}
+}
+
+func subscribeBig(t *testing.T, server *pubsub.Server, n int) {
+	for i := range n {
+		_, err := server.Subscribe(ctx, "big", query.MustParse(fmt.Sprintf("a = %d", i)))
+		require.NoError(t, err)
+	}
+}
+
+// publishedDuring counts the publications that begin and end within a call.
+func publishedDuring(t *testing.T, server *pubsub.Server, call func(*pubsub.Server)) (n int) {
+	begun, over := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		<-begun
+		for !isClosed(over) {
+			require.NoError(t, server.Publish(ctx, 0))
+			if !isClosed(over) {
+				n++
+			}
+		}
+	})
+	close(begun)
+	call(server)
+	close(over)
+	wg.Wait()
+	return n
+}
+
+// UnsubscribeAll ends what the client had when it was called, not what it
+// subscribes to meanwhile.
+func TestUnsubscribeAllAmongSubscribes(t *testing.T) {
+	server := newServer(t)
+	for range 20 {
+		subscribeBig(t, server, 500)
+		var wg sync.WaitGroup
+		var kept []*pubsub.Subscription
+		wg.Go(func() {
+			for i := range 200 {
+				sub, err := server.Subscribe(ctx, "big", query.MustParse(fmt.Sprintf("b = %d", i)))
+				if err == nil {
+					kept = append(kept, sub)
+				}
+			}
+		})
+		require.NoError(t, server.UnsubscribeAll(ctx, "big"))
+		wg.Wait()
+		left := 0
+		for _, sub := range kept {
+			if sub.Err() == nil {
+				left++
+			}
+		}
+		require.Equal(t, left, server.NumClientSubscriptions("big"))
+		server.UnsubscribeAll(ctx, "big") //nolint:errcheck // there may be none
+	}
 }

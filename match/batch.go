@@ -48,49 +48,115 @@ func (x *Index[V]) MatchBatch(events []map[string][]string, b *Batch[V]) {
 const groupSize = 32
 
 // matchGroup is match for up to groupSize events. It appends to ends where the
-// positions of each end.
+// positions of each end. Every step but the last does little for each event
+// and nothing that waits for memory, so the processor has loads of many events
+// under way at a time:
 //
-//	gather   event 1, 2, 3 …   hash the values, start to load their slots
-//	load     cue 1, 2, 3 …     start to load the records of their entries
-//	visit    event 1, 2, 3 …   as match does
+//	take           event 1, 2, 3 …   find the values of the keys of the root
+//	touchValues    value 1, 2, 3 …   load them
+//	gather         event 1, 2, 3 …   hash them
+//	touchSlots     cue 1, 2, 3 …     load their slots of the table
+//	touchRecords   cue 1, 2, 3 …     load the records that these lead to
+//	visit          event 1, 2, 3 …   as match does
 func (c *core) matchGroup(events []map[string][]string, ends *[]int) []uint32 {
 	c.found = c.found[:0]
 	c.stats.Events += uint64(len(events))
-	var cues [groupSize + 1]int // where the cues of each event begin
-	if c.live.n > few {
-		for i, e := range events {
-			c.event.begin(e)
-			c.gather(c.root)
-			c.event.end()
-			cues[i+1] = len(c.cues)
-		}
-		c.load()
-	}
-	for i, e := range events {
-		if c.live.n <= few {
+	if c.live.n <= few {
+		for _, e := range events {
 			c.tryAll(e)
-		} else {
-			c.event.begin(e)
-			c.visitBy(c.root, cues[i], cues[i+1])
-			c.event.end()
+			*ends = append(*ends, len(c.found))
 		}
-		*ends = append(*ends, len(c.found))
+	} else {
+		c.visitGroup(events, ends)
 	}
-	clear(c.cues)
-	c.cues = c.cues[:0]
 	c.stats.Matches += uint64(len(c.found))
 	return c.found
 }
 
-// load makes the processor load the records that the cues lead to.
-func (c *core) load() {
+func (c *core) visitGroup(events []map[string][]string, ends *[]int) {
+	var taken, cues [groupSize + 1]int // where those of each event begin
+	for _, e := range events {
+		c.touched += uint64(len(e))
+	}
+	for i, e := range events {
+		c.takeValues(e)
+		taken[i+1] = len(c.taken)
+	}
+	c.touchValues()
+	for i, e := range events {
+		c.begin(e, c.taken[taken[i]:taken[i+1]])
+		c.gather(c.root)
+		c.event.end()
+		cues[i+1] = len(c.cues)
+	}
+	c.touchSlots(0)
+	c.touchRecords()
+	for i, e := range events {
+		c.begin(e, c.taken[taken[i]:taken[i+1]])
+		c.visitBy(c.root, cues[i], cues[i+1])
+		c.event.end()
+		*ends = append(*ends, len(c.found))
+	}
+	clear(c.cues)
+	clear(c.taken)
+	c.cues, c.taken = c.cues[:0], c.taken[:0]
+}
+
+// A taken is the values of a key of the root, found ahead.
+type taken struct {
+	key    uint32
+	values []string
+}
+
+func (c *core) takeValues(events map[string][]string) {
+	if len(c.root.fields) > 2*len(events)+few {
+		return // too many to look for
+	}
+	for _, f := range c.root.fields {
+		c.taken = append(c.taken, taken{f.key, events[c.keys.names[f.key]]})
+	}
+}
+
+// begin takes an event in hand of which some values have been found.
+func (c *core) begin(events map[string][]string, found []taken) {
+	c.event.begin(events)
+	for _, t := range found {
+		c.event.take(t.key, t.values)
+	}
+}
+
+func (c *core) touchValues() {
+	sum := 0
+	for i := range c.taken {
+		if values := c.taken[i].values; len(values) > 0 {
+			sum += len(values[0]) + len(values[len(values)-1])
+		}
+	}
+	for i := range c.taken {
+		for _, v := range c.taken[i].values {
+			if len(v) > 0 {
+				sum += int(v[0]) + int(v[len(v)-1])
+			}
+		}
+	}
+	c.touched += uint64(sum)
+}
+
+// touchRecords makes the processor load the entries that the cues lead to.
+func (c *core) touchRecords() {
+	refs := c.fitting[:0]
 	for i := range c.cues {
 		p := c.table.find(c.cues[i].hash)
 		if p.form() == oneEntry || p.form() == listed {
-			block := view[[2 * cacheLine / 8]uint64](&c.slab, ref(p.value()))
-			c.touched += block[0] + block[cacheLine/8]
+			refs = append(refs, ref(p.value()))
 		}
 	}
+	var sum uint64
+	for _, r := range refs {
+		lines := view[[3 * cacheLine / 8]uint64](&c.slab, r)
+		sum += lines[0] + lines[cacheLine/8] + lines[2*cacheLine/8]
+	}
+	c.fitting, c.touched = refs, c.touched+sum
 }
 
 const cacheLine = 64

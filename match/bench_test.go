@@ -1,6 +1,7 @@
 package match_test
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -193,4 +194,57 @@ func (t *times) stop(operations int) {
 func (t *times) median() float64 {
 	slices.Sort(t.all)
 	return float64(t.all[len(t.all)/2])
+}
+
+// BenchmarkOneQuery compares the index with calling Matches, where there is
+// one query.
+func BenchmarkOneQuery(b *testing.B) {
+	w := workload.Workloads[0]
+	events := w.Events(1024, 1000, 1)
+	q := query.MustParse(w.Query(0, 1000))
+	b.Run("loop", func(b *testing.B) {
+		var best bestOf
+		found := 0
+		for i := 0; b.Loop(); i++ {
+			best.tick(i)
+			if ok, _ := q.Matches(events[i%len(events)]); ok {
+				found++
+			}
+		}
+		best.report(b)
+	})
+	b.Run("index", func(b *testing.B) {
+		x := match.New[int]()
+		x.Add(q, 1)
+		benchmarkMatch(b, x, events)
+	})
+}
+
+// BenchmarkLongValue matches a value of 1 MB against CONTAINS, beside passes of
+// the standard library over the same bytes.
+func BenchmarkLongValue(b *testing.B) {
+	random := rand.New(rand.NewPCG(1, 1))
+	value := make([]byte, 1<<20)
+	for i := range value {
+		value[i] = "etaoin shrdlucmfwypvbgkjqxz0123456789"[random.IntN(37)]
+	}
+	for _, pattern := range []string{"e", "eta", "needle-x"} {
+		b.Run(fmt.Sprintf("bytes.Count/%d", len(pattern)), func(b *testing.B) {
+			for b.Loop() {
+				bytes.Count(value, []byte(pattern))
+			}
+		})
+	}
+	w, _ := workload.Named("contains")
+	for _, n := range sizes() {
+		b.Run(fmt.Sprintf("queries=%d", n), func(b *testing.B) {
+			x, _ := filled(b, w, n)
+			event := map[string][]string{"tx.memo": {string(value)}}
+			before := x.Stats()
+			for b.Loop() {
+				x.Match(event, nil)
+			}
+			report(b, before, x.Stats())
+		})
+	}
 }

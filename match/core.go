@@ -39,6 +39,7 @@ type core struct {
 	event   event
 	found   []uint32 // positions of what the event in hand matches
 	cues    []cue    // scratch of visit: those of the nodes that it is in
+	taken   []taken  // scratch of visitGroup
 	touched uint64   // sum of what was loaded ahead, for the compiler to keep the loads
 	fitting []ref    // scratch of searchTree
 	stack   []ref    // scratch of tree.search
@@ -219,7 +220,7 @@ func (c *core) snapshot() Stats {
 
 func (c *core) bytes() int {
 	const nodeBytes, fieldBytes, treeBytes, keyBytes = 120, 96, 200, 64
-	n := c.slab.bytes() + c.table.bytes() + c.grams.bytes()
+	n := c.slab.total + c.table.bytes() + c.grams.bytes()
 	n += denseBytes(&c.live) + denseBytes(&c.slots)
 	n += (nodeBytes + fieldBytes) * (len(c.nodes) - len(c.freeNodes))
 	n += treeBytes * (len(c.trees) - len(c.freeTrees))

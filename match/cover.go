@@ -248,7 +248,7 @@ func (p *plan) enclose(b int32) bool {
 // that a range fits an event if its point is at most the event's in every
 // coordinate: an upper end counts downwards.
 func (p *plan) bind(begin int, a *atom) {
-	at := bound{key: a.key, scale: scaleOf(a.kind), upper: a.op == query.Less || a.op == query.LessOrEqual}
+	at := boundOf(a)
 	end := a.coordinate
 	if at.scale == texts {
 		end = coordinate(texts, a.text)
@@ -270,6 +270,10 @@ func (p *plan) bind(begin int, a *atom) {
 	}
 	p.bounds = slices.Insert(p.bounds, i, at)
 	p.point = slices.Insert(p.point, i, x)
+}
+
+func boundOf(a *atom) bound {
+	return bound{key: a.key, scale: scaleOf(a.kind), upper: a.op == query.Less || a.op == query.LessOrEqual}
 }
 
 // upwards maps coordinates to unsigned integers in the same order.

@@ -61,8 +61,8 @@ func tried(e query.Expr, events map[string][]string, looked map[*query.Condition
 // String lists the conditions, one a line:
 //
 //	matched: tm.event = 'Tx' AND tx.height > 5
-//	+ tm.event = 'Tx'     by 'Tx'
-//	+ tx.height > 5       by '7', '8'
+//	+ tm.event = 'Tx'  by 'Tx'  (indexed)
+//	+ tx.height > 5  by '7', '8'
 //
 // with a minus before one that does not hold, and a dot before one that was
 // not asked because the answer was known.
@@ -76,7 +76,10 @@ func (e Explanation) String() string {
 	for _, c := range e.Conditions {
 		fmt.Fprintf(&b, "%s %s", c.sign(), c.Condition)
 		if len(c.Values) > 0 {
-			fmt.Fprintf(&b, "\tby '%s'", strings.Join(c.Values, "', '"))
+			fmt.Fprintf(&b, "  by '%s'", strings.Join(c.Values, "', '"))
+		}
+		if c.Filed {
+			b.WriteString("  (indexed)")
 		}
 		b.WriteByte('\n')
 	}
@@ -101,5 +104,71 @@ func (x *Index[V]) Explain(events map[string][]string, id ID) (e Explanation, ok
 	if !ok {
 		return Explanation{}, false
 	}
-	return Explain(x.core.live.at(position).query, events), true
+	held := x.core.live.at(position)
+	e = Explain(held.query, events)
+	filed := x.core.filed(held.record)
+	term := 0
+	for i := range e.Conditions {
+		c := &e.Conditions[i]
+		terms := 1
+		if c.Op == query.In {
+			terms = len(c.Operands)
+		}
+		for ; terms > 0; terms-- {
+			c.Filed = c.Filed || filed[term]
+			term++
+		}
+	}
+	return e, true
+}
+
+// filed returns the terms that lead to a query, there and on the way.
+func (c *core) filed(self ref) map[int]bool {
+	terms := make(map[int]bool)
+	r := c.record(self)
+	for at := self; at != 0; at = c.entry(at).next {
+		e := c.entry(at)
+		switch e.way {
+		case byNothing:
+		case byRange:
+			c.addBounds(terms, r, c.trees[c.block(e.block).tree].bounds)
+		default:
+			terms[int(e.term)] = true
+		}
+		for n := c.nodes[e.node]; n.parent != nil; n = n.parent {
+			c.addCommon(terms, r, n)
+		}
+	}
+	return terms
+}
+
+// addBounds adds the ranges that a tree has the ends of.
+func (c *core) addBounds(terms map[int]bool, r *record, bounds []bound) {
+	for i := range int(r.terms) {
+		t := r.term(i)
+		if a := (atom{op: t.op, kind: t.kind, key: t.key}); a.way() == byRange && slices.Contains(bounds, boundOf(&a)) {
+			terms[i] = true
+		}
+	}
+}
+
+// addCommon adds the terms by which an entry came to be in a node.
+func (c *core) addCommon(terms map[int]bool, r *record, n *node) {
+	for i := range int(r.terms) {
+		t := r.term(i)
+		text := r.textOf(t)
+		a := atom{op: t.op, kind: t.kind, text: text}
+		if t.key != n.key || a.way() != n.way {
+			continue
+		}
+		offsets := 1
+		if n.way == byGram {
+			offsets += len(text) - gramSize(len(text))
+		}
+		for offset := range offsets {
+			if c.hash(n.parent, n.way, t.key, text, r.coordinateOf(t), offset) == n.hash {
+				terms[i] = true
+			}
+		}
+	}
 }

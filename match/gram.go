@@ -91,23 +91,29 @@ func (c *core) searchBytes(f *field, q *cue) {
 
 func (c *core) searchGramsOf(f *field, q *cue, class int) {
 	size := gramSizes[class]
-	mask := uint64(1)<<(8*size) - 1 // of 8 bytes: 1<<64 is 0
 	salt := gramSalt(f.salt, class)
-	v := q.value
 	var done gramsDone
-	i := 0
-	for ; i+8 <= len(v); i++ {
-		hash := gramHash(salt, word(v[i:])&mask)
-		if c.grams.mayHave(hash) {
-			c.lookGram(hash, q, i, &done)
+	var hashes [siftSize]uint64
+	var passed [siftSize]uint8
+	for begin := 0; begin+size <= len(q.value); begin += siftSize {
+		n := hashGrams(&hashes, q.value[begin:], size, salt)
+		for _, i := range passed[:c.grams.sift(hashes[:n], &passed)] {
+			c.lookGram(hashes[i], q, begin+int(i), &done)
 		}
 	}
-	for ; i+size <= len(v); i++ {
-		hash := gramHash(salt, gramAt(v, i, size))
-		if c.grams.mayHave(hash) {
-			c.lookGram(hash, q, i, &done)
-		}
+}
+
+// hashGrams hashes the grams at the first places of a text, as many as there
+// are and hashes has room for.
+func hashGrams(hashes *[siftSize]uint64, text string, size int, salt uint64) (n int) {
+	mask := uint64(1)<<(8*size) - 1 // of 8 bytes: 1<<64 is 0
+	for ; n < siftSize && n+8 <= len(text); n++ {
+		hashes[n] = gramHash(salt, word(text[n:n+8])&mask)
 	}
+	for ; n < siftSize && n+size <= len(text); n++ {
+		hashes[n] = gramHash(salt, gramAt(text, n, size))
+	}
+	return n
 }
 
 // gramsDone remembers grams of the value that need not be looked up again: a

@@ -46,6 +46,7 @@ func TestLoopSkipsAndReportsQueriesThatFail(t *testing.T) {
 	require.ErrorAs(t, failures["panics"], &panicked)
 	require.ErrorIs(t, panicked, broken)
 	require.NotEmpty(t, panicked.Stack)
+	require.EqualError(t, panicked, "match: query panicked: broken")
 	require.Len(t, failures, 2)
 }
 

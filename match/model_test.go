@@ -135,7 +135,44 @@ func requireLetGo(t require.TestingT, c *core) {
 	for _, a := range c.event.attributes {
 		require.Nil(t, a.values)
 	}
+	for _, taken := range c.taken[:cap(c.taken)] {
+		require.Nil(t, taken.values)
+	}
 	for _, q := range c.cues[:cap(c.cues)] {
 		require.Empty(t, q.value)
 	}
+}
+
+// FuzzIndexIsThePlainLoop lets the bytes of the fuzzer choose what to do.
+func FuzzIndexIsThePlainLoop(f *testing.F) {
+	f.Add([]byte("a few bytes are enough for some queries and an event"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		choose := func(n int) int {
+			if len(data) == 0 {
+				return 0
+			}
+			b := int(data[0])
+			data = data[1:]
+			return b % n
+		}
+		m := newModel()
+		for len(data) > 0 {
+			switch choose(8) {
+			case 0:
+				m.match(t, randomEvents(choose), randomEvents(choose))
+			case 1:
+				if len(m.live) > 0 {
+					m.remove(t, choose(len(m.live)))
+				}
+			case 2:
+				for text := randomQuery(choose, 2); len(m.live) < 400 && choose(16) > 0; {
+					m.add(t, text)
+				}
+			default:
+				m.add(t, randomQuery(choose, choose(4)))
+			}
+		}
+		m.match(t, randomEvents(choose))
+		m.drain(t)
+	})
 }

@@ -65,7 +65,7 @@ const (
 	maxDepth    = 6  // of nodes
 	manyFields  = 16 // from which on a node has byKey
 	maxEntries  = 64 // of one query, beyond what the root needs
-	maxCover    = 32 // of one query in one node below the root
+	maxCover    = 8  // of one query in one node below the root
 	enoughTrees = 64 // of one field
 )
 

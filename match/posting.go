@@ -21,8 +21,8 @@ const (
 
 const (
 	longList    = 15  // in one cache line with its length
-	longestList = 63  // where a split has to wait for the next Add
-	maxMoves    = 512 // entries that one Add may move to other nodes before splits wait
+	longestList = 20  // where a split waits for an Add that has moved less
+	maxMoves    = 192 // entries that one Add may move to other nodes
 )
 
 func newPosting(f form, value uint32) posting { return posting(uint32(f)<<30 | value) }
@@ -61,8 +61,12 @@ func (c *core) post(n *node, e ref, f filing) {
 func (c *core) postToList(n *node, e ref, f filing, p posting) {
 	l := c.list(p)
 	size := int(l.len)
-	if size >= longList && (c.moves+size <= maxMoves || size == longestList) {
+	switch {
+	case size >= longList && c.moves+size*maxCover <= maxMoves:
 		c.split(n, e, f, p)
+		return
+	case size == longestList:
+		c.heapPosted(n, e)
 		return
 	}
 	if c.slab.size(ref(p.value())) < listSize(size+1) {
@@ -97,14 +101,20 @@ func (c *core) split(n *node, e ref, f filing, p posting) {
 // there only because two conditions share a tag goes on the pile: events find
 // the node by the other condition.
 func (c *core) sinkOrHeap(n, child *node, e ref) {
-	from := c.entry(e)
-	if _, t := c.termOf(e); t.key != child.key || from.way != child.way {
-		n.forget(t.key, from.way)
-		from.node, from.way = n.number, byNothing
-		c.heap(n, e)
+	if _, t := c.termOf(e); t.key == child.key && c.entry(e).way == child.way {
+		c.sink(child, e)
 		return
 	}
-	c.sink(child, e)
+	c.heapPosted(n, e)
+}
+
+// heapPosted puts an entry on the pile of n that was to be posted there.
+func (c *core) heapPosted(n *node, e ref) {
+	at := c.entry(e)
+	_, t := c.termOf(e)
+	n.forget(t.key, at.way)
+	at.node, at.way = n.number, byNothing
+	c.heap(n, e)
 }
 
 // unpost takes an entry out of the posting it is in.

@@ -64,6 +64,7 @@ func (c *core) visit(n *node) {
 	}
 	begin := len(c.cues)
 	c.gather(n)
+	c.touchSlots(begin)
 	c.visitBy(n, begin, len(c.cues))
 	clear(c.cues[begin:]) // lets go of the values
 	c.cues = c.cues[:begin]
@@ -144,9 +145,16 @@ func (c *core) gatherFrom(f *field) {
 	}
 }
 
-func (c *core) cue(q cue) {
-	c.cues = append(c.cues, q)
-	c.touched += c.table.touch(q.hash)
+func (c *core) cue(q cue) { c.cues = append(c.cues, q) }
+
+// touchSlots makes the processor load the slots of the cues from begin on. It
+// is a loop so tight that many loads are under way at a time.
+func (c *core) touchSlots(begin int) {
+	var sum uint64
+	for i := begin; i < len(c.cues); i++ {
+		sum += c.table.touch(c.cues[i].hash)
+	}
+	c.touched += sum
 }
 
 // gatherPoints looks up the values that are on a scale.

@@ -4,7 +4,7 @@ import "unsafe"
 
 // A slab hands out blocks of bytes, in which everything lives that there is
 // one of per query. The garbage collector sees one object without pointers per
-// 64 KiB, however many queries there are.
+// 64 KiB.
 //
 //	ref 0x00002003:  chunk 2, byte 3 × 16
 //
@@ -15,10 +15,12 @@ import "unsafe"
 // A chunk without used blocks goes back to the garbage collector, unless it is
 // the last of its size.
 type slab struct {
-	chunks  []*[chunkSize]byte
+	chunks  []*byte // the first byte of each
 	infos   []chunkInfo
 	vacant  []uint32              // indices of chunks that went back
 	partial [sizeClasses][]uint32 // chunks of the class with a free block
+	counts  [sizeClasses]int      // chunks of the class
+	total   int                   // bytes of all chunks
 }
 
 // A ref names a block: its chunk, and its offset in units of 16 bytes. A slab
@@ -27,6 +29,7 @@ type ref uint32
 
 type chunkInfo struct {
 	class    uint8
+	units    uint16 // that blocks are made of
 	used     uint16 // blocks
 	free     uint16 // 1 + offset of the first free block; the block holds the same for the next one
 	fresh    uint16 // offset of what was never handed out
@@ -34,17 +37,18 @@ type chunkInfo struct {
 }
 
 const (
-	chunkSize   = 1 << 16
 	blockUnit   = 16
-	chunkUnits  = chunkSize / blockUnit
-	chunkUsed   = chunkUnits - 2176/blockUnit // a view of any type ends within the chunk
+	smallChunk  = 8 << 10 // the first chunk of a class; the next ones double
+	largeChunk  = 64 << 10
+	chunkUnits  = largeChunk / blockUnit
+	chunkTail   = int(unsafe.Sizeof(block{})) // unused, so that a view of any type ends within the chunk
 	maxBlock    = 56 << 10
-	sizeClasses = 17 + 4*8 - 1 // 16, 32 … 256, then four per doubling up to 56 KiB
-	maxChunks   = 1 << 18      // a posting has 30 bits for a ref: 16 GiB
+	sizeClasses = 17 + 4*8 - 1         // 16, 32 … 256, then four per doubling up to 56 KiB
+	maxChunks   = 1 << 30 / chunkUnits // a posting has 30 bits for a ref: 16 GiB
 )
 
 func newSlab() slab {
-	return slab{chunks: make([]*[chunkSize]byte, 1), infos: make([]chunkInfo, 1)} // no block is ref 0
+	return slab{chunks: make([]*byte, 1), infos: make([]chunkInfo, 1)} // no block is ref 0
 }
 
 // classOf returns the smallest size class that holds size bytes.
@@ -71,7 +75,7 @@ func classSize(class uint8) int {
 
 // at returns where a block is.
 func (s *slab) at(r ref) unsafe.Pointer {
-	return unsafe.Pointer(&s.chunks[r/chunkUnits][r%chunkUnits*blockUnit])
+	return unsafe.Add(unsafe.Pointer(s.chunks[r/chunkUnits]), r%chunkUnits*blockUnit)
 }
 
 // view returns a block as a T, which has no pointers. T may be larger than the
@@ -97,7 +101,7 @@ func (s *slab) alloc(size int) ref {
 		info.fresh += units
 	}
 	info.used++
-	if info.free == 0 && int(info.fresh)+int(units) > chunkUsed {
+	if info.free == 0 && info.fresh+units > info.units {
 		s.unlist(chunk)
 	}
 	return ref(chunk*chunkUnits + uint32(offset))
@@ -115,6 +119,8 @@ func (s *slab) release(r ref) {
 	}
 	if info.used == 0 && len(s.partial[info.class]) > 1 {
 		s.unlist(chunk)
+		s.counts[info.class]--
+		s.total -= int(info.units)*blockUnit + chunkTail
 		s.chunks[chunk] = nil
 		s.vacant = append(s.vacant, chunk)
 	}
@@ -133,8 +139,14 @@ func (s *slab) newChunk(class uint8) uint32 {
 		s.chunks = append(s.chunks, nil)
 		s.infos = append(s.infos, chunkInfo{})
 	}
-	s.chunks[chunk] = new([chunkSize]byte)
-	s.infos[chunk] = chunkInfo{class: class, listedAt: -1}
+	size := largeChunk
+	if s.counts[class] < 3 {
+		size = max(smallChunk<<s.counts[class], classSize(class)+chunkTail)
+	}
+	s.counts[class]++
+	s.total += size
+	s.chunks[chunk] = unsafe.SliceData(make([]byte, size))
+	s.infos[chunk] = chunkInfo{class: class, units: uint16((size - chunkTail) / blockUnit), listedAt: -1}
 	return chunk
 }
 
@@ -152,9 +164,6 @@ func (s *slab) unlist(chunk uint32) {
 	s.partial[info.class] = listed[:len(listed)-1]
 	info.listedAt = -1
 }
-
-// bytes returns what the slab holds.
-func (s *slab) bytes() int { return (len(s.chunks) - 1 - len(s.vacant)) * chunkSize }
 
 // size returns the size of a block.
 func (s *slab) size(r ref) int { return classSize(s.infos[r/chunkUnits].class) }

@@ -25,9 +25,9 @@ import "math/bits"
 //
 //	slot  tag (32 bits) │ posting (32 bits), 0 if empty
 //
-// A table with blooms also has, for each 8 slots, a word of 64 bits with three
-// bits set per tag whose home is there: most look-ups of what is not in the
-// table end at that word, which the processor's cache is more likely to hold.
+// A table with blooms also has, for each segment, 32 words of 64 bits, and in
+// one of them three bits set per tag: most look-ups of what is not in the table
+// end at that word, which the processor's cache is more likely to hold.
 type table struct {
 	dir     []*segment
 	blooms  []*bloom // as dir; nil in a table without
@@ -38,10 +38,10 @@ type table struct {
 }
 
 const (
-	segmentSlots = 504                  // with the head, a page of memory
+	segmentSlots = 248                  // with the head, 2 KiB
 	segmentFull  = segmentSlots * 3 / 4 // probes stay within a cache line or two
 	segmentMerge = segmentSlots / 4     // two that together have so many become one
-	bloomWords   = segmentSlots / 8
+	bloomWords   = 32
 )
 
 type segment struct {
@@ -53,15 +53,38 @@ type segment struct {
 
 type bloom [bloomWords]uint64
 
-// A trace is where a tag belongs in its segment, and its bits in the bloom.
-type trace uint64
+const tagMix = 0x9e3779b97f4a7c15
 
-func traceOf(tag uint32) trace { return trace(uint64(tag) * 0x9e3779b97f4a7c15) }
+// homeOf returns the slot at which the search for a tag begins.
+func homeOf(tag uint32) int { return int(uint64(tag) * tagMix >> 48 * segmentSlots >> 16) }
 
-func (t trace) home() int { return int(uint64(t) >> 48 * segmentSlots >> 16) }
-func (t trace) word() int { return int(uint64(t) >> 48 * bloomWords >> 16) } // home / 8
-func (t trace) mask() uint64 {
-	return 1<<(t>>42&63) | 1<<(t>>36&63) | 1<<(t>>30&63)
+func wordOf(tag uint32) uint64 { return uint64(tag) * tagMix >> 59 }
+
+func (b *bloom) add(tag uint32) {
+	t := uint64(tag) * tagMix
+	b[wordOf(tag)] |= 1<<(t>>53&63) | 1<<(t>>47&63) | 1<<(t>>41&63)
+}
+
+// hasBits returns 1 if a word of the bloom has the bits of a tag, else 0.
+func hasBits(word uint64, tag uint32) uint64 {
+	t := uint64(tag) * tagMix
+	return word >> (t >> 53 & 63) & (word >> (t >> 47 & 63)) & (word >> (t >> 41 & 63)) & 1
+}
+
+// bloomOf returns the bloom of a segment.
+func bloomOf(s *segment) *bloom {
+	b := new(bloom)
+	b.fill(s)
+	return b
+}
+
+func (b *bloom) fill(s *segment) {
+	*b = bloom{}
+	for _, v := range s.slots {
+		if v != 0 {
+			b.add(uint32(v >> 32))
+		}
+	}
 }
 
 func newTable(bloomed bool) table {
@@ -77,7 +100,7 @@ func (t *table) index(hash uint64) uint64 { return hash >> (64 - t.depth) }
 // find returns the posting of a hash, 0 if there is none.
 func (t *table) find(hash uint64) posting {
 	tag := uint32(hash >> 32)
-	return t.dir[t.index(hash)].find(tag, traceOf(tag).home())
+	return t.dir[t.index(hash)].find(tag, homeOf(tag))
 }
 
 func (s *segment) find(tag uint32, home int) posting {
@@ -94,21 +117,40 @@ func (s *segment) find(tag uint32, home int) posting {
 
 // touch makes the processor load what find will look at.
 func (t *table) touch(hash uint64) uint64 {
-	return t.dir[t.index(hash)].slots[traceOf(uint32(hash>>32)).home()]
+	return t.dir[t.index(hash)].slots[homeOf(uint32(hash>>32))]
 }
 
 // mayHave reports whether find might find something. Only for a table with
 // blooms.
 func (t *table) mayHave(hash uint64) bool {
-	at := traceOf(uint32(hash >> 32))
-	mask := at.mask()
-	return t.blooms[t.index(hash)][at.word()]&mask == mask
+	tag := uint32(hash >> 32)
+	return hasBits(t.blooms[t.index(hash)][wordOf(tag)], tag) != 0
 }
+
+// sift lists the indices of those hashes that find might find something for,
+// and returns how many there are. Its loops are without branches, the first
+// one as short as can be, so that the loads of many words are under way at a
+// time.
+func (t *table) sift(hashes []uint64, passed *[siftSize]uint8) int {
+	var words [siftSize]uint64
+	blooms, shift := t.blooms, 63-t.depth
+	for i, hash := range hashes {
+		words[i%siftSize] = blooms[hash>>1>>(shift&63)][wordOf(uint32(hash>>32))]
+	}
+	n := uint(0)
+	for i, hash := range hashes {
+		passed[n%siftSize] = uint8(i)
+		n += uint(hasBits(words[i%siftSize], uint32(hash>>32)))
+	}
+	return int(n)
+}
+
+const siftSize = 64 // hashes at a time
 
 // slot returns the place of a tag in the segment, or the empty place where it
 // would be.
 func (s *segment) slot(tag uint32) int {
-	for i := traceOf(tag).home(); ; i = (i + 1) % segmentSlots {
+	for i := homeOf(tag); ; i = (i + 1) % segmentSlots {
 		if v := s.slots[i]; v == 0 || uint32(v>>32) == tag {
 			return i
 		}
@@ -128,8 +170,7 @@ func (t *table) set(hash uint64, p posting) {
 		i = s.slot(tag)
 		s.used++
 		if t.bloomed {
-			at := traceOf(tag)
-			t.blooms[t.index(hash)][at.word()] |= at.mask()
+			t.blooms[t.index(hash)].add(tag)
 		}
 	}
 	s.slots[i] = uint64(tag)<<32 | uint64(p)
@@ -179,13 +220,7 @@ func (t *table) place(s *segment, begin, size uint64) {
 	if !t.bloomed {
 		return
 	}
-	b := new(bloom)
-	for _, v := range s.slots {
-		if v != 0 {
-			at := traceOf(uint32(v >> 32))
-			b[at.word()] |= at.mask()
-		}
-	}
+	b := bloomOf(s)
 	for i := begin; i < begin+size; i++ {
 		t.blooms[i] = b
 	}
@@ -214,7 +249,7 @@ func (t *table) remove(hash uint64) {
 	hole := s.slot(uint32(hash >> 32))
 	t.moved += s.removeAt(hole)
 	if t.bloomed {
-		t.blooms[t.index(hash)].refresh(s, traceOf(uint32(hash>>32)).word())
+		t.blooms[t.index(hash)].fill(s) // a bit may be of several tags
 	}
 	t.merge(hash)
 }
@@ -229,7 +264,7 @@ func (s *segment) removeAt(hole int) (moved uint64) {
 		if v == 0 {
 			break
 		}
-		home := traceOf(uint32(v >> 32)).home()
+		home := homeOf(uint32(v >> 32))
 		if (i-home+segmentSlots)%segmentSlots >= (i-hole+segmentSlots)%segmentSlots {
 			s.slots[hole] = v
 			hole = i
@@ -238,22 +273,6 @@ func (s *segment) removeAt(hole int) (moved uint64) {
 	}
 	s.slots[hole] = 0
 	return moved
-}
-
-// refresh sets a word of the bloom anew: by the slots at home in its 8 places,
-// which linear probing has kept between the first of them and the first empty
-// one behind them.
-func (b *bloom) refresh(s *segment, word int) {
-	b[word] = 0
-	for n := 0; n < segmentSlots; n++ {
-		v := s.slots[(8*word+n)%segmentSlots]
-		if v == 0 && n >= 7 {
-			return
-		}
-		if at := traceOf(uint32(v >> 32)); v != 0 && at.word() == word {
-			b[word] |= at.mask()
-		}
-	}
 }
 
 // merge joins the segment of a hash with the one it was split from, while both
@@ -311,7 +330,7 @@ func halved[T any](dir []T) []T {
 
 // bytes returns what the table holds.
 func (t *table) bytes() int {
-	const segmentBytes, bloomBytes = 4096, 8 * bloomWords
+	const segmentBytes, bloomBytes = 2048, 8 * bloomWords
 	segments := 0
 	for i, s := range t.dir {
 		if i == 0 || t.dir[i-1] != s {

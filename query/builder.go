@@ -72,7 +72,9 @@ func unquote(s string) string { return strings.ReplaceAll(s, "''", "'") }
 
 func numberOperand(text string) Operand {
 	n, _ := decimal.Parse(text)
-	return Operand{kind: Number, number: n, text: spelling(n, text)}
+	shortest := spelling(n, text)
+	small, isSmall := decimal.ParseSmall(shortest)
+	return Operand{kind: Number, text: shortest, number: n, small: small, isSmall: isSmall}
 }
 
 // spelling returns the shortest spelling of n, as a part of text if it is one.

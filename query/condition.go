@@ -91,8 +91,21 @@ func isType(s string, events map[string][]string) bool {
 // the type of another.
 func (c *Condition) Satisfies(value string) bool {
 	switch c.Op {
-	case Exists:
-		return true
+	case Equal:
+		return c.Operands[0].equals(value)
+	case NotEqual:
+		return !c.Operands[0].equals(value)
+	case Less, LessOrEqual, Greater, GreaterOrEqual:
+		order, ok := c.Operands[0].compare(value)
+		return ok && orders[c.Op]&(1<<(order+1)) != 0
+	case Contains:
+		return strings.Contains(value, c.Operands[0].text)
+	case StartsWith:
+		return strings.HasPrefix(value, c.Operands[0].text)
+	case EndsWith:
+		return strings.HasSuffix(value, c.Operands[0].text)
+	case Matches:
+		return c.Operands[0].pattern.MatchString(value)
 	case In:
 		for i := range c.Operands {
 			if c.Operands[i].equals(value) {
@@ -100,37 +113,14 @@ func (c *Condition) Satisfies(value string) bool {
 			}
 		}
 		return false
-	}
-	o := &c.Operands[0]
-	switch c.Op {
-	case Equal:
-		return o.equals(value)
-	case NotEqual:
-		return !o.equals(value)
-	case Contains:
-		return strings.Contains(value, o.text)
-	case StartsWith:
-		return strings.HasPrefix(value, o.text)
-	case EndsWith:
-		return strings.HasSuffix(value, o.text)
-	case Matches:
-		return o.pattern.MatchString(value)
-	}
-	order, ok := o.compare(value)
-	if !ok {
-		return false
-	}
-	switch c.Op {
-	case Less:
-		return order < 0
-	case LessOrEqual:
-		return order <= 0
-	case Greater:
-		return order > 0
-	default: // GreaterOrEqual
-		return order >= 0
+	default: // Exists
+		return true
 	}
 }
+
+// orders holds the orders of a value and the operand that satisfy an operator:
+// bit 0 is below the operand, bit 1 equal to it, bit 2 above.
+var orders = [...]uint8{Less: 0b001, LessOrEqual: 0b011, Greater: 0b100, GreaterOrEqual: 0b110}
 
 // SatisfiedBy yields the values of the key in events that satisfy the
 // operator, in their order.

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 	"time"
@@ -39,8 +40,10 @@ func (k Kind) String() string {
 // An Operand is what a condition compares with.
 type Operand struct {
 	kind    Kind
+	isSmall bool            // Number that decimal.ParseSmall reads, as small
 	text    string          // String: the text unquoted; else the canonical spelling
 	number  decimal.Number  // Number
+	small   int64           // Number, if isSmall
 	at      instant.Instant // Date, Time
 	pattern *regexp.Regexp  // String of Matches
 }
@@ -77,6 +80,11 @@ func (o *Operand) compare(value string) (order int, ok bool) {
 	case String:
 		return strings.Compare(value, o.text), true
 	case Number:
+		if o.isSmall {
+			if n, ok := decimal.ParseSmall(value); ok {
+				return cmp.Compare(n, o.small), true
+			}
+		}
 		n, length := decimal.Parse(value)
 		return n.Cmp(o.number), length > 0
 	default: // Date, Time

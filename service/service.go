@@ -53,10 +53,10 @@ type Service interface {
 // Run starts svc, waits until ctx is done or somebody else stops svc, stops
 // it and waits until it has stopped. It returns the error of Start, or nil.
 func Run(ctx context.Context, svc Service) error {
+	quit := svc.Quit() // of this life, before somebody else ends it and resets svc
 	if err := svc.Start(); err != nil {
 		return err
 	}
-	quit := svc.Quit() // before somebody else resets svc
 	select {
 	case <-ctx.Done():
 	case <-quit:

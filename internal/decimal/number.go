@@ -24,43 +24,41 @@ type Number struct {
 // takes time linear in that length.
 func Parse(s string) (n Number, length int) {
 	start := 0
-	if strings.HasPrefix(s, "-") {
+	if len(s) > 0 && s[0] == '-' {
 		start = 1
 	}
 	point := skipDigits(s, start)
 	if point == start {
 		return Number{}, 0
 	}
-	end := point
+	end, length := point, point
 	if point < len(s) && s[point] == '.' {
-		if e := skipDigits(s, point+1); e > point+1 {
-			end = e
-		}
+		end, length = skipFraction(s, point)
 	}
-	return normalize(s, start, point, end), end
+	first := start
+	for first < point && s[first] == '0' {
+		first++
+	}
+	if first == end {
+		return Number{}, length
+	}
+	return Number{digits: s[first:end], whole: point - first, negative: start > 0}, length
 }
 
-// normalize returns the number s[start:end] whose point, or end, is at point,
-// negative if a sign stands before start.
-func normalize(s string, start, point, end int) Number {
-	length := end
-	for start < point && s[start] == '0' {
-		start++
+// skipFraction returns where a fraction ends whose point is at a place, without
+// the zeros at its end, and with them.
+func skipFraction(s string, point int) (end, length int) {
+	length = skipDigits(s, point+1)
+	if length == point+1 {
+		return point, point // a point alone is no part of the number
 	}
-	for length > point && s[length-1] == '0' {
-		length--
+	for end = length; s[end-1] == '0'; {
+		end--
 	}
-	if length == point+1 { // nothing is left behind the point
-		length = point
+	if end == point+1 {
+		end = point
 	}
-	if start == length {
-		return Number{}
-	}
-	return Number{
-		digits:   s[start:length],
-		whole:    point - start,
-		negative: s[0] == '-',
-	}
+	return end, length
 }
 
 func skipDigits(s string, i int) int {
@@ -68,6 +66,22 @@ func skipDigits(s string, i int) int {
 		i++
 	}
 	return i
+}
+
+// smallDigits is how many digits always fit an int64.
+const smallDigits = 18
+
+// ParseSmall reads the number at the front of s if it is an integer of at most
+// 18 digits without sign, as most are. Else it leaves the number to Parse.
+func ParseSmall(s string) (n int64, ok bool) {
+	i := 0
+	for ; i < len(s) && i < smallDigits && '0' <= s[i] && s[i] <= '9'; i++ {
+		n = n*10 + int64(s[i]-'0')
+	}
+	if i == 0 || i < len(s) && (s[i] == '.' || '0' <= s[i] && s[i] <= '9') {
+		return 0, false
+	}
+	return n, true
 }
 
 // Cmp returns -1, 0 or +1 as n is less than, equal to or greater than m, in
@@ -80,13 +94,8 @@ func (n Number) Cmp(m Number) int {
 		}
 		return +1
 	case n.negative:
-		return m.cmpMagnitude(n)
-	default:
-		return n.cmpMagnitude(m)
+		n, m = m, n
 	}
-}
-
-func (n Number) cmpMagnitude(m Number) int {
 	switch {
 	case n.whole < m.whole:
 		return -1
@@ -118,11 +127,8 @@ func (n Number) magnitude() float64 {
 		return 0
 	case n.whole >= hugeDigits:
 		return math.Inf(+1)
-	case n.whole == len(n.digits) && n.whole <= 18: // fits an int64
-		var i int64
-		for _, c := range []byte(n.digits) {
-			i = i*10 + int64(c-'0')
-		}
+	}
+	if i, ok := ParseSmall(n.digits); ok {
 		return float64(i)
 	}
 	f, _ := strconv.ParseFloat(n.digits, 64) // cannot fail: digits only, and in range

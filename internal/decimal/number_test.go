@@ -59,6 +59,18 @@ func TestParseReadsTheNumberAtTheFront(t *testing.T) {
 	}
 }
 
+func TestParseSmallReadsPlainIntegers(t *testing.T) {
+	for s, want := range map[string]int64{"0": 0, "80uatom": 80, "007": 7, "999999999999999999": 999_999_999_999_999_999, "1e5": 1} {
+		n, ok := ParseSmall(s)
+		require.True(t, ok, s)
+		require.Equal(t, want, n, s)
+	}
+	for _, s := range []string{"", "x", "-1", "1.5", "1.", "1000000000000000000"} {
+		_, ok := ParseSmall(s)
+		require.False(t, ok, s)
+	}
+}
+
 func TestEqualNumbersAreTheSameValue(t *testing.T) {
 	for _, pair := range [][2]string{{"1", "1.0"}, {"1", "01"}, {"-0", "0.000"}, {"00.50", "0.5"}} {
 		require.Equal(t, mustParse(t, pair[0]), mustParse(t, pair[1]))
@@ -114,6 +126,9 @@ func requireSameAsBig(t require.TestingT, a, b string) {
 	if x.whole < hugeDigits {
 		nearest, _ := rational(t, a).Float64()
 		require.Equal(t, nearest, x.Float64()+0, a) // + 0 makes -0 of a tiny number 0
+	}
+	if small, ok := ParseSmall(a); ok {
+		require.Zero(t, rational(t, a).Cmp(new(big.Rat).SetInt64(small)), a)
 	}
 	require.Zero(t, rational(t, x.String()).Cmp(rational(t, a)))
 	require.Equal(t, x, mustParse(t, x.String()))

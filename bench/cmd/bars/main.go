@@ -5,9 +5,13 @@
 //	go run ./cmd/bars --million           all
 //	go run ./cmd/bars --only 'delivery'   those whose name matches
 //	go run ./cmd/bars --list              their names
+//
+// --out FILE also writes the table into a Markdown file, between its marks, and
+// --plot FILE.svg draws publish cost against the number of subscriptions.
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"os"
@@ -17,6 +21,7 @@ import (
 	"time"
 
 	"github.com/harkbus/pubsub/bench/internal/bars"
+	"github.com/harkbus/pubsub/bench/internal/chart"
 	"github.com/harkbus/pubsub/bench/internal/trial"
 )
 
@@ -27,41 +32,83 @@ func main() {
 	}
 }
 
-func run() error {
-	var (
-		only    = flag.String("only", "", "run the experiments whose name matches this regular expression")
-		large   = flag.Bool("million", false, "run those with a million queries too")
-		list    = flag.Bool("list", false, "list the experiments and end")
-		rounds  = flag.Int("rounds", 200, "rounds of one experiment")
-		sample  = flag.Duration("sample", 4*time.Millisecond, "about how long one sample takes")
-		seconds = flag.Float64("budget", 10, "seconds after which an experiment begins no new round")
-	)
+// options are what the command line says.
+type options struct {
+	only      *regexp.Regexp
+	million   bool
+	list      bool
+	plan      trial.Plan
+	out, plot string
+}
+
+func parse() (o options, err error) {
+	only := flag.String("only", "", "run the experiments whose name matches this regular expression")
+	flag.BoolVar(&o.million, "million", false, "run those with a million queries too: half an hour, 10 GB")
+	flag.BoolVar(&o.list, "list", false, "list the experiments and end")
+	flag.IntVar(&o.plan.Rounds, "rounds", 200, "rounds of one trial, at most")
+	flag.DurationVar(&o.plan.Sample, "sample", 4*time.Millisecond, "about how long one sample takes")
+	flag.DurationVar(&o.plan.Budget, "budget", 10*time.Second, "after which a trial begins no new round")
+	flag.StringVar(&o.out, "out", "", "write the table into this Markdown file")
+	flag.StringVar(&o.plot, "plot", "", "draw publish cost into this file, .svg")
 	flag.Parse()
-	match, err := regexp.Compile(*only)
-	if err != nil {
-		return fmt.Errorf("--only: %w", err)
+	if o.only, err = regexp.Compile(*only); err != nil {
+		return o, fmt.Errorf("--only: %w", err)
 	}
-	if *list {
+	return o, nil
+}
+
+func run() error {
+	if len(os.Args) == 4 && os.Args[1] == bars.CountedCommand {
+		return bars.Counted(os.Args[2], os.Args[3])
+	}
+	o, err := parse()
+	if err != nil {
+		return err
+	}
+	if o.list {
 		for _, e := range bars.Experiments() {
 			fmt.Println(e.Name)
 		}
 		return nil
 	}
+	return measure(o)
+}
+
+func measure(o options) error {
+	began, load := time.Now(), loadAverage()
 	s := bars.Session{
-		Plan:     trial.Plan{Sample: *sample, Rounds: *rounds, Budget: time.Duration(*seconds * float64(time.Second))},
+		Plan:     o.plan,
 		Progress: func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) },
 	}
-	fmt.Printf("%s %s/%s, %d processors, load average %s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), load())
-	if err := s.Run(match, *large); err != nil {
+	if err := s.Run(o.only, o.million); err != nil {
 		return err
 	}
+	about := fmt.Sprintf("%s, %s %s/%s, %d processors, load average %s before and %s after.",
+		began.Format(time.DateOnly), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), load, loadAverage())
 	s.Report.WriteText(os.Stdout)
-	fmt.Println("load average at the end", load())
+	fmt.Println(about)
+	if o.plot != "" {
+		if err := chart.Save(s.Report.Curve, o.plot); err != nil {
+			return err
+		}
+	}
+	if o.out != "" {
+		return document(o.out, about, &s.Report)
+	}
 	return nil
 }
 
-// load returns the load averages of the machine, if it tells them.
-func load() string {
+// document writes the report into a Markdown file.
+func document(file, about string, r *bars.Report) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "`make bench BARS='%s'`: %s\n\n", strings.Join(os.Args[1:], " "), about)
+	r.WriteMarkdown(&b)
+	return bars.Rewrite(file, b.Bytes())
+}
+
+// loadAverage returns that of the last 1, 5 and 15 minutes, if the machine
+// tells it.
+func loadAverage() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return "unknown"

@@ -20,6 +20,7 @@ type Row struct {
 	Measured float64
 	Median   float64 // the same from medians; 0: there is none
 	Detail   string  // what the figure is made of
+	Skipped  bool    // not measured, because something is missing here
 }
 
 // A Goal is a bound for a figure. The zero Goal is none: the figure is only
@@ -50,6 +51,8 @@ func (g Goal) String() string {
 // Verdict is "met", "missed", or nothing for a figure without a goal.
 func (r *Row) Verdict() string {
 	switch g := r.Goal; {
+	case r.Skipped:
+		return "not measured"
 	case !g.atLeast && !g.atMost:
 		return ""
 	case g.atLeast && r.Measured >= g.bound, g.atMost && r.Measured <= g.bound:
@@ -111,7 +114,7 @@ type Experiment struct {
 
 // Experiments are all there are, in the order of the table.
 func Experiments() []Experiment {
-	return slices.Concat(deliveryExperiments(), indexExperiments(), publishExperiments(), memoryExperiments())
+	return slices.Concat(instructionExperiments(), indexExperiments(), deliveryExperiments(), publishExperiments(), memoryExperiments(), allocationExperiments())
 }
 
 // A Session is one run of some experiments.

@@ -10,11 +10,14 @@ import (
 var heading = []string{"bar", "gate", "goal", "measured", "medians", "", "of minima"}
 
 func (r *Row) cells() []string {
-	median := ""
+	measured, median := Figure(r.Measured), ""
+	if r.Skipped {
+		measured = ""
+	}
 	if r.Median != 0 {
 		median = Figure(r.Median)
 	}
-	return []string{r.What, r.Gate, r.Goal.String(), Figure(r.Measured), median, r.Verdict(), r.Detail}
+	return []string{r.What, r.Gate, r.Goal.String(), measured, median, r.Verdict(), r.Detail}
 }
 
 func (r *Report) lines() [][]string {

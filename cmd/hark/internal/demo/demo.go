@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/cmd/hark/internal/latency"
 	"github.com/harkbus/pubsub/sim"
 )
 
@@ -29,7 +30,7 @@ type demo struct {
 	server      *pubsub.Server
 	subscribers []*subscriber
 	readers     sync.WaitGroup
-	latency     latency
+	latency     latency.Histogram
 	height      atomic.Int64 // of the last block published
 
 	mu   sync.Mutex

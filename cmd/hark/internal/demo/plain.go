@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/harkbus/pubsub/cmd/hark/internal/figure"
 )
 
 // A log shows a line every second, and what happens when it does.
@@ -39,15 +41,15 @@ func (l *log) Close(v View) error {
 // secondLine is the table in one line.
 func secondLine(v View) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%7s  published %s (%s)", seconds(v.Elapsed), grouped(v.Published), perSecond(v.Rate))
+	fmt.Fprintf(&text, "%7s  published %s (%s)", figure.Seconds(v.Elapsed), figure.Grouped(v.Published), figure.PerSecond(v.Rate))
 	for _, r := range v.Rows {
 		switch {
 		case r.Cut != "":
-			fmt.Fprintf(&text, "  %s %s cut", r.Name, grouped(r.Matched))
+			fmt.Fprintf(&text, "  %s %s cut", r.Name, figure.Grouped(r.Matched))
 		case r.Dropped > 0:
-			fmt.Fprintf(&text, "  %s %s (%s, %s dropped)", r.Name, grouped(r.Matched), perSecond(r.Rate), grouped(r.Dropped))
+			fmt.Fprintf(&text, "  %s %s (%s, %s dropped)", r.Name, figure.Grouped(r.Matched), figure.PerSecond(r.Rate), figure.Grouped(r.Dropped))
 		default:
-			fmt.Fprintf(&text, "  %s %s (%s)", r.Name, grouped(r.Matched), perSecond(r.Rate))
+			fmt.Fprintf(&text, "  %s %s (%s)", r.Name, figure.Grouped(r.Matched), figure.PerSecond(r.Rate))
 		}
 	}
 	return text.String() + "\n"

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/cmd/hark/internal/figure"
 	"github.com/harkbus/pubsub/query"
 )
 
@@ -67,7 +68,7 @@ func (s *subscriber) subscribe(ctx context.Context, server *pubsub.Server) error
 func (d *demo) readPromptly(s *subscriber) {
 	for published, err := range pubsub.DataOf[stamped](context.Background(), s.sub) {
 		if err == nil {
-			d.latency.record(time.Since(published.at))
+			d.latency.Record(time.Since(published.at))
 		}
 	}
 }
@@ -99,7 +100,7 @@ func (d *demo) readUntilStuck(s *subscriber) {
 	for range s.sub.Messages(ctx) {
 	}
 	if s.sub.Err() == nil {
-		d.tell(fmt.Sprintf("%s stops reading: its buffer of %s fills up", s.name, grouped(uint64(s.capacity))))
+		d.tell(fmt.Sprintf("%s stops reading: its buffer of %s fills up", s.name, figure.Grouped(uint64(s.capacity))))
 	}
 	<-s.sub.Canceled()
 	if err := s.sub.Err(); err != pubsub.ErrServerStopped {

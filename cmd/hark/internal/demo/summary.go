@@ -3,6 +3,8 @@ package demo
 import (
 	"fmt"
 	"strings"
+
+	"github.com/harkbus/pubsub/cmd/hark/internal/figure"
 )
 
 // summary tells how it went, for a view taken after the server stopped.
@@ -11,18 +13,18 @@ func summary(v View) string {
 	tell := func(what, format string, args ...any) {
 		fmt.Fprintf(&text, "  %-9s %s\n", what, fmt.Sprintf(format, args...))
 	}
-	fmt.Fprintf(&text, "In %s:\n", seconds(v.Elapsed))
-	tell("published", "%s publications, up to block %s (%s)", grouped(v.Published), grouped(uint64(v.Height)),
-		perSecond(float64(v.Published)/max(v.Elapsed.Seconds(), 1e-3)))
-	tell("matched", "%s times, by the queries of %d subscribers", grouped(v.Matched), len(v.Rows))
-	tell("delivered", "%s of them", grouped(v.Delivered))
-	tell("dropped", "%s, for %s", grouped(v.Dropped), droppers(v.Rows))
+	fmt.Fprintf(&text, "In %s:\n", figure.Seconds(v.Elapsed))
+	tell("published", "%s publications, up to block %s (%s)", figure.Grouped(v.Published), figure.Grouped(uint64(v.Height)),
+		figure.PerSecond(float64(v.Published)/max(v.Elapsed.Seconds(), 1e-3)))
+	tell("matched", "%s times, by the queries of %d subscribers", figure.Grouped(v.Matched), len(v.Rows))
+	tell("delivered", "%s of them", figure.Grouped(v.Delivered))
+	tell("dropped", "%s, for %s", figure.Grouped(v.Dropped), droppers(v.Rows))
 	for _, r := range v.Rows {
 		if r.Cut != "" {
 			tell("cut", "%s, %s", r.Name, r.Cut)
 		}
 	}
-	tell("latency", "p50 %s, p99 %s from publish to reader, for those who keep up", short(v.P50), short(v.P99))
+	tell("latency", "p50 %s, p99 %s from publish to reader, for those who keep up", figure.Short(v.P50), figure.Short(v.P99))
 	return text.String()
 }
 

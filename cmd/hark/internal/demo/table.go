@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/cmd/hark/internal/figure"
 )
 
 // A line of a terminal.
@@ -56,39 +57,39 @@ func table(v View, width int) []line {
 
 func columns(name, query, matched, rate, buffer, full string, width int) string {
 	queryWidth := max(leastQuery, width-nameWidth-matchedWidth-rateWidth-bufferWidth-fullWidth-8)
-	return fmt.Sprintf("%s %s %*s %*s  %s  %s", fit(name, nameWidth), fit(query, queryWidth),
-		matchedWidth, matched, rateWidth, rate, fit(buffer, bufferWidth), fit(full, fullWidth))
+	return fmt.Sprintf("%s %s %*s %*s  %s  %s", figure.Fit(name, nameWidth), figure.Fit(query, queryWidth),
+		matchedWidth, matched, rateWidth, rate, figure.Fit(buffer, bufferWidth), figure.Fit(full, fullWidth))
 }
 
 func rowLine(r Row, width int) line {
-	matched := grouped(r.Matched)
+	matched := figure.Grouped(r.Matched)
 	if r.Cut != "" {
 		return line{columns(r.Name, r.Query, matched, "", "CUT", r.Overflow.String(), width), red}
 	}
 	full, style := r.Overflow.String(), plain
 	if r.Overflow == pubsub.DropOldest {
-		full, style = "drops "+grouped(r.Dropped), yellow
+		full, style = "drops "+figure.Grouped(r.Dropped), yellow
 	}
-	buffer := bar(float64(r.Depth), float64(r.Capacity), bufferWidth)
-	return line{columns(r.Name, r.Query, matched, perSecond(r.Rate), buffer, full, width), style}
+	buffer := figure.Bar(float64(r.Depth), float64(r.Capacity), bufferWidth)
+	return line{columns(r.Name, r.Query, matched, figure.PerSecond(r.Rate), buffer, full, width), style}
 }
 
 func progress(v View) string {
-	chain := fmt.Sprintf("block %s, %s publications (%s)", grouped(uint64(v.Height)), grouped(v.Published), perSecond(v.Rate))
+	chain := fmt.Sprintf("block %s, %s publications (%s)", figure.Grouped(uint64(v.Height)), figure.Grouped(v.Published), figure.PerSecond(v.Rate))
 	if v.Duration == 0 {
-		return fmt.Sprintf("%s   %s", seconds(v.Elapsed), chain)
+		return fmt.Sprintf("%s   %s", figure.Seconds(v.Elapsed), chain)
 	}
-	return fmt.Sprintf("%s  %s of %s   %s", bar(v.Elapsed.Seconds(), v.Duration.Seconds(), 20),
-		seconds(min(v.Elapsed, v.Duration)), seconds(v.Duration), chain)
+	return fmt.Sprintf("%s  %s of %s   %s", figure.Bar(v.Elapsed.Seconds(), v.Duration.Seconds(), 20),
+		figure.Seconds(min(v.Elapsed, v.Duration)), figure.Seconds(v.Duration), chain)
 }
 
 func totals(v View) string {
 	return strings.Join([]string{
-		"matched " + grouped(v.Matched),
-		"delivered " + grouped(v.Delivered),
-		"dropped " + grouped(v.Dropped),
-		"latency p50 " + short(v.P50) + " p99 " + short(v.P99),
+		"matched " + figure.Grouped(v.Matched),
+		"delivered " + figure.Grouped(v.Delivered),
+		"dropped " + figure.Grouped(v.Dropped),
+		"latency p50 " + figure.Short(v.P50) + " p99 " + figure.Short(v.P99),
 	}, "  ")
 }
 
-func newsLine(e Event) string { return fmt.Sprintf("%7s  %s", seconds(e.At), e.Text) }
+func newsLine(e Event) string { return fmt.Sprintf("%7s  %s", figure.Seconds(e.At), e.Text) }

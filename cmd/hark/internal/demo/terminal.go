@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/harkbus/pubsub/cmd/hark/internal/figure"
 )
 
 // A terminal shows a table and draws it anew in its place.
@@ -49,7 +51,7 @@ func (t *terminal) Show(v View) error {
 }
 
 func (t *terminal) styled(l line, width int) string {
-	text := strings.TrimRight(fit(l.text, width), " ")
+	text := strings.TrimRight(figure.Fit(l.text, width), " ")
 	if !t.color || l.style == plain {
 		return text
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/cmd/hark/internal/figure"
 )
 
 // A View is what there is to see at one moment.
@@ -53,7 +54,7 @@ func (d *demo) view() View {
 		Delivered: stats.Delivered,
 		Dropped:   stats.Dropped,
 	}
-	v.P50, v.P99 = d.latency.quantiles()
+	v.P50, v.P99 = d.latency.Quantile(50), d.latency.Quantile(99)
 	for _, s := range d.subscribers {
 		v.Rows = append(v.Rows, s.row(now, stats.Subscriptions))
 	}
@@ -77,7 +78,7 @@ func (s *subscriber) row(now time.Time, all []pubsub.SubscriptionStats) Row {
 		Dropped: s.last.Dropped,
 	}
 	if cut := s.cut.Load(); cut != nil {
-		r.Cut = fmt.Sprintf("%s: %s", seconds(cut.At), cut.Text)
+		r.Cut = fmt.Sprintf("%s: %s", figure.Seconds(cut.At), cut.Text)
 	}
 	return r
 }

@@ -1,4 +1,5 @@
-package demo
+// Package figure writes numbers, times and bars for people to read.
+package figure
 
 import (
 	"fmt"
@@ -9,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// grouped writes a count with a comma between every three digits.
-func grouped(n uint64) string {
+// Grouped writes a count with a comma between every three digits.
+func Grouped(n uint64) string {
 	digits := strconv.FormatUint(n, 10)
 	var b strings.Builder
 	for i, digit := range digits {
@@ -22,18 +23,19 @@ func grouped(n uint64) string {
 	return b.String()
 }
 
-// perSecond writes a rate; below ten with one decimal.
-func perSecond(rate float64) string {
+// PerSecond writes a rate; below ten with one decimal.
+func PerSecond(rate float64) string {
 	if rate > 0 && rate < 9.95 {
 		return fmt.Sprintf("%.1f/s", rate)
 	}
-	return grouped(uint64(math.Round(rate))) + "/s"
+	return Grouped(uint64(math.Round(rate))) + "/s"
 }
 
-func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
+// Seconds writes a duration in seconds with one decimal.
+func Seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
 
-// short writes a duration with two digits.
-func short(d time.Duration) string {
+// Short writes a duration with two digits.
+func Short(d time.Duration) string {
 	unit := time.Duration(1)
 	for unit*100 <= d {
 		unit *= 10
@@ -41,8 +43,8 @@ func short(d time.Duration) string {
 	return d.Round(unit).String()
 }
 
-// fit cuts or pads text to a width in characters.
-func fit(text string, width int) string {
+// Fit cuts or pads text to a width in characters.
+func Fit(text string, width int) string {
 	n := utf8.RuneCountInString(text)
 	if n <= width {
 		return text + strings.Repeat(" ", width-n)
@@ -50,8 +52,8 @@ func fit(text string, width int) string {
 	return string([]rune(text)[:max(width-1, 0)]) + "…"
 }
 
-// bar draws how full something is, in blocks.
-func bar(part, whole float64, width int) string {
+// Bar draws how full something is, in blocks.
+func Bar(part, whole float64, width int) string {
 	full := width
 	if whole > 0 {
 		full = int(math.Ceil(min(part/whole, 1) * float64(width)))

@@ -1,0 +1,229 @@
+//go:build !race
+
+package pubsub_test
+
+import (
+	"context"
+	"runtime"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/internal/workload"
+	"github.com/harkbus/pubsub/match"
+	"github.com/harkbus/pubsub/query"
+)
+
+// The gates hold the work of a publication and of a subscription, where it is
+// the same on every machine: allocations, bytes, and the counters of the
+// index. The race detector allocates too and empties every sync.Pool, so they
+// run without it: make gates. What depends on the machine is in
+// docs/performance.md.
+
+func TestPublishingAllocatesNothing(t *testing.T) {
+	const n = 10_000
+	for _, w := range workload.Workloads {
+		t.Run(w.Name, func(t *testing.T) {
+			server, index := newServer(t), match.New[*pubsub.Subscription]()
+			for i, text := range w.Queries(n) {
+				sub := subscribe(t, server, strconv.Itoa(i), text, 100, pubsub.Cancel)
+				index.Add(sub.Query().(*query.Query), sub)
+			}
+			events := w.Events(64, n, 1)
+			receivers := make([][]*pubsub.Subscription, len(events))
+			for i, e := range events {
+				receivers[i] = index.Match(e, nil)
+			}
+			requireNoAllocations(t, func(i int) {
+				i %= len(events)
+				require.NoError(t, server.PublishWithEvents(ctx, nil, events[i]))
+				receive(t, receivers[i]...)
+			})
+		})
+	}
+}
+
+func TestFanOutAllocatesNothing(t *testing.T) {
+	server := newServer(t)
+	var subs []*pubsub.Subscription
+	for i := range 1000 {
+		subs = append(subs, subscribe(t, server, strconv.Itoa(i), "", 100, pubsub.Cancel))
+	}
+	requireNoAllocations(t, func(int) {
+		require.NoError(t, server.Publish(ctx, nil))
+		receive(t, subs...)
+	})
+}
+
+func TestWakingAReaderAllocatesNothing(t *testing.T) {
+	for name, read := range map[string]func(ctx context.Context, sub *pubsub.Subscription, received chan<- error){
+		"Next": func(ctx context.Context, sub *pubsub.Subscription, received chan<- error) {
+			for {
+				_, err := sub.Next(ctx)
+				received <- err
+				if err != nil {
+					return
+				}
+			}
+		},
+		"Out": func(_ context.Context, sub *pubsub.Subscription, received chan<- error) {
+			for {
+				select {
+				case <-sub.Out():
+					received <- nil
+				case <-sub.Canceled():
+					received <- sub.Err()
+					return
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, received := newServer(t), make(chan error)
+			sub := subscribe(t, server, "reader", "", 100, pubsub.Cancel)
+			ctx, cancel := context.WithCancel(ctx) // a reader waits for its end too
+			defer cancel()
+			go read(ctx, sub, received)
+			requireNoAllocations(t, func(int) {
+				require.NoError(t, server.Publish(ctx, nil))
+				require.NoError(t, <-received)
+			})
+			require.NoError(t, server.Stop())
+			require.ErrorIs(t, <-received, pubsub.ErrServerStopped)
+		})
+	}
+}
+
+func TestDroppingAllocatesNothing(t *testing.T) {
+	for _, policy := range []pubsub.Overflow{pubsub.DropOldest, pubsub.DropNewest} {
+		t.Run(policy.String(), func(t *testing.T) {
+			server := newServer(t)
+			subscribe(t, server, "slow", "", 10, policy)
+			requireNoAllocations(t, func(int) { require.NoError(t, server.Publish(ctx, nil)) })
+		})
+	}
+}
+
+// requireNoAllocations does something many times. What is allocated for many
+// publications at once, such as the chunks of a log, counts as nothing here.
+func requireNoAllocations(t *testing.T, do func(i int)) {
+	t.Helper()
+	i := 0
+	once := func() {
+		do(i)
+		i++
+	}
+	for range 2000 { // until nothing grows any more
+		once()
+	}
+	require.Zero(t, testing.AllocsPerRun(2000, once))
+}
+
+func receive(t *testing.T, subs ...*pubsub.Subscription) {
+	for _, sub := range subs {
+		if _, err := sub.Next(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// mostWork is how much of it one event of a workload may take, whatever the
+// number of queries.
+var mostWork = map[string]struct{ candidates, visited, probes float64 }{
+	"equality": {1.5, 1, 4},
+	"ranges":   {13, 12, 1},
+	"mixed":    {4, 1, 9},
+	"contains": {1.5, 1, 3},
+	"hot":      {25, 1, 5},
+	"sqrt":     {6, 4, 10},
+	"corner":   {10, 30, 1},
+}
+
+// mostMoved is how many entries of the index one subscribe or unsubscribe may
+// move, whatever the number of queries.
+const mostMoved = 1024
+
+func TestWorkFollowsTheMatches(t *testing.T) {
+	const n, count = 100_000, 1000
+	for _, w := range workload.Workloads {
+		t.Run(w.Name, func(t *testing.T) {
+			index, ids := match.New[int](), make([]match.ID, n)
+			worst := uint64(0)
+			moves := func(change func()) {
+				before := index.Stats().Moved
+				change()
+				worst = max(worst, index.Stats().Moved-before)
+			}
+			for i, text := range w.Queries(n) {
+				q := query.MustParse(text)
+				moves(func() { ids[i] = index.Add(q, i) })
+			}
+
+			before := index.Stats()
+			var found []int
+			for _, e := range w.Events(count, n, 1) {
+				found = index.Match(e, found[:0])
+			}
+			after, most := index.Stats(), mostWork[w.Name]
+			require.LessOrEqual(t, float64(after.Candidates-before.Candidates)/count, most.candidates, "candidates of an event")
+			require.LessOrEqual(t, float64(after.Visited-before.Visited)/count, most.visited, "nodes an event visits")
+			require.LessOrEqual(t, float64(after.Probes-before.Probes)/count, most.probes, "look-ups of an event")
+
+			for _, id := range ids {
+				moves(func() { index.Remove(id) })
+			}
+			require.LessOrEqual(t, worst, uint64(mostMoved), "entries moved by one Add or Remove")
+		})
+	}
+}
+
+// mostBytes is what an idle subscription may take at any capacity, without its
+// query and the name of its client, which are the caller's.
+const mostBytes = 350
+
+func TestIdleSubscriptionIsSmall(t *testing.T) {
+	const n = 100_000
+	equality := workloadNamed(t, "equality")
+	queries, clients := make([]*query.Query, n), make([]string, n)
+	for i, text := range equality.Queries(n) {
+		queries[i], clients[i] = query.MustParse(text), strconv.Itoa(i)
+	}
+	for _, c := range []struct {
+		name     string
+		capacity int
+		query    func(i int) *query.Query
+	}{
+		{"clients of one query", 1, func(int) *query.Query { return query.All }},
+		{"clients of one query, large capacity", 1 << 20, func(int) *query.Query { return query.All }},
+		{"distinct queries", 1, func(i int) *query.Query { return queries[i] }},
+		{"distinct queries, large capacity", 1 << 20, func(i int) *query.Query { return queries[i] }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			server := pubsub.NewServer()
+			before := heap()
+			for i := range n {
+				_, err := server.SubscribeWithArgs(ctx, pubsub.SubscribeArgs{ClientID: clients[i], Query: c.query(i), Capacity: c.capacity})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			bytes := (heap() - before) / n
+			t.Logf("%d bytes a subscription", bytes)
+			require.LessOrEqual(t, bytes, mostBytes)
+			runtime.KeepAlive(server)
+		})
+	}
+	runtime.KeepAlive(clients)
+	runtime.KeepAlive(queries)
+}
+
+// heap returns how many bytes are in use.
+func heap() int {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}

@@ -1,0 +1,52 @@
+package match
+
+// In package match, to make two conditions share a tag of the table, which
+// happens by chance only to one in thousands.
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/harkbus/pubsub/query"
+	"github.com/stretchr/testify/require"
+)
+
+// colliding returns two texts whose conditions on the keys a and b have the
+// same tag in the root of c.
+func colliding(c *core) (textOfA, textOfB string) {
+	a, b := c.keys.of("a"), c.keys.of("b")
+	tags := make(map[uint32]string)
+	for i := 0; ; i++ {
+		text := fmt.Sprint("v", i)
+		tags[uint32(c.hash(c.root, byText, a, text, 0, 0)>>32)] = text
+		if found, ok := tags[uint32(c.hash(c.root, byText, b, text, 0, 0)>>32)]; ok {
+			return found, text
+		}
+	}
+}
+
+func TestConditionsThatShareATagAreToldApart(t *testing.T) {
+	x := New[string]()
+	c := &x.core
+	inA, inB := colliding(c)
+	q := func(key, text string) *query.Query { return query.MustParse(fmt.Sprintf("%s = '%s'", key, text)) }
+	events := func(key, text string) map[string][]string { return map[string][]string{key: {text}} }
+
+	var ids []ID
+	for i := range 2 * few {
+		ids = append(ids, x.Add(q("other", fmt.Sprint(i)), "other"))
+	}
+	for size := 1; size <= 40; size++ { // as a single entry, a list, and a node
+		ids = append(ids, x.Add(q("a", inA), "a"), x.Add(q("b", inB), "b"))
+		a, b := x.Match(events("a", inA), nil), x.Match(events("b", inB), nil)
+		require.Len(t, a, size)
+		require.NotContains(t, a, "b")
+		require.Len(t, b, size)
+		require.NotContains(t, b, "a")
+		require.Empty(t, x.Match(events("a", inB), nil))
+	}
+	for _, id := range ids {
+		require.True(t, x.Remove(id))
+	}
+	requireEmpty(t, c)
+}

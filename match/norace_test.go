@@ -1,0 +1,7 @@
+//go:build !race
+
+package match_test
+
+// raceFactor is by how much tests with many queries are smaller under the race
+// detector.
+const raceFactor = 1

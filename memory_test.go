@@ -1,0 +1,184 @@
+package pubsub_test
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"weak"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/query"
+)
+
+// A payload is what was published, for the collector to take.
+type payload struct {
+	number int
+	_      [1 << 10]byte
+}
+
+// payloads are publications, held weakly.
+type payloads []weak.Pointer[payload]
+
+func (p *payloads) publish(t *testing.T, server *pubsub.Server, n int) {
+	for range n {
+		data := &payload{number: len(*p)}
+		*p = append(*p, weak.Make(data))
+		require.NoError(t, server.Publish(ctx, data))
+	}
+}
+
+// alive counts those that something still holds.
+func (p payloads) alive() (n int) {
+	runtime.GC()
+	runtime.GC() // what a pool holds goes in two
+	for _, one := range p {
+		if one.Value() != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// logSlack is how many read messages the log of a live query may hold: its
+// last chunk, and one that a cursor is at the end of.
+const logSlack = 2 * 64
+
+// One that ends or begins to drop takes what is in its buffer along, and holds
+// nothing that comes later, while others of the same query read on.
+func TestSubscriptionHoldsItsBufferAndNoMore(t *testing.T) {
+	const capacity = 20
+	tests := map[string]struct {
+		policy pubsub.Overflow
+		end    func(t *testing.T, server *pubsub.Server)
+		held   int
+	}{
+		"cut":          {pubsub.Cancel, nil, capacity},
+		"drops oldest": {pubsub.DropOldest, nil, capacity},
+		"drops newest": {pubsub.DropNewest, nil, capacity},
+		"unsubscribed": {pubsub.Cancel, func(t *testing.T, server *pubsub.Server) {
+			require.NoError(t, server.UnsubscribeAll(ctx, "stalled"))
+		}, 5},
+	}
+	for name, test := range tests {
+		for _, open := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/out=%v", name, open), func(t *testing.T) {
+				server := newServer(t)
+				stalled := subscribe(t, server, "stalled", "", capacity, test.policy)
+				if open {
+					stalled.Out()
+				}
+				swift := subscribe(t, server, "swift", "", 1000, pubsub.Cancel)
+				var sent payloads
+				sent.publish(t, server, 5)
+				if test.end != nil {
+					test.end(t, server)
+				}
+				for range 30 {
+					sent.publish(t, server, 50)
+					for swift.Len() > 0 {
+						next(t, swift)
+					}
+				}
+				require.LessOrEqual(t, sent.alive(), test.held+logSlack)
+				require.Equal(t, test.held, stalled.Len())
+				require.NoError(t, server.UnsubscribeAll(ctx, "swift"))
+				require.LessOrEqual(t, sent.alive(), test.held+2, "without the other one, nothing but its buffer")
+
+				for stalled.Len() > 0 {
+					next(t, stalled)
+				}
+				require.LessOrEqual(t, sent.alive(), 2)
+				runtime.KeepAlive(stalled)
+			})
+		}
+	}
+}
+
+// A reader that keeps up lets go of what it has read.
+func TestReadMessagesAreReleased(t *testing.T) {
+	server := newServer(t)
+	sub := subscribe(t, server, "c", "", pubsub.MaxCapacity, pubsub.Cancel)
+	var sent payloads
+	sent.publish(t, server, 5000)
+	for range 4000 {
+		next(t, sub)
+	}
+	require.LessOrEqual(t, sent.alive(), 1000+logSlack)
+	for range 1000 {
+		next(t, sub)
+	}
+	require.LessOrEqual(t, sent.alive(), logSlack)
+	runtime.KeepAlive(sub)
+}
+
+func TestStoppedServerHoldsOnlyWhatIsInTheBuffers(t *testing.T) {
+	server := newServer(t, pubsub.BufferCapacity(100))
+	full := subscribe(t, server, "full", "", 10, pubsub.DropNewest)
+	unbuffered, err := server.SubscribeUnbuffered(ctx, "unbuffered", query.All)
+	require.NoError(t, err)
+	block := subscribeBlock(t, server, "block", 10, 0)
+	var sent payloads
+	sent.publish(t, server, 50) // most wait in the queue
+	require.NoError(t, server.Stop())
+	require.LessOrEqual(t, sent.alive(), 11)
+	require.NoError(t, server.Reset())
+	for range 10 {
+		next(t, full)
+		next(t, block)
+	}
+	require.LessOrEqual(t, sent.alive(), 1)
+	runtime.KeepAlive(unbuffered)
+	runtime.KeepAlive(server)
+}
+
+// What was in the queue, or waited with its publisher, is not held afterwards.
+func TestQueueHoldsNothingThatWasDispatched(t *testing.T) {
+	server := newServer(t, pubsub.BufferCapacity(100))
+	sub, err := server.SubscribeUnbuffered(ctx, "c", query.All)
+	require.NoError(t, err)
+	var sent payloads
+	for range 5 {
+		sent.publish(t, server, 100)
+		for range 100 {
+			next(t, sub)
+		}
+	}
+	require.NoError(t, server.Unsubscribe(ctx, "c", query.All)) // all is dispatched
+	sent.publish(t, server, 3)
+	require.LessOrEqual(t, sent.alive(), 3)
+	runtime.KeepAlive(server)
+}
+
+// Subscriptions that come and go leave nothing with the server, nor does one
+// that is gone hold the server's others.
+func TestEndedSubscriptionIsCollected(t *testing.T) {
+	server := newServer(t)
+	subscribe(t, server, "stays", "a = 1", 10, pubsub.Cancel)
+	var gone []weak.Pointer[pubsub.Subscription]
+	for i := range 300 {
+		sub := subscribe(t, server, "goes", fmt.Sprintf("a = %d", i%2), 1, pubsub.Overflow(i%4))
+		if i%3 == 0 {
+			sub.Out()
+		}
+		gone = append(gone, weak.Make(sub))
+		require.NoError(t, server.UnsubscribeID(ctx, sub.ID()))
+	}
+	runtime.GC()
+	for _, sub := range gone {
+		require.Nil(t, sub.Value())
+	}
+	runtime.KeepAlive(server)
+}
+
+func TestServerIsCollectedOnceItIsStopped(t *testing.T) {
+	server := pubsub.NewServer()
+	require.NoError(t, server.Start())
+	subscribe(t, server, "c", "", 1, pubsub.Cancel)
+	require.NoError(t, server.Stop())
+	gone := weak.Make(server)
+	server = nil
+	runtime.GC()
+	require.Nil(t, gone.Value())
+}

@@ -1,0 +1,105 @@
+package pubsub_test
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/query"
+)
+
+func TestMessageOfNewMessage(t *testing.T) {
+	m := pubsub.NewMessage(7, events("a", "1", "b", "2", "a", "3"))
+	require.Equal(t, 7, m.Data())
+	require.Zero(t, m.Sequence())
+	require.True(t, m.Time().IsZero())
+	require.Equal(t, pubsub.Origin{}, m.Origin())
+	require.Equal(t, map[string][]string{"a": {"1", "3"}, "b": {"2"}}, m.Events())
+	require.Nil(t, pubsub.NewMessage(nil, nil).Events())
+
+	ok, err := m.Matches(query.MustParse("a = 3"))
+	require.NoError(t, err)
+	require.True(t, ok)
+}
+
+func TestMessageShowsItsEventsWithoutCopying(t *testing.T) {
+	m := pubsub.NewMessage(nil, events("a", "1", "b", "2", "a", "3"))
+	require.Equal(t, []string{"1", "3"}, slices.Collect(m.Values("a")))
+	require.Empty(t, slices.Collect(m.Values("c")))
+	require.Equal(t, []string{"a", "b"}, slices.Sorted(m.Keys()))
+	pairs := map[string][]string{}
+	for key, value := range m.Attributes() {
+		pairs[key] = append(pairs[key], value)
+	}
+	require.Equal(t, m.Events(), pairs)
+	for range m.Attributes() {
+		break // leaves the loop
+	}
+
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		for range m.Values("a") {
+		}
+		for range m.Keys() {
+		}
+		for range m.Attributes() {
+		}
+	}))
+}
+
+// Whatever a subscriber, an observer or anybody else does to Events, nobody
+// else sees it.
+func TestEventsAreAPrivateCopy(t *testing.T) {
+	server := newServer(t)
+	spoil := func(e map[string][]string) {
+		e["a"][0] = "spoiled"
+		e["b"] = append(e["b"], "spoiled")
+		delete(e, "c")
+		e["d"] = nil
+	}
+	server.Observe(func(m pubsub.Message) { spoil(m.Events()) })
+	readings := []reading{byNext, byMessages, byOut}
+	want := events("a", "1", "b", "2", "c", "3")
+	var wg sync.WaitGroup
+	for i, read := range append(readings, readings...) {
+		sub := subscribe(t, server, string(rune('A'+i)), "a = 1", 10, pubsub.Cancel)
+		wg.Go(func() {
+			read(ctx, sub, func(m pubsub.Message) bool { //nolint:errcheck
+				for range 100 {
+					require.Equal(t, want, m.Events())
+					spoil(m.Events())
+				}
+				return true
+			})
+		})
+	}
+	for range 5 {
+		require.NoError(t, server.PublishWithEvents(ctx, 1, maps.Clone(want)))
+	}
+	require.NoError(t, server.Stop())
+	wg.Wait()
+}
+
+func TestPublicationCarriesItsOriginAndTime(t *testing.T) {
+	server := newServer(t)
+	sub := subscribe(t, server, "c", "a = 1", 10, pubsub.Cancel)
+	origin := pubsub.Origin{Name: "east", Epoch: 3}
+	at := time.Date(2020, 2, 3, 4, 5, 6, 7, time.UTC)
+	_, err := server.PublishWithArgs(ctx, pubsub.PublishArgs{Data: "x", Events: events("a", "1"), Origin: &origin, Time: at})
+	require.NoError(t, err)
+	m, err := sub.Next(ctx)
+	require.NoError(t, err)
+	require.Equal(t, origin, m.Origin())
+	require.True(t, at.Equal(m.Time()))
+	require.Equal(t, "x", m.Data())
+
+	publish(t, server, "y", "a", "1")
+	m, err = sub.Next(ctx)
+	require.NoError(t, err)
+	require.Zero(t, m.Origin(), "this process")
+	require.WithinDuration(t, time.Now(), m.Time(), time.Minute)
+}

@@ -1,0 +1,172 @@
+package pubsub
+
+import (
+	"context"
+	"sync/atomic"
+)
+
+// How readers wait. A goroutine that finds nothing in Next becomes a sleeper of
+// its subscription and waits for a token:
+//
+//	                   token (capacity 1)
+//	sleeper ◀──────────┐
+//	sleeper ◀──────────┤ subscription ◀── parked ── topic ◀── dispatcher
+//	                   │ subscription ◀── next
+//	sleeper ◀──────────┘ subscription ◀── next
+//
+// A token says: look again. It goes to one sleeper, which sends it on while
+// there is something for another one. The dispatcher sends tokens to
+// subscriptions that are fed as it feeds them. Those that read the log are
+// parked in a stack of their topic, each at most once; the dispatcher takes the
+// whole stack, sends the first subscription its token, and leaves the others
+// to the server's waker, so that a publication pays for one.
+
+// A parking is what a subscription needs for its readers to wait.
+type parking struct {
+	sleepers atomic.Int32
+	token    chan struct{} // made for the first sleeper; guarded by the subscription's mu
+	parked   atomic.Bool   // in the stack of its topic, or on the way to a token
+	next     *Subscription // in the stack
+}
+
+// sleepLocked makes the caller a sleeper and returns where its token comes
+// from. The caller holds s.mu and has found nothing.
+func (s *Subscription) sleepLocked() <-chan struct{} {
+	if s.token == nil {
+		s.token = make(chan struct{}, 1)
+	}
+	s.sleepers.Add(1)
+	return s.token
+}
+
+// sleep waits for a token until ctx is done. The caller is a sleeper.
+func (s *Subscription) sleep(ctx context.Context, token <-chan struct{}) {
+	if done := ctx.Done(); done == nil {
+		<-token
+	} else {
+		select {
+		case <-token:
+		case <-done:
+		}
+	}
+	if s.sleepers.Add(-1) > 0 {
+		s.parkForOthers()
+	}
+}
+
+// parkForOthers keeps a subscription parked for the sleepers it has left.
+func (s *Subscription) parkForOthers() {
+	if _, onLog := s.cursor.position(); onLog && !s.topic.park(s) {
+		s.wake()
+	}
+}
+
+// wake sends a token, unless there is one that nobody has taken yet. A reader
+// waits or has waited.
+func (s *Subscription) wake() {
+	s.mu.Lock()
+	s.wakeLocked()
+	s.mu.Unlock()
+}
+
+func (s *Subscription) wakeLocked() {
+	if s.sleepers.Load() == 0 {
+		return
+	}
+	select {
+	case s.token <- struct{}{}:
+	default:
+	}
+}
+
+// park puts a subscription that reads the log into the stack, for a reader
+// that found nothing. It fails if there is something meanwhile, or if the
+// cursor is off the log.
+func (t *topic) park(sub *Subscription) bool {
+	if !sub.parked.Swap(true) {
+		t.push(sub)
+	}
+	// The dispatcher moves the tail and then looks at the stack; this is the
+	// other way round, so one of the two sees the other.
+	pos, ok := sub.cursor.position()
+	return ok && pos >= t.log.tail.Load()
+}
+
+func (t *topic) push(sub *Subscription) {
+	for {
+		sub.next = t.parked.Load()
+		if t.parked.CompareAndSwap(sub.next, sub) {
+			return
+		}
+	}
+}
+
+// unparkAll sends tokens to a stack that was taken off a topic.
+func unparkAll(sub *Subscription) {
+	for sub != nil {
+		sub = unpark(sub)
+	}
+}
+
+// unpark sends a token to the first subscription of a stack and returns the
+// others.
+func unpark(sub *Subscription) (others *Subscription) {
+	others, sub.next = sub.next, nil
+	sub.parked.Store(false)
+	sub.wake()
+	return others
+}
+
+// forgetParked takes note that a parked subscription has ended. When that has
+// happened often it clears them out of the stack. The caller holds the
+// server's mu.
+func (t *topic) forgetParked() {
+	if t.gone++; t.gone <= t.members()+8 {
+		return
+	}
+	t.gone = 0
+	unparkAll(t.parked.Swap(nil)) // those alive park again
+}
+
+// A waker sends tokens for the dispatcher.
+type waker struct {
+	stacks chan *Subscription
+	ended  chan struct{} // closed by run
+}
+
+func newWaker() *waker {
+	w := &waker{stacks: make(chan *Subscription, 64), ended: make(chan struct{})}
+	go w.run()
+	return w
+}
+
+func (w *waker) run() {
+	defer close(w.ended)
+	for stack := range w.stacks {
+		unparkAll(stack)
+	}
+}
+
+// stop waits until all tokens have been sent. The caller is the dispatcher.
+func (w *waker) stop() {
+	close(w.stacks)
+	<-w.ended
+}
+
+// wake sends tokens to the readers that wait for the log of a topic: one at
+// once, the others soon. The caller has the pass.
+func (w *waker) wake(t *topic) {
+	stack := t.parked.Swap(nil)
+	if stack == nil {
+		return
+	}
+	others := unpark(stack)
+	if others == nil {
+		return
+	}
+	select {
+	case w.stacks <- others:
+	default: // it is behind
+		unparkAll(others)
+	}
+}

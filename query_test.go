@@ -1,0 +1,211 @@
+package pubsub_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/query"
+)
+
+// records counts log lines; it is a service.Logger.
+type records struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (r *records) Debug(msg string, keyvals ...any) { r.add("debug", msg, keyvals) }
+func (r *records) Info(msg string, keyvals ...any)  { r.add("info", msg, keyvals) }
+func (r *records) Error(msg string, keyvals ...any) { r.add("error", msg, keyvals) }
+
+func (r *records) add(level, msg string, keyvals []any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lines = append(r.lines, level+": "+msg+" "+fmt.Sprintln(keyvals...))
+}
+
+func (r *records) with(text string) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, line := range r.lines {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+// queryFunc is a user-written query.
+type queryFunc struct {
+	name    string
+	matches func(events map[string][]string) (bool, error)
+}
+
+func (q queryFunc) String() string                                   { return q.name }
+func (q queryFunc) Matches(events map[string][]string) (bool, error) { return q.matches(events) }
+
+// A query that returns an error or panics, or that does both, is logged once,
+// counted and skipped; everybody else gets the message.
+func TestFailingQueryHidesNothingFromOthers(t *testing.T) {
+	var log records
+	server := newServer(t)
+	server.SetLogger(&log)
+	before := subscribe(t, server, "before", "", 100, pubsub.Cancel)
+	failing, err := server.Subscribe(ctx, "failing", queryFunc{"fails", func(e map[string][]string) (bool, error) {
+		if len(e["ok"]) > 0 {
+			return true, nil
+		}
+		return true, errors.New("no idea")
+	}}, 100)
+	require.NoError(t, err)
+	panicking, err := server.Subscribe(ctx, "panicking", queryFunc{"panics", func(e map[string][]string) (bool, error) {
+		return len(e["missing"][0]) > 0, nil
+	}}, 100)
+	require.NoError(t, err)
+	_, err = server.Subscribe(ctx, "nil", (*nilQuery)(nil), 100)
+	require.NoError(t, err)
+	after, err := server.Subscribe(ctx, "after", userQuery{"a"}, 100)
+	require.NoError(t, err)
+
+	for i := range 10 {
+		publish(t, server, i, "a", "1")
+	}
+	publish(t, server, 10, "a", "1", "ok", "yes")
+	require.Equal(t, count(0, 11), buffered(t, before))
+	require.Equal(t, count(0, 11), buffered(t, after))
+	require.Equal(t, []int{10}, buffered(t, failing), "it gets what it matches")
+	require.Zero(t, panicking.Len())
+	require.NoError(t, failing.Err())
+	require.NoError(t, panicking.Err())
+
+	require.Equal(t, 1, log.with("error: pubsub: query failed; the publication does not reach its subscription query fails"))
+	require.Equal(t, 1, log.with("query panics"))
+	require.ElementsMatch(t, []pubsub.QueryFailures{
+		{ClientID: "failing", Query: "fails", Failures: 10},
+		{ClientID: "panicking", Query: "panics", Failures: 11},
+		{ClientID: "nil", Query: "nil query", Failures: 11},
+	}, server.Stats().Failures)
+}
+
+// A nilQuery panics when it is asked.
+type nilQuery struct{ key string }
+
+func (q *nilQuery) String() string { return "nil query" }
+
+func (q *nilQuery) Matches(events map[string][]string) (bool, error) {
+	return len(events[q.key]) > 0, nil
+}
+
+// Two user-written queries with one text are two queries.
+func TestUserQueriesWithOneTextKeepTheirOwnMatchers(t *testing.T) {
+	server := newServer(t)
+	on := func(key string) queryFunc {
+		return queryFunc{"the same", func(e map[string][]string) (bool, error) { return len(e[key]) > 0, nil }}
+	}
+	a, err := server.Subscribe(ctx, "a", on("a"), 10)
+	require.NoError(t, err)
+	b, err := server.Subscribe(ctx, "b", on("b"), 10)
+	require.NoError(t, err)
+	_, err = server.Subscribe(ctx, "a", on("c"), 10)
+	require.ErrorIs(t, err, pubsub.ErrAlreadySubscribed, "identity is the client and the text")
+
+	publish(t, server, 1, "a", "")
+	publish(t, server, 2, "b", "")
+	publish(t, server, 3, "a", "", "b", "")
+	require.Equal(t, []int{1, 3}, buffered(t, a))
+	require.Equal(t, []int{2, 3}, buffered(t, b))
+	require.NoError(t, server.Unsubscribe(ctx, "a", on("anything")))
+	require.Equal(t, pubsub.ErrUnsubscribed, a.Err())
+	require.NoError(t, b.Err())
+}
+
+// A user-written query may have the text of a *query.Query.
+func TestUserQueryUnderTheNameOfAnother(t *testing.T) {
+	server := newServer(t)
+	real := subscribe(t, server, "real", "a = 1", 10, pubsub.Cancel)
+	fake, err := server.Subscribe(ctx, "fake", named{userQuery{"b"}, "a = 1"}, 10)
+	require.NoError(t, err)
+	_, err = server.Subscribe(ctx, "real", named{userQuery{"b"}, "a = 1"}, 10)
+	require.ErrorIs(t, err, pubsub.ErrAlreadySubscribed)
+
+	publish(t, server, 1, "a", "1")
+	publish(t, server, 2, "b", "1")
+	require.Equal(t, []int{1}, buffered(t, real))
+	require.Equal(t, []int{2}, buffered(t, fake))
+	require.NoError(t, server.UnsubscribeAll(ctx, "real"))
+	publish(t, server, 3, "b", "1")
+	require.Equal(t, []int{3}, buffered(t, fake))
+}
+
+func TestQueriesAreTheSameHoweverTheyAreSpelled(t *testing.T) {
+	server := newServer(t)
+	sub := subscribe(t, server, "c", "a=1 and b='x'", 10, pubsub.Cancel)
+	_, err := server.Subscribe(ctx, "c", query.MustParse("(a = 1.0) AND b = 'x'"))
+	require.ErrorIs(t, err, pubsub.ErrAlreadySubscribed)
+	require.Equal(t, "a = 1 AND b = 'x'", sub.Query().String())
+
+	_, err = server.Subscribe(ctx, "d", query.All)
+	require.NoError(t, err)
+	_, err = server.Subscribe(ctx, "d", query.Empty{})
+	require.ErrorIs(t, err, pubsub.ErrAlreadySubscribed)
+	require.NoError(t, server.Unsubscribe(ctx, "d", query.Empty{}))
+	require.Equal(t, 1, server.NumClients())
+}
+
+// Publish has no events: it reaches what asks for none.
+func TestPublicationWithoutEvents(t *testing.T) {
+	server := newServer(t)
+	all := subscribe(t, server, "all", "", 10, pubsub.Cancel)
+	not := subscribe(t, server, "not", "NOT a = 1", 10, pubsub.Cancel)
+	some := subscribe(t, server, "some", "a EXISTS", 10, pubsub.Cancel)
+	publishN(t, server, 1, 1)
+	require.NoError(t, server.Publish(ctx, nil))
+	require.Equal(t, 1, next(t, all))
+	require.Nil(t, next(t, all))
+	require.Equal(t, 2, not.Len())
+	require.Zero(t, some.Len())
+}
+
+// Queries subscribe and unsubscribe from inside Matches, as hooks may.
+func TestMatchesMaySubscribeAndUnsubscribe(t *testing.T) {
+	server := newServer(t)
+	var inner *pubsub.Subscription
+	victim := subscribe(t, server, "victim", "", 10, pubsub.Cancel)
+	outer, err := server.Subscribe(ctx, "outer", queryFunc{"outer", func(map[string][]string) (bool, error) {
+		if inner == nil {
+			var err error
+			inner, err = server.Subscribe(ctx, "inner", queryFunc{"inner", func(map[string][]string) (bool, error) { return true, nil }}, 10)
+			require.NoError(t, err)
+			require.NoError(t, server.UnsubscribeAll(ctx, "victim"))
+			require.Equal(t, 2, server.NumClients())
+		} else {
+			require.NoError(t, server.Unsubscribe(ctx, "outer", named{nil, "outer"})) // itself
+		}
+		return true, nil
+	}}, 10)
+	require.NoError(t, err)
+
+	publishN(t, server, 1, 3)
+	require.Equal(t, []int{2, 3}, buffered(t, inner), "it begins after the publication that it was made in")
+	require.Zero(t, victim.Len())
+	all, reason := rest(outer)
+	require.Equal(t, []int{1}, all)
+	require.Equal(t, pubsub.ErrUnsubscribed, reason)
+}
+
+func TestLoggersOfAllKinds(t *testing.T) {
+	server := newServer(t)
+	_, err := server.Subscribe(ctx, "c", queryFunc{"fails", func(map[string][]string) (bool, error) { return false, errors.New("no") }})
+	require.NoError(t, err)
+	publishN(t, server, 1, 1) // quiet by default
+	server.SetLogger(slog.Default())
+	server.SetLogger(nil)
+	publishN(t, server, 2, 1)
+	require.EqualValues(t, 2, server.Stats().Failures[0].Failures)
+}

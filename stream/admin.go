@@ -19,6 +19,7 @@ import (
 //	DELETE /v1/subscriptions/ID       end one; ?reason= is what its client is told
 //	GET    /v1/check?query=           is it a query, and if not, why
 //	POST   /v1/explain                {"query", "events"}: why it matches or does not
+//	GET    /metrics                   what SetMetrics was given
 func (s *Server) Admin() http.Handler { return s.admin }
 
 func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request) {
@@ -39,7 +40,19 @@ func (s *Server) newAdmin() *http.ServeMux {
 	mux.HandleFunc("DELETE /v1/subscriptions/{id}", s.serveEndSubscription)
 	mux.HandleFunc("GET /v1/check", s.serveCheck)
 	mux.HandleFunc("POST /v1/explain", s.serveExplain)
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) { s.metrics().ServeHTTP(w, r) })
 	return mux
+}
+
+// SetMetrics says what answers GET /metrics. It is no field of Config because
+// collectors need the server that they collect from.
+func (s *Server) SetMetrics(h http.Handler) { s.scraped.Store(&h) }
+
+func (s *Server) metrics() http.Handler {
+	if h := s.scraped.Load(); h != nil {
+		return *h
+	}
+	return http.NotFoundHandler()
 }
 
 // answerJSON answers with v in JSON.

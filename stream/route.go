@@ -15,7 +15,7 @@ import (
 //	/events              Server-Sent Events
 //	/publish             publications over POST
 //	/livez /readyz       is it alive, does it take connections
-//	/v1/stats …          for admins; see Admin
+//	/metrics /v1/stats … for administrators; see Admin
 //
 // Anything else is answered with 400, as a topic without a role.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {

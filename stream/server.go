@@ -27,6 +27,7 @@ type Server struct {
 	topics    topics
 	routes    map[string]http.HandlerFunc
 	admin     *http.ServeMux
+	scraped   atomic.Pointer[http.Handler]
 	unobserve func()
 
 	ctx    context.Context // ends when everything is cut

@@ -251,6 +251,7 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 	}
 	for {
 		if err := ctx.Err(); err != nil {
+			s.wake() // it may have got the token of another one
 			return Message{}, err
 		}
 		if m, waits := s.cursor.readAwaited(&s.topic.log); m != nil {

@@ -97,7 +97,7 @@ func (s *Subscription) takeLocked(m *Message) bool {
 			s.ring = new(ring)
 		}
 		s.ring.push(m)
-		s.wakeLocked()
+		s.wake()
 		return true
 	}
 	return false

@@ -25,7 +25,7 @@ import (
 type parking struct {
 	sleepers atomic.Int32
 	lull     atomic.Uint32 // low bits of the cursor's position when a reader last found nothing
-	token    chan struct{} // made for the first sleeper; guarded by the subscription's mu
+	token    chan struct{} // made for the first sleeper, before it is counted
 	parked   atomic.Bool   // in the stack of its topic, or on the way to a token
 	next     *Subscription // in the stack
 }
@@ -87,15 +87,10 @@ func (s *Subscription) parkForOthers() {
 	}
 }
 
-// wake sends a token, unless there is one that nobody has taken yet. A reader
-// waits or has waited.
+// wake sends a token to a sleeper, if there is one, unless there is a token
+// that nobody has taken yet. It takes no lock: who has counted a sleeper sees
+// the channel that was made before.
 func (s *Subscription) wake() {
-	s.mu.Lock()
-	s.wakeLocked()
-	s.mu.Unlock()
-}
-
-func (s *Subscription) wakeLocked() {
 	if s.sleepers.Load() == 0 {
 		return
 	}

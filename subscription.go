@@ -57,15 +57,8 @@ func (o Overflow) String() string {
 // Read with Next or Messages. Out serves code that selects on a channel; it
 // costs a channel of the full capacity and a channel send per message.
 type Subscription struct {
-	id       uint64
-	birth    uint64 // later subscriptions have higher ones
-	client   *client
-	topic    *topic
-	capacity int32
-	overflow Overflow
-	pending  pending       // where the message of a waiting delivery is; guarded by mu
-	place    place         // guarded by the server's mu
-	timeout  time.Duration // Block: how long one message may wait; 0: for ever
+	// What a reader and the dispatcher touch for each message comes first, in
+	// one line of the cache.
 
 	// A subscription reads the log of its topic, or it is fed: the dispatcher
 	// puts each message into ring or out. It is fed from its first overflow or
@@ -73,19 +66,31 @@ type Subscription struct {
 	// read empty the subscription goes back to the log.
 	cursor cursor
 	parking
+	topic *topic
+	mu    sync.Mutex
 
-	// Guarded by the server's mu.
-	after    uint64 // gets publications with a higher sequence
-	matched  uint64 // publications; less the tail of the log while it reads that
-	inClient link
-
-	mu       sync.Mutex
+	// Guarded by mu.
 	err      error         // why it ended; nil: it has not
 	done     chan struct{} // closed when it ends; made on demand
 	dropped  uint64
 	ring     *ring        // fed, until Out is called; nil: empty
 	out      chan Message // fed, from then on
 	handover *handover    // a delivery that waits for room
+	pending  pending      // where its message is
+
+	overflow Overflow
+	capacity int32
+	timeout  time.Duration // Block: how long one message may wait; 0: for ever
+
+	// Guarded by the server's mu.
+	place    place
+	inClient link
+	matched  uint64 // publications; less the tail of the log while it reads that
+
+	id     uint64
+	birth  uint64 // later subscriptions have higher ones
+	after  uint64 // gets publications with a higher sequence
+	client *client
 }
 
 // NewSubscription returns a subscription that belongs to no server and
@@ -111,6 +116,12 @@ func (s *Subscription) ClientID() string {
 	}
 	return s.client.id
 }
+
+// After returns the Sequence of the last publication that had been accepted
+// when the subscription took effect: it gets its matches among the later ones.
+// Whoever reads a history of publications up to After and then the
+// subscription misses none and sees none twice.
+func (s *Subscription) After() uint64 { return s.after }
 
 // Query returns the query; nil if the subscription belongs to no server.
 func (s *Subscription) Query() Query {
@@ -231,7 +242,7 @@ func (s *Subscription) openOut() <-chan Message {
 			s.out <- s.ring.pop()
 		}
 		s.ring = nil
-		s.wakeLocked()
+		s.wake()
 		s.handover.notify()
 	}
 	return s.out
@@ -246,6 +257,7 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 	}
 	for {
 		if err := ctx.Err(); err != nil {
+			s.wake() // it may have got the token of another one
 			return Message{}, err
 		}
 		if m, waits := s.cursor.readAwaited(&s.topic.log); m != nil {
@@ -259,21 +271,22 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 		switch {
 		case s.out != nil:
 			out, done := s.out, s.doneLocked()
-			s.wakeLocked() // the other sleepers are to come here too
+			s.wake() // the other sleepers are to come here too
 			s.mu.Unlock()
 			return s.receive(ctx, out, done)
 		case !onLog && s.ring.len() > 0:
 			m := s.ring.pop()
 			s.handover.notify()
 			if s.ring.len() > 0 {
-				s.wakeLocked()
+				s.wake()
 			}
 			s.mu.Unlock()
 			return m, nil
 		case s.err != nil:
-			defer s.mu.Unlock()
-			s.wakeLocked()
-			return Message{}, s.err
+			err := s.err
+			s.wake()
+			s.mu.Unlock()
+			return Message{}, err
 		}
 		token := s.sleepLocked()
 		s.mu.Unlock()
@@ -341,6 +354,6 @@ func (s *Subscription) endLocked(reason error) {
 	if s.done != nil {
 		close(s.done)
 	}
-	s.wakeLocked()
+	s.wake()
 	s.handover.notify()
 }

@@ -128,8 +128,10 @@ func (t *topic) read(sub *Subscription) {
 	}
 	tail := t.log.tail.Load()
 	sub.matched -= tail
-	sub.cursor.join(&t.log)
 	t.due.add(sub, tail+uint64(sub.capacity))
+	sub.mu.Lock() // a reader sees the cursor on the log, or is a sleeper by now
+	sub.cursor.join(&t.log)
+	sub.mu.Unlock()
 	if sub.sleepers.Load() > 0 {
 		t.park(sub)
 	}
@@ -161,7 +163,7 @@ func (t *topic) detach(sub *Subscription, pos uint64) bool {
 		}
 	}
 	sub.ring = ringOf(unread)
-	sub.wakeLocked()
+	sub.wake()
 	sub.handover.notify()
 	sub.matched += tail
 	t.due.remove(sub)

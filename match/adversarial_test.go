@@ -277,7 +277,7 @@ func TestRangesInAnyOrderOfInsertion(t *testing.T) {
 			})...)
 			var events []map[string][]string
 			for i := range 200 {
-				events = append(events, map[string][]string{"a": {fmt.Sprint(i*97%(n-20) + 10)}})
+				events = append(events, map[string][]string{"a": {fmt.Sprint(10 + i*97%(n-20))}})
 			}
 			did := workOf(x, events...)
 			require.Equal(t, 3.0, did.matches)

@@ -21,10 +21,10 @@
 // # Callbacks
 //
 // All callbacks of a Multiplexer run one after another, on one goroutine of its
-// own. They may call every method of every subscription and make new ones; they
-// must not call Stop or Restart, which wait for them. A slow callback delays
-// those behind it, and nothing else: the connection is read and kept alive
-// meanwhile.
+// own. They may add, remove, close and make subscriptions and promises; they
+// must not call what waits for other callbacks: Stop, Restart, WaitForActivation
+// and the like. A slow callback delays those behind it, and nothing else: the
+// connection is read and kept alive meanwhile.
 //
 // A connection of the Multiplexer is told to a subscription in this order:
 //

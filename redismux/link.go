@@ -269,7 +269,7 @@ func (l *link) takeBatches() []batch {
 	var batches []batch
 	for len(l.queue) > 0 {
 		t := l.queue[0]
-		if t.link == l && t.isWanted() != t.sent && t.refused == nil {
+		if t.link == l && t.isWanted() != t.sent && !t.refused {
 			if batches = appendTo(batches, t, len(l.queue)-1); len(batches) > pipelined {
 				return batches[:pipelined] // t stays in the queue
 			}
@@ -437,8 +437,8 @@ func halvesLocked(k kind, topics []*topic) []batch {
 // added again. The caller holds mux.mu.
 func (l *link) refuseLocked(c *conn, topics []*topic, refusal *rueidis.RedisError) {
 	for _, t := range topics {
-		t.refused = fmt.Errorf("redismux: subscribe to %q: %w", t.name, refusal)
-		c.inbox.put(event{what: topicsInactive, topics: []*topic{t}, err: t.refused})
+		t.refused = true
+		c.inbox.put(event{what: topicsInactive, topics: []*topic{t}, err: fmt.Errorf("redismux: subscribe to %q: %w", t.name, refusal)})
 	}
 	l.mux.stats.refused.Add(uint64(len(topics)))
 }

@@ -145,7 +145,7 @@ func (m *Multiplexer) joinLocked(s *subscription, name string) {
 		m.postLocked(event{what: memberJoined, member: member, epoch: t.live})
 		return
 	}
-	t.refused = nil // permissions may have changed
+	t.refused = false // permissions may have changed
 	t.link.queueLocked(t)
 }
 

@@ -98,6 +98,9 @@ func (s *subscription) expect(n int) {
 	defer s.mux.mu.Unlock()
 	s.members = grown(s.members, n)
 	s.mux.topics[s.kind] = grown(s.mux.topics[s.kind], n)
+	if s.kind != shards {
+		s.mux.base.queue = slices.Grow(s.mux.base.queue, n)
+	}
 }
 
 // grown returns a map with room for n more, m itself if it holds as many.

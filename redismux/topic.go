@@ -81,12 +81,12 @@ type topic struct {
 
 	link     *link  // what carries it
 	queued   bool   // it is in the link's queue
+	refused  bool   // Redis does not let us have it, and was not asked again
 	sent     bool   // the last command sent for it subscribed
 	awaiting int32  // confirmations that are still to come, or to be dispatched
 	moves    int32  // redirections since it was last active
 	epoch    uint64 // the connection on which it was sent
 	live     uint64 // the connection on which the dispatcher saw it become active
-	refused  error  // why Redis does not let us have it; nil when it is worth a try
 
 	// Most topics have one member: it and its place are allocated with them.
 	first      member
@@ -134,5 +134,5 @@ func (t *topic) leave(m *member) {
 
 // reset forgets what a lost connection knew.
 func (t *topic) reset() {
-	t.sent, t.epoch, t.awaiting, t.refused, t.queued = false, 0, 0, nil, false
+	t.sent, t.epoch, t.awaiting, t.refused, t.queued = false, 0, 0, false, false
 }

@@ -57,7 +57,6 @@ func TestMiniredisServes(t *testing.T) {
 			mini := miniredis.RunT(t)
 			redis, err := ParseURL("redis://" + mini.Addr())
 			require.NoError(t, err)
-			redis.ForceSingleClient = true
 			a, b := startServer(t), startServer(t)
 			ba := attach(t, a, Options{Redis: redis, Mode: mode})
 			bb := attach(t, b, Options{Redis: redis, Mode: mode})

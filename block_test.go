@@ -308,7 +308,7 @@ func TestUnsubscribeWaitsForTheHandOver(t *testing.T) {
 		publishN(t, server, 1, 3)
 		var reader sync.WaitGroup
 		if i%3 > 0 { // makes room meanwhile
-			reader.Go(func() { sub.Next(ctx) }) //nolint:errcheck
+			reader.Go(func() { sub.Next(ctx) })
 		}
 		require.NoError(t, server.UnsubscribeID(ctx, sub.ID()))
 		dropped := sub.Dropped()

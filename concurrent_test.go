@@ -197,11 +197,11 @@ func (c *crowd) comeAndGo(t *testing.T, who int, quit <-chan struct{}) {
 		a.gone = true
 		switch i % 3 {
 		case 0:
-			c.server.Unsubscribe(ctx, client, a.args.Query) //nolint:errcheck // it may have ended
+			c.server.Unsubscribe(ctx, client, a.args.Query) // it may have ended
 		case 1:
-			c.server.UnsubscribeID(ctx, a.sub.ID()) //nolint:errcheck
+			c.server.UnsubscribeID(ctx, a.sub.ID())
 		case 2:
-			c.server.UnsubscribeAll(ctx, client) //nolint:errcheck
+			c.server.UnsubscribeAll(ctx, client)
 		}
 		tail, reason := sequences(a.sub)
 		a.read, a.reason = [][]uint64{append(all, tail...)}, reason
@@ -217,7 +217,7 @@ func (c *crowd) lookAround(quit <-chan struct{}) {
 				panic(fmt.Sprintf("%+v", s))
 			}
 		}
-		c.server.UnsubscribeID(ctx, ^uint64(0)) //nolint:errcheck // nobody has it
+		c.server.UnsubscribeID(ctx, ^uint64(0)) // nobody has it
 		remove()
 	}
 }
@@ -276,7 +276,7 @@ func (c *crowd) auditAccount(t *testing.T, a *account) {
 		return
 	}
 	should = c.matching(a, a.from[1])
-	switch a.reason { //nolint:errorlint // returned bare
+	switch a.reason { // returned bare
 	case pubsub.ErrServerStopped:
 		require.EqualValues(t, len(should), len(all)+int(a.sub.Dropped()), "%s: what is missing was counted", what)
 	case pubsub.ErrOutOfCapacity:

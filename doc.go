@@ -50,7 +50,7 @@
 // buffer. When Canceled closes, Err is set, the client is not counted for it
 // and can subscribe again. Stop refuses new calls, ends the waits of Block,
 // dispatches what was accepted to whoever has room, ends all subscriptions
-// with ErrServerStopped and waits for its goroutine. A subscription that is
+// with ErrServerStopped and waits for its goroutines. A subscription that is
 // cut or starts to drop messages keeps the messages in its buffer alive, and
 // no others.
 //

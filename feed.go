@@ -47,7 +47,7 @@ func (f *fullness) clear() {
 func (s *Subscription) mayRejoin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.out == nil && s.ring.n == 0
+	return s.out == nil && s.ring.len() == 0
 }
 
 // offer gives m to a fed subscription, or does what the policy says. The
@@ -92,9 +92,12 @@ func (s *Subscription) takeLocked(m *Message) bool {
 		default:
 			return false
 		}
-	case s.ring.n < s.capacity:
+	case s.ring.len() < int(s.capacity):
+		if s.ring == nil {
+			s.ring = new(ring)
+		}
 		s.ring.push(m)
-		s.wakeLocked()
+		s.wake()
 		return true
 	}
 	return false

@@ -173,7 +173,7 @@ func (p *play) finish() {
 			r.cancel()
 		}
 	}
-	p.server.Stop() //nolint:errcheck // it may not be running
+	p.server.Stop() // it may not be running
 	synctest.Wait()
 }
 

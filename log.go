@@ -119,9 +119,8 @@ func (c *chunk) copyTo(dst []Message, from, to uint64) []Message {
 // and offLog, are above every tail: a reader looks at them only where it would
 // wait otherwise.
 type cursor struct {
-	word   atomic.Uint64
-	at     atomic.Pointer[chunk] // at or before the position
-	parked atomic.Uint64         // position when a reader last found nothing
+	word atomic.Uint64
+	at   atomic.Pointer[chunk] // at or before the position
 }
 
 const (
@@ -215,28 +214,3 @@ func (c *cursor) leave(pos, to uint64) (unread []Message, ok bool) {
 	}
 	return at.copyTo(make([]Message, 0, to-pos), pos, to), true
 }
-
-// linger waits a moment for a message, well below a microsecond, if messages
-// have been coming in a stream: parking and waking would cost both sides more.
-// It tells whether there is one. A reader that is woken for each message does
-// not linger.
-func (c *cursor) linger(l *log) bool {
-	pos := c.word.Load()
-	if pos >= awaited {
-		return false
-	}
-	if last := c.parked.Swap(pos); pos-last < stream {
-		return false
-	}
-	for range lingerLooks {
-		if pos < l.tail.Load() {
-			return true
-		}
-	}
-	return false
-}
-
-const (
-	stream      = 4   // messages without a pause that make a stream
-	lingerLooks = 256 // about 1 ns each
-)

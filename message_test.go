@@ -68,7 +68,7 @@ func TestEventsAreAPrivateCopy(t *testing.T) {
 	for i, read := range append(readings, readings...) {
 		sub := subscribe(t, server, string(rune('A'+i)), "a = 1", 10, pubsub.Cancel)
 		wg.Go(func() {
-			read(ctx, sub, func(m pubsub.Message) bool { //nolint:errcheck
+			read(ctx, sub, func(m pubsub.Message) bool {
 				for range 100 {
 					require.Equal(t, want, m.Events())
 					spoil(m.Events())

@@ -93,7 +93,7 @@ func auditOverflow(t *testing.T, sub *pubsub.Subscription, read reading, left []
 		i++
 		return true
 	})
-	if i != len(left) || ended != reason || sub.Dropped() != dropped || sub.Err() != reason || !isClosed(sub.Canceled()) { //nolint:errorlint // returned bare
+	if i != len(left) || ended != reason || sub.Dropped() != dropped || sub.Err() != reason || !isClosed(sub.Canceled()) { // returned bare
 		require.Fail(t, "wrong end", "of %s after %d messages: %v, %v, %d dropped", sub.ClientID(), i, ended, sub.Err(), sub.Dropped())
 	}
 }

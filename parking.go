@@ -24,10 +24,36 @@ import (
 // A parking is what a subscription needs for its readers to wait.
 type parking struct {
 	sleepers atomic.Int32
-	token    chan struct{} // made for the first sleeper; guarded by the subscription's mu
+	lull     atomic.Uint32 // low bits of the cursor's position when a reader last found nothing
+	token    chan struct{} // made for the first sleeper, before it is counted
 	parked   atomic.Bool   // in the stack of its topic, or on the way to a token
 	next     *Subscription // in the stack
 }
+
+// linger waits a moment for a message, well below a microsecond, if messages
+// have been coming in a stream: parking and waking would cost both sides more.
+// It tells whether there is one. A reader that is woken for each message does
+// not linger.
+func (s *Subscription) linger() bool {
+	log, pos := &s.topic.log, s.cursor.word.Load()
+	if pos >= awaited {
+		return false
+	}
+	if last := s.lull.Swap(uint32(pos)); uint32(pos)-last < stream {
+		return false
+	}
+	for range lingerLooks {
+		if pos < log.tail.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	stream      = 4   // messages without a pause that make a stream
+	lingerLooks = 256 // about 1 ns each
+)
 
 // sleepLocked makes the caller a sleeper and returns where its token comes
 // from. The caller holds s.mu and has found nothing.
@@ -61,15 +87,10 @@ func (s *Subscription) parkForOthers() {
 	}
 }
 
-// wake sends a token, unless there is one that nobody has taken yet. A reader
-// waits or has waited.
+// wake sends a token to a sleeper, if there is one, unless there is a token
+// that nobody has taken yet. It takes no lock: who has counted a sleeper sees
+// the channel that was made before.
 func (s *Subscription) wake() {
-	s.mu.Lock()
-	s.wakeLocked()
-	s.mu.Unlock()
-}
-
-func (s *Subscription) wakeLocked() {
 	if s.sleepers.Load() == 0 {
 		return
 	}
@@ -121,7 +142,7 @@ func unpark(sub *Subscription) (others *Subscription) {
 // happened often it clears them out of the stack. The caller holds the
 // server's mu.
 func (t *topic) forgetParked() {
-	if t.gone++; t.gone <= t.members()+8 {
+	if t.gone++; int(t.gone) <= t.members()+8 {
 		return
 	}
 	t.gone = 0

@@ -173,22 +173,18 @@ func TestPublishReturnsItsSequence(t *testing.T) {
 		server := newServer(t, pubsub.BufferCapacity(2))
 		sub, err := server.SubscribeUnbuffered(ctx, "c", query.All)
 		require.NoError(t, err)
-		given := make(chan uint64, 5)
-		for range 5 { // inline, queued twice, waiting twice
-			go func() {
-				seq, err := server.PublishWithArgs(ctx, pubsub.PublishArgs{})
-				if err == nil {
-					given <- seq
-				}
-			}()
+		var given [5]uint64
+		for i := range given { // inline, queued twice, waiting twice
+			go func() { given[i], _ = server.PublishWithArgs(ctx, pubsub.PublishArgs{}) }()
 			synctest.Wait()
 		}
-		for i := range 5 {
+		for i := range uint64(5) {
 			m, err := sub.Next(ctx)
 			require.NoError(t, err)
-			require.EqualValues(t, i+1, m.Sequence())
-			require.EqualValues(t, i+1, <-given)
+			require.Equal(t, i+1, m.Sequence())
 		}
+		synctest.Wait()
+		require.Equal(t, [5]uint64{1, 2, 3, 4, 5}, given)
 	})
 }
 
@@ -316,7 +312,7 @@ func TestOrderIsTheSameForAllSubscriptions(t *testing.T) {
 	}
 	unbuffered, err := server.SubscribeUnbuffered(ctx, "slow", query.MustParse("slow EXISTS"))
 	require.NoError(t, err)
-	readers.Go(func() { sequences(unbuffered) }) //nolint:errcheck // makes some publications queue
+	readers.Go(func() { sequences(unbuffered) }) // makes some publications queue
 	for p := range publishers {
 		wg.Go(func() {
 			for i := range each {

@@ -257,9 +257,8 @@ func (s *Server) subscribe(ctx context.Context, args SubscribeArgs) (*Subscripti
 		return nil, ErrAlreadySubscribed
 	}
 	sub := &Subscription{
-		server:   s,
 		topic:    s.topicFor(args.Query, text),
-		capacity: args.Capacity,
+		capacity: int32(args.Capacity),
 		overflow: args.Overflow,
 		timeout:  args.BlockTimeout,
 		after:    s.turn.look().sequence(),
@@ -268,7 +267,7 @@ func (s *Server) subscribe(ctx context.Context, args SubscribeArgs) (*Subscripti
 	if args.Capacity == 0 {
 		sub.out = make(chan Message) // readers and deliveries meet in it
 	}
-	s.registry.add(sub, args.ClientID, text)
+	s.registry.add(sub, args.ClientID)
 	if sub.after == s.finished {
 		sub.topic.begin(sub)
 	} else {
@@ -282,14 +281,14 @@ func (s *Server) subscribe(ctx context.Context, args SubscribeArgs) (*Subscripti
 func (s *Server) topicFor(q Query, text string) *topic {
 	form, ok := indexedForm(q)
 	if !ok {
-		t := newTopic(q, text, scanned)
+		t := newTopic(s, q, text, scanned)
 		t.refs = 1
 		t.id = s.scan.Add(q, t)
 		return t
 	}
 	t := s.registry.topics[text]
 	if t == nil {
-		t = newTopic(form, text, indexed)
+		t = newTopic(s, form, text, indexed)
 		t.id = s.index.Add(form, t)
 		s.registry.topics[text] = t
 	}

@@ -181,8 +181,8 @@ func TestSubscribeRefusesWhatSubscribeWithArgsRefuses(t *testing.T) {
 // Only the documented misuse panics.
 func TestSubscribeWithoutRoomPanics(t *testing.T) {
 	server := newServer(t)
-	require.Panics(t, func() { server.Subscribe(ctx, "c", query.All, 0) })  //nolint:errcheck
-	require.Panics(t, func() { server.Subscribe(ctx, "c", query.All, -1) }) //nolint:errcheck
+	require.Panics(t, func() { server.Subscribe(ctx, "c", query.All, 0) })
+	require.Panics(t, func() { server.Subscribe(ctx, "c", query.All, -1) })
 	require.Zero(t, server.NumClients())
 }
 

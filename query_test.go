@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/query"
@@ -208,4 +209,21 @@ func TestLoggersOfAllKinds(t *testing.T) {
 	server.SetLogger(nil)
 	publishN(t, server, 2, 1)
 	require.EqualValues(t, 2, server.Stats().Failures[0].Failures)
+}
+
+// Matching is a function call: no goroutine is started for it, let alone left.
+func TestMatchingLeavesNoGoroutine(t *testing.T) {
+	server := newServer(t)
+	for i := range 10 {
+		subscribe(t, server, "c", fmt.Sprintf("a = %d AND b > 1 OR NOT c CONTAINS 'x'", i), 1, pubsub.DropOldest)
+	}
+	_, err := server.Subscribe(ctx, "user", userQuery{"a"}, 1000)
+	require.NoError(t, err)
+	before := goleak.IgnoreCurrent()
+	for i := range 500 {
+		publish(t, server, i, "a", "1", "c", "x", "b", "7")
+		_, err := query.MustParse("a = 1").Matches(map[string][]string{"a": {"1"}})
+		require.NoError(t, err)
+	}
+	goleak.VerifyNone(t, before)
 }

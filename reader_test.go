@@ -1,10 +1,18 @@
 package pubsub_test
 
 import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"weak"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/query"
 )
 
 // What a reader waits on must not be reused on the other side of a bubble.
@@ -25,5 +33,154 @@ func TestReadersInsideAndOutsideOfSynctestShareNothing(t *testing.T) {
 	for range 100 { // a pool gives things back by chance
 		synctest.Test(t, round)
 		round(t)
+	}
+}
+
+// Readers give up at the moment the subscription ends, or gets its last
+// message: whichever of them was told, the one that stays does not wait on.
+func TestReaderThatGivesUpPassesItsTokenOn(t *testing.T) {
+	comes := map[string]func(*pubsub.Server){
+		"the end":   func(server *pubsub.Server) { server.UnsubscribeAll(ctx, "c") },
+		"a message": func(server *pubsub.Server) { server.Publish(ctx, 1) },
+		"messages that overflow": func(server *pubsub.Server) {
+			server.Publish(ctx, 1)
+			server.Publish(ctx, 2)
+		},
+	}
+	for name, come := range comes {
+		t.Run(name, func(t *testing.T) {
+			for range 100 {
+				synctest.Test(t, func(t *testing.T) {
+					server := newServer(t)
+					sub := subscribe(t, server, "c", "", 1, pubsub.DropOldest)
+					brief, cancel := context.WithCancel(ctx)
+					var give sync.WaitGroup
+					for range 2 {
+						give.Go(func() { sub.Next(brief) })
+						synctest.Wait() // they have waited longer
+					}
+					stays := make(chan struct{})
+					go func() {
+						defer close(stays)
+						sub.Next(ctx)
+					}()
+					synctest.Wait()
+					come(server)
+					cancel() // before those run who were told
+					give.Wait()
+					synctest.Wait()
+					require.True(t, isClosed(stays) || sub.Len() == 0 && sub.Err() == nil,
+						"the last one waits, with %d in the buffer, %v", sub.Len(), sub.Err())
+					require.NoError(t, server.Stop())
+					<-stays
+				})
+			}
+		})
+	}
+}
+
+// A reader that comes just when its subscription goes back to the log, or
+// begins, misses nothing.
+func TestReaderThatComesAsTheSubscriptionGoesBackToTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t)
+		sub := subscribe(t, server, "c", "", 1, pubsub.DropNewest)
+		for range 5_000 {
+			publishN(t, server, 1, 2) // overflows: now it is fed
+			require.Equal(t, 1, next(t, sub))
+			var both sync.WaitGroup
+			read := make(chan any, 1)
+			both.Go(func() { publishN(t, server, 3, 1) })
+			go func() { read <- next(t, sub) }()
+			both.Wait()
+			synctest.Wait()
+			require.Len(t, read, 1, "the reader waits, with %d in the buffer", sub.Len())
+			require.Equal(t, 3, <-read)
+		}
+	})
+}
+
+// The same for one that begins.
+func TestReaderThatComesAsTheSubscriptionBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t, pubsub.BufferCapacity(10))
+		for range 1_000 {
+			_, err := server.SubscribeUnbuffered(ctx, "blocker", query.All)
+			require.NoError(t, err)
+			publishN(t, server, 1, 2)
+			sub := subscribe(t, server, "c", "", 1, pubsub.Cancel)
+			publishN(t, server, 3, 1)
+			read := make(chan any, 1)
+			go func() { read <- next(t, sub) }()
+			require.NoError(t, server.UnsubscribeAll(ctx, "blocker"))
+			synctest.Wait()
+			require.Len(t, read, 1, "the reader waits, with %d in the buffer", sub.Len())
+			require.Equal(t, 3, <-read)
+			require.NoError(t, server.UnsubscribeAll(ctx, "c"))
+		}
+	})
+}
+
+// Whoever waits is woken, however many they are: on one query, many readers of
+// one subscription, and while new ones come.
+func TestEveryReaderThatWaitsIsWoken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t)
+		const n = 2000
+		read := make(chan any, 2*n)
+		for i := range n {
+			sub, err := server.Subscribe(ctx, fmt.Sprint(i), query.All)
+			require.NoError(t, err)
+			go func() {
+				for range 2 {
+					read <- next(t, sub)
+				}
+			}()
+		}
+		crowded := subscribe(t, server, "crowded", "", n, pubsub.Cancel)
+		many := make(chan any, n)
+		for range n {
+			go func() { many <- next(t, crowded) }()
+		}
+		for i := range 2 {
+			synctest.Wait()
+			require.Len(t, read, i*n)
+			publishN(t, server, i, 1)
+		}
+		synctest.Wait()
+		require.Len(t, read, 2*n)
+		require.Len(t, many, 2)
+		publishN(t, server, 2, n-2)
+		synctest.Wait()
+		require.Len(t, many, n, "one reader a message")
+	})
+}
+
+// Readers that wait do not keep a subscription that has ended.
+func TestReadersThatWaitedDoNotKeepTheirSubscription(t *testing.T) {
+	server := newServer(t)
+	subscribe(t, server, "stays", "", 1, pubsub.DropOldest)
+	var gone []weak.Pointer[pubsub.Subscription]
+	for range 200 {
+		sub := subscribe(t, server, "goes", "", 1, pubsub.Cancel)
+		gone = append(gone, weak.Make(sub))
+		brief, cancel := context.WithCancel(ctx)
+		go cancel()
+		_, err := sub.Next(brief)
+		require.ErrorIs(t, err, context.Canceled)
+		require.NoError(t, server.UnsubscribeAll(ctx, "goes"))
+	}
+	runtime.GC()
+	kept := 0
+	for _, sub := range gone {
+		if sub.Value() != nil {
+			kept++
+		}
+	}
+	require.LessOrEqual(t, kept, 20, "a few, until somebody publishes")
+	publishN(t, server, 0, 1)
+	runtime.GC()
+	for _, sub := range gone {
+		require.Nil(t, sub.Value())
 	}
 }

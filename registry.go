@@ -5,33 +5,61 @@ import "github.com/harkbus/pubsub/query"
 // A registry knows the subscriptions of a server by all the ways they are
 // asked for. It is guarded by the server's mu.
 type registry struct {
-	byIdentity map[identity]*Subscription
-	clients    map[string]*client
-	topics     map[string]*topic // of *query.Query, by canonical text
-	slots      slots
-	births     uint64 // subscriptions ever
+	clients map[string]*client
+	topics  map[string]*topic // of *query.Query, by canonical text
+	slots   slots
+	births  uint64 // subscriptions ever
 }
 
-// An identity is what no two subscriptions of a server share.
-type identity struct {
-	client *client
-	query  string // canonical text
-}
-
-// A client is a name with at least one subscription, oldest first.
+// A client is a name with at least one subscription. No two of its
+// subscriptions have queries of the same text.
 type client struct {
-	id   string
-	subs chain
+	id     string
+	subs   chain
+	byText map[string]*Subscription // once they are more than fewSubs
+}
+
+// fewSubs is how many subscriptions of a client are looked through one by one.
+const fewSubs = 8
+
+// find returns the subscription to the query with a text, or nil.
+func (c *client) find(text string) *Subscription {
+	if c.byText != nil {
+		return c.byText[text]
+	}
+	for sub := c.subs.first; sub != nil; sub = sub.inClient.next {
+		if sub.topic.text == text {
+			return sub
+		}
+	}
+	return nil
+}
+
+func (c *client) add(sub *Subscription) {
+	c.subs.add(sub)
+	switch {
+	case c.byText != nil:
+		c.byText[sub.topic.text] = sub
+	case c.subs.n > fewSubs:
+		c.byText = make(map[string]*Subscription)
+		for sub := c.subs.first; sub != nil; sub = sub.inClient.next {
+			c.byText[sub.topic.text] = sub
+		}
+	}
+}
+
+func (c *client) remove(sub *Subscription) {
+	c.subs.remove(sub)
+	delete(c.byText, sub.topic.text)
 }
 
 // newRegistry returns an empty registry that goes on with slots, all free, so
 // that no ID is given again.
 func newRegistry(slots slots) registry {
 	return registry{
-		slots:      slots,
-		byIdentity: make(map[identity]*Subscription),
-		clients:    make(map[string]*client),
-		topics:     make(map[string]*topic),
+		slots:   slots,
+		clients: make(map[string]*client),
+		topics:  make(map[string]*topic),
 	}
 }
 
@@ -41,19 +69,18 @@ func (r *registry) find(clientID, text string) *Subscription {
 	if c == nil {
 		return nil
 	}
-	return r.byIdentity[identity{c, text}]
+	return c.find(text)
 }
 
 // add enters sub, which is new, for a client.
-func (r *registry) add(sub *Subscription, clientID, text string) {
+func (r *registry) add(sub *Subscription, clientID string) {
 	c := r.clients[clientID]
 	if c == nil {
 		c = &client{id: clientID}
 		r.clients[clientID] = c
 	}
 	sub.client = c
-	c.subs.add(sub)
-	r.byIdentity[identity{c, text}] = sub
+	c.add(sub)
 	r.births++
 	sub.birth = r.births
 	sub.id = r.slots.add(sub)
@@ -62,11 +89,10 @@ func (r *registry) add(sub *Subscription, clientID, text string) {
 // remove forgets sub, and its client with its last subscription.
 func (r *registry) remove(sub *Subscription) {
 	c := sub.client
-	c.subs.remove(sub)
+	c.remove(sub)
 	if c.subs.n == 0 {
 		delete(r.clients, c.id)
 	}
-	delete(r.byIdentity, identity{c, sub.topic.text})
 	r.slots.remove(sub.id)
 }
 

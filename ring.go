@@ -13,6 +13,22 @@ type ring struct {
 	n    int
 }
 
+// ringOf returns a full ring of messages, which it takes over; nil for none.
+func ringOf(messages []Message) *ring {
+	if len(messages) == 0 {
+		return nil
+	}
+	return &ring{buf: messages, n: len(messages)}
+}
+
+// len returns the number of messages; a nil ring has none.
+func (r *ring) len() int {
+	if r == nil {
+		return 0
+	}
+	return r.n
+}
+
 // push adds m at the end.
 func (r *ring) push(m *Message) {
 	if r.n == len(r.buf) {

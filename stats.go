@@ -67,7 +67,7 @@ func (s *Server) Stats() Stats {
 		i, more = s.registry.slots.walk(i, step, func(sub *Subscription) {
 			stats.Subscriptions = append(stats.Subscriptions, sub.statsAt(now))
 			if n := sub.topic.failures.Load(); n > 0 {
-				stats.Failures = append(stats.Failures, QueryFailures{sub.client.id, sub.topic.text, n})
+				stats.Failures = append(stats.Failures, QueryFailures{sub.client.id, sub.topic.text, uint64(n)})
 			}
 		})
 		s.mu.Unlock()
@@ -104,26 +104,26 @@ func (s *Subscription) statsAt(now time.Time) SubscriptionStats {
 		ClientID: s.client.id,
 		Query:    s.topic.text,
 		Overflow: s.overflow,
-		Capacity: s.capacity,
+		Capacity: int(s.capacity),
 		Matched:  s.matched,
 		Dropped:  s.dropped,
 	}
 	at := s.cursor.at.Load() // before pos, which may only be later then
 	if pos, ok := s.cursor.position(); ok {
 		tail := s.topic.log.tail.Load()
-		stats.Matched += tail - s.joined
+		stats.Matched += tail
 		stats.Depth = int(min(tail-pos, uint64(s.capacity)))
 		if pos < tail {
 			stats.Oldest = now.Sub(at.holding(pos).message(pos).Time())
 		}
 	} else {
 		stats.Depth = s.depthLocked()
-		if s.ring.n > 0 {
+		if s.ring.len() > 0 {
 			stats.Oldest = now.Sub(s.ring.front().Time())
 		}
 	}
 	waits := uint64(0)
-	if s.pending != waitsNoMore && stats.Depth == s.capacity {
+	if s.pending != waitsNoMore && stats.Depth == int(s.capacity) {
 		waits = 1
 	}
 	stats.Delivered = stats.Matched - stats.Dropped - uint64(stats.Depth) - waits

@@ -50,7 +50,7 @@ func TestStopTellsEverySubscriptionWhy(t *testing.T) {
 		subs[i] = subscribe(t, server, fmt.Sprint(i%7), fmt.Sprintf("a = %d", i), 1, pubsub.Overflow(i%4))
 		wg.Go(func() {
 			<-subs[i].Canceled()
-			if err := subs[i].Err(); err != pubsub.ErrServerStopped { //nolint:errorlint // returned bare
+			if err := subs[i].Err(); err != pubsub.ErrServerStopped { // returned bare
 				panic(fmt.Sprint(err))
 			}
 			if !isClosed(subs[i].Cancelled()) {
@@ -254,7 +254,7 @@ func TestStopInTheMiddleOfEverything(t *testing.T) {
 					if err != nil {
 						return
 					}
-					sub.Next(ctx) //nolint:errcheck
+					sub.Next(ctx)
 					if i%2 == 0 {
 						sub.Out()
 					}
@@ -267,14 +267,14 @@ func TestStopInTheMiddleOfEverything(t *testing.T) {
 		wg.Go(func() { // a reader
 			sub, err := server.Subscribe(ctx, "reader", query.All, 1+round%3)
 			if err == nil {
-				sequences(sub) //nolint:errcheck
+				sequences(sub)
 			}
 		})
 		var stopped sync.WaitGroup
 		for server.Stats().Published < uint64(round%5) {
 		}
 		for range 2 {
-			stopped.Go(func() { server.Stop() }) //nolint:errcheck // one of them is late
+			stopped.Go(func() { server.Stop() }) // one of them is late
 		}
 		stopped.Wait()
 		server.Wait()

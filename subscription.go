@@ -57,15 +57,8 @@ func (o Overflow) String() string {
 // Read with Next or Messages. Out serves code that selects on a channel; it
 // costs a channel of the full capacity and a channel send per message.
 type Subscription struct {
-	id       uint64
-	birth    uint64 // later subscriptions have higher ones
-	client   *client
-	topic    *topic
-	server   *Server // nil: detached
-	capacity int
-	overflow Overflow
-	timeout  time.Duration // Block: how long one message may wait; 0: for ever
-	after    uint64        // gets publications with a higher sequence
+	// What a reader and the dispatcher touch for each message comes first, in
+	// one line of the cache.
 
 	// A subscription reads the log of its topic, or it is fed: the dispatcher
 	// puts each message into ring or out. It is fed from its first overflow or
@@ -73,28 +66,38 @@ type Subscription struct {
 	// read empty the subscription goes back to the log.
 	cursor cursor
 	parking
+	topic *topic
+	mu    sync.Mutex
 
-	// Guarded by the server's mu.
-	place    place
-	joined   uint64 // position in the log where it joined last
-	matched  uint64 // before joined
-	inClient link
-
-	mu       sync.Mutex
+	// Guarded by mu.
 	err      error         // why it ended; nil: it has not
 	done     chan struct{} // closed when it ends; made on demand
 	dropped  uint64
-	ring     ring         // fed, until Out is called
+	ring     *ring        // fed, until Out is called; nil: empty
 	out      chan Message // fed, from then on
 	handover *handover    // a delivery that waits for room
 	pending  pending      // where its message is
+
+	overflow Overflow
+	capacity int32
+	timeout  time.Duration // Block: how long one message may wait; 0: for ever
+
+	// Guarded by the server's mu.
+	place    place
+	inClient link
+	matched  uint64 // publications; less the tail of the log while it reads that
+
+	id     uint64
+	birth  uint64 // later subscriptions have higher ones
+	after  uint64 // gets publications with a higher sequence
+	client *client
 }
 
 // NewSubscription returns a subscription that belongs to no server and
 // receives nothing. It serves code that is ported.
 func NewSubscription(outCapacity int) *Subscription {
-	outCapacity = max(outCapacity, 0)
-	s := &Subscription{topic: noTopic, capacity: outCapacity, out: make(chan Message, outCapacity)}
+	outCapacity = min(max(outCapacity, 0), MaxCapacity)
+	s := &Subscription{topic: noTopic, capacity: int32(outCapacity), out: make(chan Message, outCapacity)}
 	s.cursor.word.Store(offLog)
 	return s
 }
@@ -126,7 +129,7 @@ func (s *Subscription) Query() Query {
 }
 
 // Cap returns the capacity of the buffer.
-func (s *Subscription) Cap() int { return s.capacity }
+func (s *Subscription) Cap() int { return int(s.capacity) }
 
 // Len returns how many messages are in the buffer.
 func (s *Subscription) Len() int {
@@ -143,7 +146,7 @@ func (s *Subscription) depthLocked() int {
 		// A message that waits for room is in the log but not in the buffer.
 		return int(min(s.topic.log.tail.Load()-pos, uint64(s.capacity)))
 	}
-	return s.ring.n
+	return s.ring.len()
 }
 
 // Dropped returns how many messages matched but did not get into the buffer,
@@ -226,19 +229,20 @@ func (s *Subscription) Out() <-chan Message {
 
 // openOut makes the channel and moves the buffer into it.
 func (s *Subscription) openOut() <-chan Message {
-	s.server.mu.Lock() // keeps the dispatcher away
-	defer s.server.mu.Unlock()
+	server := s.topic.server
+	server.mu.Lock() // keeps the dispatcher away
+	defer server.mu.Unlock()
 	s.topic.feed(s)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.out == nil {
-		s.out = make(chan Message, max(s.capacity, s.ring.n))
-		for s.ring.n > 0 {
+		s.out = make(chan Message, max(int(s.capacity), s.ring.len()))
+		for s.ring.len() > 0 {
 			s.out <- s.ring.pop()
 		}
-		s.ring = ring{}
-		s.wakeLocked()
+		s.ring = nil
+		s.wake()
 		s.handover.notify()
 	}
 	return s.out
@@ -246,13 +250,14 @@ func (s *Subscription) openOut() <-chan Message {
 
 // wait is Next when a look at the log found nothing to take.
 func (s *Subscription) wait(ctx context.Context) (Message, error) {
-	if s.cursor.linger(&s.topic.log) {
+	if s.linger() {
 		if m := s.cursor.read(&s.topic.log); m != nil {
 			return *m, nil
 		}
 	}
 	for {
 		if err := ctx.Err(); err != nil {
+			s.wake() // it may have got the token of another one
 			return Message{}, err
 		}
 		if m, waits := s.cursor.readAwaited(&s.topic.log); m != nil {
@@ -266,21 +271,22 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 		switch {
 		case s.out != nil:
 			out, done := s.out, s.doneLocked()
-			s.wakeLocked() // the other sleepers are to come here too
+			s.wake() // the other sleepers are to come here too
 			s.mu.Unlock()
 			return s.receive(ctx, out, done)
-		case !onLog && s.ring.n > 0:
+		case !onLog && s.ring.len() > 0:
 			m := s.ring.pop()
 			s.handover.notify()
-			if s.ring.n > 0 {
-				s.wakeLocked()
+			if s.ring.len() > 0 {
+				s.wake()
 			}
 			s.mu.Unlock()
 			return m, nil
 		case s.err != nil:
-			defer s.mu.Unlock()
-			s.wakeLocked()
-			return Message{}, s.err
+			err := s.err
+			s.wake()
+			s.mu.Unlock()
+			return Message{}, err
 		}
 		token := s.sleepLocked()
 		s.mu.Unlock()
@@ -348,6 +354,6 @@ func (s *Subscription) endLocked(reason error) {
 	if s.done != nil {
 		close(s.done)
 	}
-	s.wakeLocked()
+	s.wake()
 	s.handover.notify()
 }

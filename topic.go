@@ -16,21 +16,21 @@ import (
 //
 // Fields without a lock of their own are guarded by the server's mu.
 type topic struct {
-	query Query
-	text  string // canonical, as it was when first subscribed
-	id    match.ID
-	kind  kind // which of the server's matchers holds it
-	refs  int  // subscriptions, those not begun yet too
+	server *Server // nil: noTopic
+	query  Query
+	text   string // canonical, as it was when first subscribed
+	id     match.ID
+	kind   kind  // which of the server's matchers holds it
+	refs   int32 // subscriptions, those not begun yet too
 
-	log     log
-	due     dueHeap         // the subscriptions that read the log
-	fed     []*Subscription // those that are fed
-	matched uint64          // publications
+	log log
+	due dueHeap         // the subscriptions that read the log
+	fed []*Subscription // those that are fed
 
-	failures atomic.Uint64 // of a user-written query
+	failures atomic.Uint32 // of a user-written query
 
 	parked atomic.Pointer[Subscription] // stack of those with a reader that waits for the log
-	gone   int                          // how many of them have ended since
+	gone   int32                        // how many of them have ended since
 }
 
 // A kind tells how the query of a topic is matched.
@@ -57,8 +57,8 @@ const (
 	inFed
 )
 
-func newTopic(q Query, text string, kind kind) *topic {
-	return &topic{query: q, text: text, kind: kind}
+func newTopic(s *Server, q Query, text string, kind kind) *topic {
+	return &topic{server: s, query: q, text: text, kind: kind}
 }
 
 // begin lets a new subscription receive what is delivered from now on.
@@ -74,7 +74,6 @@ func (t *topic) begin(sub *Subscription) {
 // deliver gives m to all subscriptions and collects in full what that leaves
 // to do. The caller holds the server's mu.
 func (t *topic) deliver(m *Message, full *fullness) {
-	t.matched++
 	for i := 0; i < len(t.fed); i++ {
 		sub := t.fed[i]
 		if sub.mayRejoin() {
@@ -127,9 +126,12 @@ func (t *topic) read(sub *Subscription) {
 	if sub.place.list == inFed {
 		t.unfeed(sub)
 	}
-	sub.joined = t.log.tail.Load()
+	tail := t.log.tail.Load()
+	sub.matched -= tail
+	t.due.add(sub, tail+uint64(sub.capacity))
+	sub.mu.Lock() // a reader sees the cursor on the log, or is a sleeper by now
 	sub.cursor.join(&t.log)
-	t.due.add(sub, sub.joined+uint64(sub.capacity))
+	sub.mu.Unlock()
 	if sub.sleepers.Load() > 0 {
 		t.park(sub)
 	}
@@ -160,10 +162,10 @@ func (t *topic) detach(sub *Subscription, pos uint64) bool {
 			sub.pending = waitsNoMore
 		}
 	}
-	sub.ring = ring{buf: unread, n: len(unread)}
-	sub.wakeLocked()
+	sub.ring = ringOf(unread)
+	sub.wake()
 	sub.handover.notify()
-	sub.matched += tail - sub.joined
+	sub.matched += tail
 	t.due.remove(sub)
 	if len(t.due) == 0 {
 		t.log.forget()

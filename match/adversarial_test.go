@@ -184,6 +184,20 @@ func TestAlternativesDoNotMultiply(t *testing.T) {
 	removeAll(t, x, ids)
 }
 
+func TestManyAlternativesBesideAHotCondition(t *testing.T) {
+	x, ids := indexOf(t, repeat(3000, func(i int) string {
+		var operands []string
+		for k := range 20 {
+			operands = append(operands, fmt.Sprint(i*20+k))
+		}
+		return fmt.Sprintf("a = 'hot' AND b IN (%s)", strings.Join(operands, ", "))
+	})...)
+	did := workOf(x, map[string][]string{"a": {"hot"}, "b": {"30007"}})
+	require.Equal(t, 1.0, did.matches)
+	require.LessOrEqual(t, did.candidates, 50.0)
+	removeAll(t, x, ids)
+}
+
 func TestNotIsTriedOnEveryEvent(t *testing.T) {
 	x, ids := indexOf(t, repeat(1000, func(i int) string { return fmt.Sprintf("NOT a = %d", i) })...)
 	require.Equal(t, 1000, x.Stats().Residual)
@@ -263,7 +277,7 @@ func TestRangesInAnyOrderOfInsertion(t *testing.T) {
 			})...)
 			var events []map[string][]string
 			for i := range 200 {
-				events = append(events, map[string][]string{"a": {fmt.Sprint(i*97 + 10)}})
+				events = append(events, map[string][]string{"a": {fmt.Sprint(10 + i*97%(n-20))}})
 			}
 			did := workOf(x, events...)
 			require.Equal(t, 3.0, did.matches)
@@ -304,6 +318,14 @@ func TestEveryQueryHasItsOwnKey(t *testing.T) {
 }
 
 func pickText(i int, from ...string) string { return from[i%len(from)] }
+
+func TestUnusualEventLeavesNoMemoryBehind(t *testing.T) {
+	x, ids := indexOf(t, repeat(100, func(i int) string { return fmt.Sprintf("a = %d OR a = 'x%d' OR a > %d", i, i, 1_000_000+i) })...)
+	values := repeat(100_000, func(i int) string { return fmt.Sprint(i) })
+	require.Len(t, x.Match(map[string][]string{"a": values}, nil), 100)
+	require.Len(t, x.Match(map[string][]string{"a": {"5", "x7"}}, nil), 2)
+	removeAll(t, x, ids)
+}
 
 func TestManyCombinationsOfKeysShareTrees(t *testing.T) {
 	x, ids := indexOf(t, repeat(2000, func(i int) string { return fmt.Sprintf("a > 5 AND k%d < %d", i, i) })...)

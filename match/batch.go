@@ -56,10 +56,10 @@ const groupSize = 32
 //	touchValues    value 1, 2, 3 …   load them
 //	gather         event 1, 2, 3 …   hash them
 //	touchSlots     cue 1, 2, 3 …     load their slots of the table
-//	touchRecords   cue 1, 2, 3 …     load the records that these lead to
+//	touchPostings  cue 1, 2, 3 …     load the records that these lead to
 //	visit          event 1, 2, 3 …   as match does
 func (c *core) matchGroup(events []map[string][]string, ends *[]int) []uint32 {
-	c.found = c.found[:0]
+	c.found = emptied(c.found)
 	c.stats.Events += uint64(len(events))
 	if c.live.n <= few {
 		for _, e := range events {
@@ -90,7 +90,7 @@ func (c *core) visitGroup(events []map[string][]string, ends *[]int) {
 		cues[i+1] = len(c.cues)
 	}
 	c.touchSlots(0)
-	c.touchRecords()
+	c.touchPostings()
 	for i, e := range events {
 		c.begin(e, c.taken[taken[i]:taken[i+1]])
 		c.visitBy(c.root, cues[i], cues[i+1])
@@ -99,7 +99,7 @@ func (c *core) visitGroup(events []map[string][]string, ends *[]int) {
 	}
 	clear(c.cues)
 	clear(c.taken)
-	c.cues, c.taken = c.cues[:0], c.taken[:0]
+	c.cues, c.taken = emptied(c.cues), emptied(c.taken)
 }
 
 // A taken is the values of a key of the root, found ahead.
@@ -142,21 +142,16 @@ func (c *core) touchValues() {
 	c.touched += uint64(sum)
 }
 
-// touchRecords makes the processor load the entries that the cues lead to.
-func (c *core) touchRecords() {
-	refs := c.fitting[:0]
+// touchPostings makes the processor load the entries and lists that the cues
+// lead to.
+func (c *core) touchPostings() {
+	blocks := c.fitting[:0]
 	for i := range c.cues {
 		p := c.table.find(c.cues[i].hash)
 		if p.form() == oneEntry || p.form() == listed {
-			refs = append(refs, ref(p.value()))
+			blocks = append(blocks, ref(p.value()))
 		}
 	}
-	var sum uint64
-	for _, r := range refs {
-		lines := view[[3 * cacheLine / 8]uint64](&c.slab, r)
-		sum += lines[0] + lines[cacheLine/8] + lines[2*cacheLine/8]
-	}
-	c.fitting, c.touched = refs, c.touched+sum
+	c.touchRecords(blocks)
+	c.fitting = blocks
 }
-
-const cacheLine = 64

@@ -106,6 +106,7 @@ func (c *core) admit(q *query.Query, position uint32) ref {
 	}
 	c.event.fit(len(c.keys.names))
 	c.moves = 0
+	c.table.budget, c.grams.budget = maxTableMove, maxTableMove
 	c.place(p, c.root, self, maxTerms)
 	return self
 }
@@ -139,6 +140,7 @@ func (c *core) remove(id ID) (position uint32, ok bool) {
 // expel takes out all entries of a query and gives its record back.
 func (c *core) expel(self ref) {
 	r := c.record(self)
+	c.table.budget, c.grams.budget = maxTableMove, maxTableMove
 	for e := self; e != 0; {
 		next := c.entry(e).next
 		c.unfile(e)
@@ -167,7 +169,7 @@ func (c *core) position(id ID) (position uint32, ok bool) {
 
 // match returns the positions of the queries that match, until the next call.
 func (c *core) match(events map[string][]string) []uint32 {
-	c.found = c.found[:0]
+	c.found = emptied(c.found)
 	c.stats.Events++
 	if c.live.n <= few {
 		c.tryAll(events)
@@ -175,6 +177,7 @@ func (c *core) match(events map[string][]string) []uint32 {
 		c.event.begin(events)
 		c.visit(c.root)
 		c.event.end()
+		c.cues = emptied(c.cues)
 	}
 	c.stats.Matches += uint64(len(c.found))
 	return c.found

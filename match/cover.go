@@ -1,14 +1,37 @@
 package match
 
 import (
+	"math/bits"
 	"slices"
 
 	"github.com/harkbus/pubsub/query"
 )
 
-// The cover of a query is a set of its conditions of which at least one holds
-// wherever the query does. It is enough to file the query by these; the rest is
-// looked at when one of them holds.
+// A filing is one entry to be made.
+type filing struct {
+	way         way
+	term        uint16
+	offset      uint16 // of the gram
+	hash        uint64
+	begin, size uint16 // of its bounds in plan.bounds
+}
+
+const (
+	costNewField  = 2 // a key and way by which nothing is filed yet: one look-up more for every event
+	costLongGram  = 2 // CONTAINS of 4 bytes and more, plus what is there
+	costAffix     = 4
+	costShortGram = 16 // per missing byte
+	costNode      = 16 // a condition that leads to a node, plus its pile and the bits in the number of its entries
+	costBox       = 48 // a range with two ends
+	costCorner    = 56 // several with one end
+	costHalfLine  = 64
+	costPresence  = 80
+	costNone      = 1 << 30 // cannot be filed
+)
+
+// cover chooses what to file a query by in n: some of its conditions, of which
+// at least one holds wherever the query does. The rest is looked at when one of
+// them holds.
 //
 //	cover(a AND b) = cover(a) or cover(b), whichever is cheaper
 //	cover(a OR b)  = cover(a) and cover(b)
@@ -21,28 +44,9 @@ import (
 // What a condition costs is, roughly, how many entries an event finds there in
 // vain. It rises with those already filed there, so queries with a hot and a
 // rare condition go to the rare one without statistics.
-type filing struct {
-	way         way
-	term        uint16
-	offset      uint16 // of the gram
-	hash        uint64
-	begin, size uint16 // of its bounds in plan.bounds
-}
-
-const (
-	costLongGram  = 2 // CONTAINS of 4 bytes and more, plus what is there
-	costAffix     = 4
-	costShortGram = 16 // per missing byte
-	costNode      = 16 // equality with a hot value, plus log2 of what is there
-	costBox       = 48 // a range with two ends
-	costCorner    = 56 // several with one end
-	costHalfLine  = 64
-	costPresence  = 80
-	costNone      = 1 << 30 // cannot be filed
-)
-
-// cover finds the cheapest way to file a query in n with at most limit
-// entries, and leaves it in p.filings. It reports false if there is none.
+//
+// The choice is in p.filings. cover reports false if there is none, or only
+// one of more than limit entries.
 func (c *core) cover(p *plan, n *node, limit int) bool {
 	p.filings, p.bounds, p.point = p.filings[:0], p.bounds[:0], p.point[:0]
 	if len(p.branches) == 0 {
@@ -62,7 +66,7 @@ func (c *core) cost(p *plan, n *node, b int32) (cost, size int) {
 	switch p.branches[b].join {
 	case leaf:
 		return c.costOfAtom(p, n, b), 1
-	case all:
+	case allOf:
 		return c.costOfAll(p, n, b)
 	default:
 		return c.costOfAny(p, n, b)
@@ -109,9 +113,9 @@ func (c *core) costOfAll(p *plan, n *node, b int32) (cost, size int) {
 func (p *plan) collect(b int32) {
 	br := &p.branches[b]
 	switch {
-	case br.join == leaf, br.join == all && br.choice == box:
+	case br.join == leaf, br.join == allOf && br.choice == box:
 		p.filings = append(p.filings, br.filing)
-	case br.join == all:
+	case br.join == allOf:
 		p.collect(br.choice)
 	default:
 		for child := br.child; child >= 0; child = p.branches[child].sibling {
@@ -139,11 +143,15 @@ func (c *core) costOfAtom(p *plan, n *node, b int32) int {
 	if n.under(a.key, f.way) {
 		return costNone
 	}
+	cost := 0
+	if in := n.find(a.key); in == nil || in.entries[f.way] == 0 {
+		cost = costNewField
+	}
 	if f.way == byGram {
-		return c.costOfGram(f, n, a)
+		return cost + c.costOfGram(f, n, a)
 	}
 	f.hash = c.hash(n, f.way, a.key, a.text, a.coordinate, 0)
-	cost := c.crowd(c.table.find(f.hash))
+	cost += c.crowd(c.table.find(f.hash))
 	switch f.way {
 	case byPrefix, bySuffix:
 		cost += costAffix + costShortGram*max(0, 4-len(a.text))
@@ -213,7 +221,8 @@ func (c *core) crowd(p posting) int {
 	case listed:
 		return int(c.list(p).len)
 	default:
-		return costNode + log2(c.nodes[p.value()].total)
+		n := c.nodes[p.value()]
+		return costNode + bits.Len(uint(n.total)) + n.heaped
 	}
 }
 

@@ -52,7 +52,8 @@
 //	         per byte of a value under CONTAINS: one look-up in a filter per gram size in use, of 6
 //	         per set of keys with ranges: a walk down a tree, as deep as log₁₆ of its size
 //	         per candidate: its terms in the order of the query, until the answer is known
-//	Add      the size of the query; others moved: at most 1,024 entries, mostly none
+//	Add      the size of the query; it moves at most 1,024 entries of others (an OR of
+//	         ranges 16 per range more), and mostly none
 //	Remove   the same
 //	memory   per query about 100 bytes, plus 16 per condition, plus its texts; no pointers
 //
@@ -72,9 +73,9 @@
 //     terms exceed 56 KiB. Add a condition that has to hold: tm.event = 'Tx' AND
 //     NOT ….
 //   - != and EXISTS, a regular expression without a literal of its own
-//     (MATCHES '[a-z]+'), and CONTAINS of the empty text are tried
-//     wherever their key is present.
-//     Write a literal into the expression, or add an equality.
+//     (MATCHES '[a-z]+'), and CONTAINS of the empty text are tried wherever
+//     their key is present. Write a literal into the expression, or add an
+//     equality.
 //   - A range with one end, h > 5, is a candidate for every event above 5, which
 //     is what matches it. Together with ranges of other keys it is not: up to 8
 //     ends are searched together.
@@ -82,6 +83,4 @@
 //     for what lies behind them.
 //   - Many queries with one and the same condition and nothing else to tell them
 //     apart: all are tried. The caller saves that by adding equal queries once.
-//   - An alternative list (IN, OR) beside a hot condition is used to tell queries
-//     apart only up to 8 alternatives and 64 entries per query.
 package match

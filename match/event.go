@@ -14,11 +14,14 @@ type event struct {
 	keys       map[string][]string
 	attributes []attribute // by number of the key
 	read       []uint32    // keys whose attribute was asked for
-	coordinate []int64
-	types      []uint32 // keys that are the type part of another
-	typesOf    uint64   // the event that types is of
-	present    []uint32 // keys of the event, and types
-	presentOf  uint64
+
+	projections []projection
+	coordinates []int64
+
+	types     []uint32 // keys that are the type part of another
+	typesOf   uint64   // the event that types is of
+	present   []uint32 // keys of the event, and types
+	presentOf uint64
 }
 
 // An attribute is one key of the event.
@@ -26,14 +29,14 @@ type attribute struct {
 	of     uint64 // the event it was read from
 	typed  uint64 // the last event that had a key of which this one is the type
 	values []string
-	on     [scales]projection
+	on     [scales]uint32 // 1 + index in event.projections, 0 if not projected yet
 }
 
 // A projection is the values of an attribute on one scale. Its hull is all
 // that a condition on an order needs: some value is above x if the highest is.
 type projection struct {
-	first     uint32 // 1 + index of the first value in event.coordinate, 0 if not projected yet
-	low, high int64  // low > high if no value is on the scale
+	first     int   // index of the first value in event.coordinates
+	low, high int64 // low > high if no value is on the scale
 }
 
 // attribute returns what the event has under a key.
@@ -49,7 +52,7 @@ func (ev *event) take(key uint32, values []string) {
 	a := &ev.attributes[key]
 	a.of = ev.number
 	a.values = values
-	a.on = [scales]projection{}
+	a.on = [scales]uint32{}
 	ev.read = append(ev.read, key)
 }
 
@@ -60,21 +63,21 @@ func (ev *event) fit(keys int) {
 	}
 }
 
-// project returns the coordinates of the values of an attribute.
-func (ev *event) project(a *attribute, s scale) *projection {
-	p := &a.on[s]
-	if p.first != 0 {
-		return p
+// project places the values of an attribute on a scale.
+func (ev *event) project(a *attribute, s scale) projection {
+	if i := a.on[s]; i > 0 {
+		return ev.projections[i-1]
 	}
-	p.first = uint32(len(ev.coordinate)) + 1
-	p.low, p.high = math.MaxInt64, none
+	p := projection{first: len(ev.coordinates), low: math.MaxInt64, high: none}
 	for _, v := range a.values {
 		at := coordinate(s, v)
-		ev.coordinate = append(ev.coordinate, at)
+		ev.coordinates = append(ev.coordinates, at)
 		if at != none {
 			p.low, p.high = min(p.low, at), max(p.high, at)
 		}
 	}
+	ev.projections = append(ev.projections, p)
+	a.on[s] = uint32(len(ev.projections))
 	return p
 }
 
@@ -82,7 +85,7 @@ func (ev *event) project(a *attribute, s scale) *projection {
 func (ev *event) begin(events map[string][]string) {
 	ev.number++
 	ev.keys = events
-	ev.coordinate = ev.coordinate[:0]
+	ev.projections, ev.coordinates = ev.projections[:0], emptied(ev.coordinates)
 }
 
 // end lets go of the event.
@@ -91,6 +94,16 @@ func (ev *event) end() {
 		ev.attributes[key].values = nil
 	}
 	ev.read, ev.keys = ev.read[:0], nil
+}
+
+// emptied returns the memory of a slice for the next event, but lets go of what
+// an unusual event took.
+func emptied[T any](s []T) []T {
+	const usual = 1 << 14
+	if cap(s) > usual {
+		return nil
+	}
+	return s[:0]
 }
 
 // isType reports whether some key of the event has this one as its type.

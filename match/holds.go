@@ -85,10 +85,10 @@ func satisfies(v string, op query.Op, text string) bool {
 // decide, unless they are equal.
 func (c *core) someCompares(r *record, t *term, a *attribute) bool {
 	s := scaleOf(t.kind)
-	first := int(c.event.project(a, s).first) - 1
+	first := c.event.project(a, s).first
 	operand := r.coordinateOf(t)
 	for i, v := range a.values {
-		at := c.event.coordinate[first+i]
+		at := c.event.coordinates[first+i]
 		if at == none {
 			continue
 		}

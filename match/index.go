@@ -50,7 +50,7 @@ func (x *Index[V]) Remove(id ID) bool {
 
 // Match appends to dst the values of the queries that match events, each
 // once, in any order. It keeps nothing of events, and takes no memory once the
-// index has met events of that size.
+// index has met events of that size, up to 16,384 values or matches.
 func (x *Index[V]) Match(events map[string][]string, dst []V) []V {
 	for _, position := range x.core.match(events) {
 		dst = append(dst, *x.values.at(position))

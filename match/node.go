@@ -1,7 +1,5 @@
 package match
 
-import "math/bits"
-
 // A node files entries. The root files every query; when many entries share
 // one condition, they move to a node of their own below it, where they are
 // filed by their other conditions:
@@ -212,6 +210,3 @@ func (n *node) discount() {
 	}
 	n.total--
 }
-
-// log2 is the number of bits of n.
-func log2(n int) int { return bits.Len(uint(n)) }

@@ -1,8 +1,6 @@
 package match
 
-import (
-	"github.com/harkbus/pubsub/query"
-)
+import "github.com/harkbus/pubsub/query"
 
 // A plan is a query taken apart: its atoms in the order of its text, which
 // become the terms of its record, and the tree above them with each NOT pushed
@@ -49,12 +47,12 @@ type join uint8
 
 const (
 	leaf join = iota
-	all
-	any_
+	allOf
+	anyOf
 )
 
-// A term of the tree of q cannot have more atoms below it than a record has
-// terms, nor a record be larger than a block.
+// fits reports whether the record of the query fits in a block, and its terms
+// in the 16 bits of their numbers.
 func (p *plan) fits() bool {
 	return len(p.atoms) <= maxTerms && recordSize(p.atoms) <= maxBlock
 }
@@ -76,9 +74,9 @@ func (c *core) grow(p *plan, e query.Expr, negated bool) int32 {
 	case query.Not:
 		return c.grow(p, e.Term, !negated)
 	case query.AllOf:
-		return c.growJoin(p, all, e, negated)
+		return c.growJoin(p, allOf, e, negated)
 	case query.AnyOf:
-		return c.growJoin(p, any_, e, negated)
+		return c.growJoin(p, anyOf, e, negated)
 	case *query.Condition:
 		return c.growCondition(p, e, negated)
 	default:
@@ -101,7 +99,7 @@ func (c *core) growCondition(p *plan, condition *query.Condition, negated bool) 
 	if condition.Op != query.In {
 		return p.leaf(key, condition.Op, condition.Operands, negated)
 	}
-	b := p.branch(any_, negated)
+	b := p.branch(anyOf, negated)
 	last := int32(-1)
 	for i := range condition.Operands {
 		last = p.adopt(b, last, p.leaf(key, query.Equal, condition.Operands[i:i+1], negated))
@@ -112,7 +110,7 @@ func (c *core) growCondition(p *plan, condition *query.Condition, negated bool) 
 // branch adds a join, turned around if it stands below a NOT.
 func (p *plan) branch(j join, negated bool) int32 {
 	if negated {
-		j = all + any_ - j
+		j = allOf + anyOf - j
 	}
 	p.branches = append(p.branches, branch{join: j, atom: int32(len(p.atoms)), child: -1, sibling: -1})
 	return int32(len(p.branches) - 1)
@@ -160,7 +158,7 @@ func (p *plan) link(b int32, yes, no uint16) {
 		switch {
 		case next < 0:
 			p.link(child, yes, no)
-		case br.join == all:
+		case br.join == allOf:
 			p.link(child, uint16(p.branches[next].atom), no)
 		default:
 			p.link(child, yes, uint16(p.branches[next].atom))

@@ -56,8 +56,8 @@ func (c *core) tableOf(w way) *table {
 //	visit ─┬─▶ pile ───────────────────────────────▶ try ──▶ decide
 //	       ├─▶ gather: cues of all fields ─▶ look ─▶ tryBy ─▶ decide
 //	       │                                  └────▶ visit the node below
-//	       └─▶ searchParts: grams ─────────▶ look …
-//	           searchTree ─────────────────────────▶ try ──▶ decide
+//	       └─▶ searchSlow ┬─▶ searchGrams ─▶ look …
+//	                      └─▶ searchTree ──────────▶ try ──▶ decide
 func (c *core) visit(n *node) {
 	if n.visited == c.event.number {
 		return // by another value
@@ -157,11 +157,23 @@ func (c *core) touchSlots(begin int) {
 	c.touched += sum
 }
 
+// touchRecords makes the processor load the records that begin with entries.
+func (c *core) touchRecords(entries []ref) {
+	var sum uint64
+	for _, e := range entries {
+		lines := view[[3 * cacheLine / 8]uint64](&c.slab, e)
+		sum += lines[0] + lines[cacheLine/8] + lines[2*cacheLine/8]
+	}
+	c.touched += sum
+}
+
+const cacheLine = 64
+
 // gatherPoints looks up the values that are on a scale.
 func (c *core) gatherPoints(f *field, a *attribute, w way, s scale) {
-	first := int(c.event.project(a, s).first) - 1
+	first := c.event.project(a, s).first
 	for i, v := range a.values {
-		if at := c.event.coordinate[first+i]; at != none {
+		if at := c.event.coordinates[first+i]; at != none {
 			c.cue(cue{hash: slotHash(f.salt, w, uint64(at)), key: f.key, way: w, value: v, coordinate: at})
 		}
 	}
@@ -193,9 +205,7 @@ func (c *core) searchTree(t *tree) {
 		}
 	}
 	c.fitting = t.search(c, &q, c.fitting[:0])
-	for _, e := range c.fitting { // so that they load at the same time
-		c.touched += uint64(c.entry(e).query)
-	}
+	c.touchRecords(c.fitting)
 	for _, e := range c.fitting {
 		c.try(e)
 	}
@@ -221,9 +231,7 @@ func (c *core) look(t *table, q *cue) (done bool) {
 
 func (c *core) tryList(l *list, q *cue) (done bool) {
 	done = true
-	for _, e := range l.ref[:l.len] {
-		c.touched += uint64(c.entry(e).query)
-	}
+	c.touchRecords(l.ref[:l.len])
 	for _, e := range l.ref[:l.len] {
 		if !c.tryBy(e, q) {
 			done = false

@@ -10,8 +10,8 @@ type Stats struct {
 	Bytes    int // held by the index, without the callers' queries and values
 
 	Events     uint64 // matched
-	Candidates uint64 // queries that an event was tried on
-	Matches    uint64 // of these, matched
+	Candidates uint64 // queries that an event was tried on, in full or by one condition
+	Matches    uint64 // of these, matches
 	Visited    uint64 // nodes, and blocks of range trees, that events passed through
 	Probes     uint64 // look-ups in the table of conditions
 	Moved      uint64 // entries that made room for others in Add and Remove

@@ -11,7 +11,9 @@ import "math/bits"
 // It is an extendible hash table: a directory, indexed by the leading bits of
 // the hash, of segments with linear probing. A full segment splits in two, and
 // two that are nearly empty become one again, so an insertion or deletion
-// moves no more than a segment, whatever the size of the table.
+// moves no more than a segment, whatever the size of the table. A query with
+// many entries may find many segments full; most of them then wait for the
+// next one to split.
 //
 //	hash  0110…      tag = its upper 32 bits
 //	        │
@@ -34,13 +36,16 @@ type table struct {
 	depth   uint8    // len(dir) is 1 << depth
 	deepest int      // segments of that depth
 	moved   uint64   // slots that splits, merges and deletions moved
+	budget  int      // slots that splits and merges may still move before they wait for another Add or Remove
 	bloomed bool
 }
 
 const (
 	segmentSlots = 248                  // with the head, 2 KiB
 	segmentFull  = segmentSlots * 3 / 4 // probes stay within a cache line or two
+	segmentLast  = segmentSlots - 8     // where a split cannot wait
 	segmentMerge = segmentSlots / 4     // two that together have so many become one
+	maxTableMove = 300                  // slots that one Add or Remove moves
 	bloomWords   = 32
 )
 
@@ -163,7 +168,7 @@ func (t *table) set(hash uint64, p posting) {
 	s := t.dir[t.index(hash)]
 	i := s.slot(tag)
 	if s.slots[i] == 0 {
-		for s.used == segmentFull {
+		for s.used >= segmentFull && int(s.used) <= t.budget || s.used == segmentLast {
 			t.split(hash)
 			s = t.dir[t.index(hash)]
 		}
@@ -193,13 +198,18 @@ func (t *table) split(hash uint64) {
 			high.put(v)
 		}
 	}
-	t.moved += uint64(old.used)
+	t.spend(old.used)
 	begin, size := t.places(hash, old.depth)
 	t.place(low, begin, size/2)
 	t.place(high, begin+size/2, size/2)
 	if low.depth == t.depth {
 		t.deepest += 2
 	}
+}
+
+func (t *table) spend(moved uint16) {
+	t.moved += uint64(moved)
+	t.budget -= int(moved)
 }
 
 func (s *segment) put(v uint64) {
@@ -285,7 +295,7 @@ func (t *table) merge(hash uint64) {
 		}
 		begin, size := t.places(hash, s.depth)
 		other := t.dir[begin^size]
-		if other.depth != s.depth || s.used+other.used > segmentMerge {
+		if n := s.used + other.used; other.depth != s.depth || n > segmentMerge || int(n) > t.budget {
 			return
 		}
 		joined := &segment{depth: s.depth - 1}
@@ -296,7 +306,7 @@ func (t *table) merge(hash uint64) {
 				}
 			}
 		}
-		t.moved += uint64(joined.used)
+		t.spend(joined.used)
 		t.place(joined, min(begin, begin^size), 2*size)
 		if s.depth == t.depth {
 			t.deepest -= 2

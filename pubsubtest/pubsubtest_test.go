@@ -91,7 +91,7 @@ func TestServerIsStoppedAtTheEndOfTheTest(t *testing.T) {
 	require.False(t, server.IsRunning())
 	require.Equal(t, pubsub.ErrServerStopped, sub.Err())
 
-	require.Empty(t, failure(func(t testing.TB) { pubsubtest.NewServer(t).Stop() }), "the test may do that itself") //nolint:errcheck
+	require.Empty(t, failure(func(t testing.TB) { pubsubtest.NewServer(t).Stop() }), "the test may do that itself")
 }
 
 func TestFailuresSayWhatHappenedInstead(t *testing.T) {
@@ -133,7 +133,7 @@ func TestFailuresSayWhatHappenedInstead(t *testing.T) {
 			of + "nothing came within 10s, want a message",
 		},
 		"ended": {
-			func(w world) { w.server.Stop(); pubsubtest.Expect(w, w.sub, 1) }, //nolint:errcheck
+			func(w world) { w.server.Stop(); pubsubtest.Expect(w, w.sub, 1) },
 			of + "ended (pubsub: the server is stopped), want 1 (1 of 1)",
 		},
 		"other events": {
@@ -159,7 +159,7 @@ func TestFailuresSayWhatHappenedInstead(t *testing.T) {
 			of + "2 messages in the buffer, want none; the first is 7 with the events map[\"a\":[\"1\"]]",
 		},
 		"none, but ended": {
-			func(w world) { w.server.UnsubscribeAll(ctx, w.Name()); pubsubtest.ExpectNone(w, w.sub) }, //nolint:errcheck
+			func(w world) { w.server.UnsubscribeAll(ctx, w.Name()); pubsubtest.ExpectNone(w, w.sub) },
 			of + "ended (client unsubscribed), want it to live",
 		},
 		"lives": {
@@ -167,7 +167,7 @@ func TestFailuresSayWhatHappenedInstead(t *testing.T) {
 			of + "still lives after 10s, want its end (internal subscription event buffer is out of capacity)",
 		},
 		"other reason": {
-			func(w world) { w.server.Stop(); pubsubtest.ExpectCanceled(w, w.sub, pubsub.ErrUnsubscribed) }, //nolint:errcheck
+			func(w world) { w.server.Stop(); pubsubtest.ExpectCanceled(w, w.sub, pubsub.ErrUnsubscribed) },
 			of + "ended for another reason:\n\tgot  pubsub: the server is stopped\n\twant client unsubscribed",
 		},
 		"detached": {
@@ -199,7 +199,7 @@ func TestWorksInsideABubble(t *testing.T) {
 		sub := pubsubtest.Subscribe(t, server, "")
 		go func() {
 			time.Sleep(5 * time.Second)
-			server.Publish(ctx, "late") //nolint:errcheck
+			server.Publish(ctx, "late")
 		}()
 		synctest.Wait()
 		pubsubtest.ExpectNone(t, sub)

@@ -159,18 +159,18 @@ func TestServiceWithoutHooksCannotBeReset(t *testing.T) {
 func TestPanicOfAHookLeavesAStateToGoOnFrom(t *testing.T) {
 	n := newNode(nil)
 	n.onStart = func() error { panic("start") }
-	require.PanicsWithValue(t, "start", func() { n.Start() }) //nolint:errcheck
+	require.PanicsWithValue(t, "start", func() { n.Start() })
 	require.ErrorIs(t, n.Stop(), service.ErrNotStarted)
 	n.onStart = nil
 	require.NoError(t, n.Start())
 
 	n.onStop = func() { panic("stop") }
-	require.PanicsWithValue(t, "stop", func() { n.Stop() }) //nolint:errcheck
+	require.PanicsWithValue(t, "stop", func() { n.Stop() })
 	n.Wait()
 	require.ErrorIs(t, n.Stop(), service.ErrAlreadyStopped)
 
 	n.onReset = func() error { panic("reset") }
-	require.PanicsWithValue(t, "reset", func() { n.Reset() }) //nolint:errcheck
+	require.PanicsWithValue(t, "reset", func() { n.Reset() })
 	require.ErrorIs(t, n.Start(), service.ErrAlreadyStopped)
 	n.onReset = nil
 	require.NoError(t, n.Reset())
@@ -368,7 +368,7 @@ func TestRunEndsWhenSomebodyElseStopsTheService(t *testing.T) {
 		n.onStop = func() { time.Sleep(time.Minute) }
 		go func() {
 			time.Sleep(time.Minute)
-			n.Stop() //nolint:errcheck
+			n.Stop()
 		}()
 		begin := time.Now()
 		require.NoError(t, service.Run(t.Context(), n))
@@ -386,7 +386,7 @@ func TestRunEndsOnceWhateverComesFirst(t *testing.T) {
 		over := make(chan error)
 		go func() { over <- service.Run(ctx, n) }()
 		synctest.Wait()
-		go n.Stop() //nolint:errcheck
+		go n.Stop()
 		synctest.Wait()
 		begin := time.Now()
 		cancel()

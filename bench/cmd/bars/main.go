@@ -81,6 +81,7 @@ func measure(o options) error {
 		Progress: func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) },
 	}
 	if err := s.Run(o.only, o.million); err != nil {
+		s.Report.WriteText(os.Stdout) // what there is
 		return err
 	}
 	about := fmt.Sprintf("%s, %s %s/%s, %d processors, load average %s before and %s after.",

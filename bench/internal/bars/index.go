@@ -26,6 +26,8 @@ func indexExperiments() []Experiment {
 		{Name: "index contains", Measure: measureContains},
 		{Name: "index 100k", Measure: func(s *Session) error { return s.measureIndex(hundred) }},
 		{Name: "index 1M", Large: true, Measure: func(s *Session) error { return s.measureIndex(million) }},
+		{Name: "index quamina 100k", Measure: func(s *Session) error { return s.measureQuamina(hundred) }},
+		{Name: "index quamina 1M", Large: true, Measure: func(s *Session) error { return s.measureQuamina(million) }},
 		{Name: "index ranges 100k", Measure: func(s *Session) error { return s.measureCorner(hundred) }},
 		{Name: "index ranges 1M", Large: true, Measure: func(s *Session) error { return s.measureCorner(million) }},
 		{Name: "index long value 100k", Measure: func(s *Session) error { return s.measureLongValue(hundred) }},
@@ -41,7 +43,10 @@ type stage struct {
 }
 
 func newStage(workload string, n int) (*stage, error) {
-	f, err := matching.NewFixture(workload, n)
+	return prepared(matching.NewFixture(workload, n))
+}
+
+func prepared(f *matching.Fixture, err error) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -133,8 +138,7 @@ func measureContains(s *Session) error {
 	return nil
 }
 
-// measureIndex measures n equality queries beside a thousand, quamina and a
-// Go map.
+// measureIndex measures n equality queries beside a thousand and a Go map.
 func (s *Session) measureIndex(n int) error {
 	few, err := newStage("equality", small)
 	if err != nil {
@@ -168,7 +172,7 @@ func (s *Session) measureIndex(n int) error {
 	s.compare("unsubscribe (index)"+at+" ÷ map get", onlyText(n, million, "22–39"), onlyAt(n, million, AtMost(40)), r[6], r[7])
 	s.count("entries moved by one subscribe or unsubscribe"+at+", at most", "unbounded", AtMost(1024), float64(churn.MaxMoved),
 		fmt.Sprintf("%d of each", len(strangers)))
-	return s.measureQuamina(many, r[5])
+	return nil
 }
 
 func onlyText(n, goalN int, text string) string {
@@ -178,12 +182,22 @@ func onlyText(n, goalN int, text string) string {
 	return text
 }
 
-// measureQuamina compares quamina with what was measured of the same stage.
-func (s *Session) measureQuamina(st *stage, add *trial.Result) error {
+// measureQuamina compares with quamina at n equality queries, whose texts are
+// short.
+func (s *Session) measureQuamina(n int) error {
+	st, err := prepared(matching.NewShortFixture("equality", n))
+	if err != nil {
+		return err
+	}
+	strangers, err := st.Strangers(1 << 14)
+	if err != nil {
+		return err
+	}
 	events, err := st.JSON()
 	if err != nil {
 		return err
 	}
+	ours := held(func() any { return st.Index() })
 	var quamina *matching.Quamina
 	theirs := held(func() any {
 		quamina, err = matching.NewQuamina(st.Fixture, events)
@@ -192,16 +206,15 @@ func (s *Session) measureQuamina(st *stage, add *trial.Result) error {
 	if err != nil {
 		return err
 	}
-	ours := held(func() any { return st.Index() })
-	r, err := trial.Run(s.Plan, st.match(), quamina.Match(st.counts), quamina.Add())
+	r, err := trial.Run(s.Plan, st.match(), quamina.Match(st.counts), matching.NewChurn(st.index, strangers).Add(), quamina.Add())
 	if err != nil {
 		return err
 	}
-	at := " at " + number(st.N) + ", equality: quamina ÷ hark"
-	s.compare("match"+at, onlyText(st.N, million, "6.8"), onlyAt(st.N, million, AtLeast(10)), r[1], r[0])
-	s.compare("add"+at, onlyText(st.N, million, "35"), onlyAt(st.N, million, AtLeast(35)), r[2], add)
-	s.count("memory"+at, onlyText(st.N, million, "5.6"), onlyAt(st.N, million, AtLeast(6)), theirs/ours,
-		fmt.Sprintf("%s ÷ %s bytes a query", Figure(theirs/float64(st.N)), Figure(ours/float64(st.N))))
+	at := " at " + number(n) + ", equality of short texts: quamina ÷ hark"
+	s.compare("match"+at, onlyText(n, million, "6.8"), onlyAt(n, million, AtLeast(10)), r[1], r[0])
+	s.compare("add"+at, onlyText(n, million, "35"), onlyAt(n, million, AtLeast(35)), r[3], r[2])
+	s.count("memory"+at, onlyText(n, million, "5.6"), onlyAt(n, million, AtLeast(6)), theirs/ours,
+		fmt.Sprintf("%s ÷ %s bytes a query", Figure(theirs/float64(n)), Figure(ours/float64(n))))
 	return nil
 }
 

@@ -33,7 +33,7 @@ func openCometBFT(readers []*Reader, capacity int) (Bus, error) {
 			for {
 				select {
 				case m := <-sub.Out():
-					r.Got(m.Data().(*Item).Seq)
+					r.Got(m.Data().(*Item).Number)
 				case <-sub.Canceled():
 					return
 				}

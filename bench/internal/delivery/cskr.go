@@ -15,7 +15,7 @@ func openCskr(readers []*Reader, capacity int) (Bus, error) {
 		items := b.bus.Sub(topic)
 		go func() {
 			for item := range items {
-				r.Got(item.Seq)
+				r.Got(item.Number)
 			}
 		}()
 	}

@@ -51,7 +51,7 @@ func readNext(ctx context.Context, sub *pubsub.Subscription, r *Reader) {
 		if err != nil {
 			return
 		}
-		r.Got(m.Data().(*Item).Seq)
+		r.Got(m.Data().(*Item).Number)
 	}
 }
 
@@ -60,7 +60,7 @@ func readMessages(ctx context.Context, sub *pubsub.Subscription, r *Reader) {
 		if err != nil {
 			return
 		}
-		r.Got(m.Data().(*Item).Seq)
+		r.Got(m.Data().(*Item).Number)
 	}
 }
 
@@ -68,7 +68,7 @@ func readOut(ctx context.Context, sub *pubsub.Subscription, r *Reader) {
 	for out := sub.Out(); ; {
 		select {
 		case m := <-out:
-			r.Got(m.Data().(*Item).Seq)
+			r.Got(m.Data().(*Item).Number)
 		case <-sub.Canceled():
 			return
 		}

@@ -12,7 +12,7 @@ func openRaw(readers []*Reader, capacity int) (Bus, error) {
 		bus = append(bus, items)
 		go func() {
 			for item := range items {
-				r.Got(item.Seq)
+				r.Got(item.Number)
 			}
 		}()
 	}

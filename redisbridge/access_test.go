@@ -1,0 +1,202 @@
+package redisbridge
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub/internal/redistest"
+	"github.com/harkbus/pubsub/query"
+)
+
+// aclLine is what docs/bridge.md tells operators to grant for namespace shop.
+const aclLine = `resetkeys resetchannels ~hark:{shop}:* ~hark:{shop#*}:* &hark:{shop}:* &hark:{shop#*}:* -@all ` +
+	`+hello +client|setname +ping +hsetnx +hmget +hget +hset +get +set +del +pexpire +mget ` +
+	`+zadd +zrem +zrange +zremrangebyscore +xadd +xread +xrange +xtrim +xinfo|stream +eval +evalsha +time ` +
+	`+publish +subscribe +unsubscribe +spublish +ssubscribe +sunsubscribe +cluster|slots +cluster|shards`
+
+func TestDocumentedACLLineIsEnough(t *testing.T) {
+	redis := redistest.Start(t)
+	redis.Do(t, append([]string{"ACL", "SETUSER", "hark", "on", ">secret"}, strings.Fields(aclLine)...)...)
+	for _, mode := range []Mode{Live, Durable} {
+		o := Options{Namespace: "shop", Mode: mode}
+		o.Redis.Username, o.Redis.Password = "hark", "secret"
+		a := join(t, redis, o).awaitReady(t)
+		b := join(t, redis, o).awaitReady(t)
+		sub := b.subscribe(t, query.All)
+		got := b.collect()
+		require.NoError(t, b.Announce(within(t, patience)))
+		for i := range 200 {
+			a.number(t, i)
+		}
+		got.await(t, has(199))
+		go func() {
+			for m, err := range sub.Messages(within(t, patience)) {
+				if err != nil || b.Reply(background(), m, "yes", nil) == nil {
+					return
+				}
+			}
+		}()
+		_, err := a.Request(within(t, patience), "ask", nil)
+		require.NoError(t, err)
+		require.NoError(t, a.Close())
+		require.NoError(t, b.Close())
+		require.NoError(t, a.Stats().LastError)
+		require.NoError(t, b.Stats().LastError)
+	}
+	log, err := redis.Do(t, "ACL", "LOG").ToArray()
+	require.NoError(t, err)
+	require.Empty(t, log)
+}
+
+func TestWrongPasswordIsReportedAndTriedAgain(t *testing.T) {
+	redis := redistest.Start(t, "--requirepass", "secret")
+	errs := make(chan error, 100)
+	o := durable("noauth")
+	o.OnError = func(err error) { errs <- err }
+	a := join(t, redis, o)
+	require.ErrorContains(t, <-errs, "NOAUTH")
+	require.ErrorContains(t, a.Ready(within(t, patience/30)), "NOAUTH")
+
+	// The operator opens the server.
+	option := optionOf(redis.Addr)
+	option.Password = "secret"
+	client, err := rueidis.NewClient(option)
+	require.NoError(t, err)
+	defer client.Close()
+	require.NoError(t, client.Do(background(), client.B().ConfigSet().ParameterValue().ParameterValue("requirepass", "").Build()).Error())
+	a.awaitReady(t)
+}
+
+// One partition that may not be read or written does not stop the others.
+func TestRefusedNameDoesNotStopTheOthers(t *testing.T) {
+	for _, mode := range []Mode{Live, Durable} {
+		t.Run(mode.String(), func(t *testing.T) {
+			redis := redistest.Start(t)
+			grant := func(names string) {
+				redis.Do(t, "ACL", "SETUSER", "hark", "on", ">secret", "+@all", "resetkeys", "resetchannels",
+					"~hark:{shop}:*", "&hark:{shop}:*", "~hark:{shop#"+names+"}:*", "&hark:{shop#"+names+"}:*")
+			}
+			grant("1")
+			o := Options{Namespace: "shop", Mode: mode, Partitions: 2, Route: routeByNumber, SendAll: true}
+			o.Redis.Username, o.Redis.Password = "hark", "secret"
+			a, b := join(t, redis, o), join(t, redis, o)
+			got := b.collect()
+			one, other := routesOf(a)
+			eventually(t, "the refusal is reported", func() bool {
+				err := a.Stats().LastError
+				return err != nil && strings.Contains(err.Error(), "NOPERM")
+			})
+			eventually(t, "the other partition works", func() bool {
+				require.NoError(t, a.Publish(within(t, patience), 1, map[string][]string{"route": {one}}))
+				all := got.all()
+				return len(all) > 0 && all[len(all)-1] == 1
+			})
+			grant("*")
+			a.awaitReady(t)
+			b.awaitReady(t)
+			require.NoError(t, a.Publish(within(t, patience), 2, map[string][]string{"route": {other}}))
+			got.await(t, has(2))
+		})
+	}
+}
+
+// routesOf returns a routing key for partition 1 and one for partition 0.
+func routesOf(s *side) (one, zero string) {
+	for c := 'a'; one == "" || zero == ""; c++ {
+		switch s.partitionOf(string(c)) {
+		case 1:
+			one = string(c)
+		case 0:
+			zero = string(c)
+		}
+	}
+	return one, zero
+}
+
+func TestFramesWithoutAValidMACAreDropped(t *testing.T) {
+	redis := redistest.Start(t)
+	ours, err := ParseKeys("1:00112233445566778899aabbccddeeff")
+	require.NoError(t, err)
+	theirs, err := ParseKeys("1:ffeeddccbbaa99887766554433221100")
+	require.NoError(t, err)
+	for _, mode := range []Mode{Live, Durable} {
+		for name, keys := range map[string][]Key{"missing": nil, "wrong": theirs} {
+			t.Run(mode.String()+" "+name, func(t *testing.T) {
+				o := Options{Namespace: mode.String() + name, Mode: mode, Keys: ours, SendAll: true}
+				a := join(t, redis, o).awaitReady(t)
+				b := join(t, redis, o).awaitReady(t)
+				got := b.collect()
+				o.Keys = keys
+				stranger := join(t, redis, o)
+				for i := range 10 {
+					require.NoError(t, stranger.Publish(within(t, patience), 1000+i, nil))
+				}
+				require.NoError(t, stranger.Flush(within(t, patience)))
+				a.number(t, 1)
+				got.await(t, has(1))
+				require.NotContains(t, got.all(), 1000)
+				require.Positive(t, b.Stats().Unsigned)
+				require.Empty(t, b.gaps.all())
+			})
+		}
+	}
+}
+
+// A key is changed without a stop: all learn the new one, then sign with it,
+// then forget the old one.
+func TestKeysRotate(t *testing.T) {
+	redis := redistest.Start(t)
+	old, err := ParseKeys("1:00112233445566778899aabbccddeeff")
+	require.NoError(t, err)
+	next, err := ParseKeys("2:ffeeddccbbaa99887766554433221100")
+	require.NoError(t, err)
+	o := durable("rotate")
+	last := 0
+	var previous *side
+	for _, keys := range [][]Key{old, {old[0], next[0]}, {next[0], old[0]}, next} {
+		o.Keys = keys
+		s := join(t, redis, o).awaitReady(t)
+		if previous != nil {
+			got := s.collect()
+			last++
+			previous.number(t, last)
+			got.await(t, has(last))
+			got = previous.collect()
+			last++
+			s.number(t, last)
+			got.await(t, has(last))
+		}
+		previous = s
+	}
+}
+
+func TestTLS(t *testing.T) {
+	redis := redistest.StartTLS(t)
+	o := durable("tls")
+	o.Redis = redis.Option()
+	a, b := joinAt(t, o).awaitReady(t), joinAt(t, o).awaitReady(t)
+	got := b.collect()
+	a.number(t, 1)
+	got.await(t, has(1))
+}
+
+// An announcement by who has no key cannot make others stop sending or hide.
+func TestForgedInterestIsDropped(t *testing.T) {
+	redis := redistest.Start(t)
+	keys, err := ParseKeys("1:00112233445566778899aabbccddeeff")
+	require.NoError(t, err)
+	o := forwarding("forged")
+	o.Keys = keys
+	a := join(t, redis, o).awaitReady(t)
+	b := join(t, redis, o).awaitReady(t)
+	b.subscribe(t, query.All)
+	require.NoError(t, b.Announce(within(t, patience)))
+	i := interest{version: 1 << 40, closing: true}
+	forged := &member{opt: b.opt, origin: b.origin}
+	redis.Do(t, "PUBLISH", b.names.control, forged.interestFrame(&i))
+	eventually(t, "it is dropped", func() bool { return a.Stats().Unsigned == 1 })
+	require.Equal(t, 1, a.Stats().Interest.Peers)
+}

@@ -1,0 +1,79 @@
+// Package redisbridge makes one bus of the servers of many processes, by way
+// of Redis: what one process publishes, all receive.
+//
+//	redis, err := redisbridge.ParseURL("redis://localhost:6379")
+//	…
+//	bridge, err := redisbridge.Attach(server, redisbridge.Options{
+//		Redis:     redis,
+//		Namespace: "shop",
+//		Mode:      redisbridge.Durable,
+//		OnGap:     func(g redisbridge.Gap) { log.Print(g) },
+//	})
+//	…
+//	defer bridge.Close()
+//
+// Publishers and subscribers go on using the Server. A message that came from
+// another process has an Origin.
+//
+//	process A                          Redis                       process B
+//	Server ─▶ outbox ─▶ frames ─▶ stream or channel ─▶ frames ─▶ Server
+//	          bounded   ≤ 64 events   per partition    checked    in order
+//
+// # Modes
+//
+// Durable writes to Redis Streams. Each publication that the outbox accepted
+// is in the stream once, and reaches each reader once and in order, across
+// cuts of either side, while the publisher lives and Redis keeps what it
+// acknowledged. What Redis does not keep (a lost tail after a failover, a
+// trimmed stream, FLUSHALL) is reported as a Gap. A reader can stop and resume
+// at a Cursor.
+//
+// Live uses Redis Pub/Sub and loses what is sent while a reader is cut off.
+// Between the first and the last frame or mark seen from a process, every loss
+// is reported as a Gap with its exact count. A process sends a mark at most a
+// second after its last frame, and when it closes. What a process sent last
+// before it died lies outside: a Gap whose count is Unknown, when its lease
+// ends.
+//
+// # Order
+//
+// One partition, the default, is one order for all readers in Durable; in Live
+// the order is per origin. With more partitions, publications that Route gives
+// the same key keep their order per origin.
+//
+// # Back-pressure
+//
+// Server.Publish never waits for Redis. A publication is offered to an outbox
+// bounded by count and bytes. When it is full, publications are dropped; they
+// are counted, OnDrop is called once per episode, and readers see a Gap, in
+// Durable too. A program that must lose nothing calls Bridge.Publish, which
+// waits for room before it publishes, and Bridge.Flush, which waits for Redis.
+//
+// On the receiving side, publishing to the local Server may wait if a
+// subscription uses Block. In Durable the bridge then stops reading from Redis
+// and loses nothing until the stream is trimmed. In Live it goes on reading,
+// drops what does not fit its inbox, and reports that as a Gap.
+//
+// # Faults
+//
+// The bridge connects in the background and for ever, with full-jitter
+// backoff; Ready waits for the first time. It notices a dead network in about
+// a second. What cannot be cured by trying again ends the bridge, and Err says
+// why: today that is only a namespace laid out with another number of
+// partitions or format. docs/bridge.md has a table of faults.
+//
+// Frames that are malformed, oversized, foreign or, with Keys, not signed by
+// one of them are dropped and counted in Stats. Decoding takes memory in
+// proportion to the bytes that came.
+//
+// # Loops
+//
+// A bridge sends what was published in its own process, never what it or
+// another bridge brought in, and drops its own frames when they come back.
+//
+// # Shutdown
+//
+// Close detaches the bridge from its server, gives what is in the outbox up to
+// CloseTimeout to reach Redis, says goodbye, so that readers do not wait for
+// a lease, and waits for all goroutines. Stop the Server after it.
+package redisbridge

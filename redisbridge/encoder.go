@@ -1,0 +1,69 @@
+package redisbridge
+
+import (
+	"fmt"
+
+	"github.com/harkbus/pubsub"
+)
+
+// An encoder turns publications into bytes. It is for one goroutine.
+type encoder struct {
+	types *Registry
+	codec Codec
+
+	data   []byte // reused
+	events map[string][]string
+}
+
+// append appends a publication to dst. On an error dst is as it was.
+func (e *encoder) append(dst []byte, m pubsub.Message) (_ []byte, err error) {
+	event := Event{Time: m.Time()}
+	if event.Type, e.data, err = e.types.appendData(e.data[:0], m.Data()); err != nil {
+		return dst, err
+	}
+	event.Data = e.data
+	_, _ = m.Matches((*eventsOf)(e))
+	event.Events, e.events = e.events, nil
+	out := dst
+	if isHarks(e.codec.ID()) {
+		out, err = e.codec.Append(dst, &event)
+	} else {
+		err = safely(func() error { out, err = e.codec.Append(dst, &event); return err })
+	}
+	if err != nil {
+		return dst, err
+	}
+	return out, nil
+}
+
+// eventsOf is an encoder as a query: a message shows its events to a query
+// without copying them.
+type eventsOf encoder
+
+// Matches implements pubsub.Query.
+func (e *eventsOf) Matches(events map[string][]string) (bool, error) {
+	e.events = events
+	return true, nil
+}
+
+// String implements pubsub.Query.
+func (e *eventsOf) String() string { return "events" }
+
+// check returns the size that a publication counts as, or why it cannot be
+// sent. What cannot fail is not tried.
+func (m *member) check(message pubsub.Message) (size int, err error) {
+	var events measure
+	size = events.sizeOf(message)
+	if m.opt.Codec == Binary && size <= m.opt.MaxFrame/2 && travelsAsItIs(message.Data()) {
+		return size, nil
+	}
+	trial := encoder{types: m.opt.Types, codec: m.opt.Codec}
+	b, err := trial.append(nil, message)
+	if err != nil {
+		return 0, err
+	}
+	if len(b)+frameMargin > m.opt.MaxFrame {
+		return 0, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrTooLarge, len(b), m.opt.MaxFrame-frameMargin)
+	}
+	return size, nil
+}

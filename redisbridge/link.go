@@ -1,0 +1,111 @@
+package redisbridge
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+
+	"github.com/redis/rueidis"
+)
+
+// A link holds the client of a bridge, which exists once Redis has answered
+// for the first time and then reconnects by itself.
+type link struct {
+	option rueidis.ClientOption
+
+	mu     sync.Mutex
+	client rueidis.Client
+	closed bool
+
+	up chan struct{} // closed when client is there
+}
+
+func newLink(option rueidis.ClientOption) *link {
+	return &link{option: option, up: make(chan struct{})}
+}
+
+// dial tries once to make the client.
+func (l *link) dial() error {
+	client, err := rueidis.NewClient(l.option)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		client.Close()
+		return nil
+	}
+	l.client = client
+	close(l.up)
+	return nil
+}
+
+// get waits for the client.
+func (l *link) get(ctx context.Context) (rueidis.Client, error) {
+	select {
+	case <-l.up:
+		return l.client, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (l *link) isUp() bool {
+	select {
+	case <-l.up:
+		return true
+	default:
+		return false
+	}
+}
+
+func (l *link) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	if l.client != nil {
+		l.client.Close()
+	}
+}
+
+// isCluster tells whether channels are sharded. The caller knows that the link
+// is up.
+func (l *link) isCluster() bool { return l.client.Mode() == rueidis.ClientModeCluster }
+
+// A line is a connection of one reader: nothing else waits behind what it
+// does. close ends it.
+type line struct {
+	rueidis.DedicatedClient
+	close func()
+}
+
+// dedicate takes a connection for commands of one slot. In a cluster, addr may
+// name the node that a MOVED told of, because the client learns of it only a
+// second later.
+func (l *link) dedicate(client rueidis.Client, addr string) line {
+	if addr != "" {
+		if node, ok := client.Nodes()[addr]; ok {
+			client = node
+		}
+	}
+	conn, release := client.Dedicate()
+	return line{conn, func() { conn.Close(); release() }}
+}
+
+// movedTo returns the address in a MOVED error, or "".
+func movedTo(err error) string {
+	if e, ok := errors.AsType[*rueidis.RedisError](err); ok {
+		if addr, moved := e.IsMoved(); moved {
+			return addr
+		}
+	}
+	return ""
+}
+
+// hasCode tells whether err is an error reply with the given first word.
+func hasCode(err error, code string) bool {
+	e, ok := errors.AsType[*rueidis.RedisError](err)
+	return ok && strings.HasPrefix(e.Error(), code)
+}

@@ -1,0 +1,49 @@
+package redisbridge
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/harkbus/pubsub"
+)
+
+// Names in Redis. What one script touches has one hash tag, so that in a
+// cluster it is in one slot; partitions have different ones, so that they
+// spread over the nodes.
+//
+//	hark:{shop#0}:stream               the stream of partition 0
+//	hark:{shop#0}:meta                 its incarnation and last ID
+//	hark:{shop#0}:origin:NAME:EPOCH    the last sequence of an origin; expires
+//	hark:{shop#0}:live                 the channel of partition 0
+//	hark:{shop}:layout                 format and number of partitions
+//	hark:{shop}:members                processes, by the end of their lease
+//	hark:{shop}:interest:NAME:EPOCH    what one asks for; expires
+//	hark:{shop}:control                channel for news of interests
+//	hark:{shop}:inbox:NAME:EPOCH       channel for answers to one process
+type partitionNames struct{ stream, meta, origin, channel string }
+
+func namesOfPartition(namespace string, partition int, origin pubsub.Origin) partitionNames {
+	prefix := "hark:{" + namespace + "#" + strconv.Itoa(partition) + "}:"
+	return partitionNames{
+		stream:  prefix + "stream",
+		meta:    prefix + "meta",
+		origin:  prefix + "origin:" + originText(origin),
+		channel: prefix + "live",
+	}
+}
+
+type namespaceNames struct{ layout, members, interest, control, inbox string }
+
+func namesOfNamespace(namespace string, origin pubsub.Origin) namespaceNames {
+	prefix := "hark:{" + namespace + "}:"
+	return namespaceNames{
+		layout:   prefix + "layout",
+		members:  prefix + "members",
+		interest: prefix + "interest:", // and the origin's text
+		control:  prefix + "control",
+		inbox:    prefix + "inbox:" + originText(origin),
+	}
+}
+
+// originText names an origin inside keys.
+func originText(o pubsub.Origin) string { return fmt.Sprintf("%s:%016x", o.Name, o.Epoch) }

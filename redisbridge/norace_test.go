@@ -1,0 +1,5 @@
+//go:build !race
+
+package redisbridge
+
+const raceEnabled = false

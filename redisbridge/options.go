@@ -1,0 +1,324 @@
+package redisbridge
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/harkbus/pubsub"
+)
+
+// A Mode says what a bridge promises; see the package comment.
+type Mode uint8
+
+// The modes.
+const (
+	Live    Mode = iota // Pub/Sub: at most once, losses are counted
+	Durable             // Streams: once and in order, can resume
+)
+
+// String returns "live" or "durable".
+func (m Mode) String() string {
+	if m == Durable {
+		return "durable"
+	}
+	return "live"
+}
+
+// A DropPolicy says what happens to a publication when the outbox is full.
+type DropPolicy uint8
+
+// The policies.
+const (
+	DropNewest DropPolicy = iota // the publication that does not fit is not sent
+	DropOldest                   // it takes the place of the oldest that is not on its way
+)
+
+// Defaults of Options.
+const (
+	DefaultNamespace     = "hark"
+	DefaultOutboxCount   = 65_536
+	DefaultOutboxBytes   = 32 << 20
+	DefaultInboxBytes    = 16 << 20
+	DefaultMaxFrame      = 1 << 20
+	DefaultMaxOrigins    = 10_000
+	DefaultRetention     = time.Hour
+	DefaultRetainFrames  = 1_000_000
+	DefaultLease         = 15 * time.Second
+	DefaultCloseTimeout  = 5 * time.Second
+	DefaultMaxInterests  = 1_000
+	maxPartitions        = 1 << 12
+	maxName              = 128
+	maxNamespace         = 128
+	smallestMaxFrame     = frameTarget
+	minBackoff           = 8 * time.Millisecond
+	maxBackoff           = 512 * time.Millisecond
+	commandTimeout       = time.Second
+	goodbyeTimeout       = time.Second
+	blockTime            = 500 * time.Millisecond
+	checkEvery           = time.Second
+	markAfter            = 500 * time.Millisecond
+	originKeyLife        = 24 * time.Hour
+	steadyAfter          = 100 * time.Millisecond // a connection that held so long may be dialed again at once
+	keepAlive            = 200 * time.Millisecond
+	connWriteTimeout     = time.Second
+	interestPollInterval = 20 * time.Millisecond
+)
+
+// Options say how to attach a bridge. The zero value of a field is its
+// default; Redis.InitAddress has none.
+type Options struct {
+	// Redis says where Redis is: one server, a cluster or sentinels, with TLS
+	// and credentials. ParseURL makes it from a URL. The bridge sets
+	// DisableCache, DisableRetry, ConnWriteTimeout and the dialer's KeepAlive
+	// itself.
+	Redis rueidis.ClientOption
+
+	// Namespace separates buses that share a Redis. All processes of a bus
+	// give the same. At most 128 bytes, without braces, blanks and controls.
+	Namespace string
+
+	// Name is how other processes see this one, in Origin.Name. At most 128
+	// bytes. The default is host name and process id.
+	Name string
+
+	Mode Mode
+
+	// SendOnly makes a bridge that receives nothing, ReceiveOnly one that
+	// sends nothing.
+	SendOnly, ReceiveOnly bool
+
+	// Partitions spreads the bus over so many channels or streams, and in a
+	// cluster over nodes. All processes of a namespace must give the same
+	// number, which is kept in Redis. Default 1.
+	Partitions int
+
+	// Route returns the routing key of a publication: those of one key stay in
+	// order. It must depend on data and events only and return soon: it is
+	// called on the publisher's path. Needed with more than one partition.
+	Route func(pubsub.Message) string
+
+	// From is where a Durable bridge begins to read; default Now.
+	From Start
+
+	// Codec encodes events; what arrives is decoded by whatever codec it names:
+	// Hark's three and this one. Default Binary.
+	Codec Codec
+
+	// Types says how Go types travel. Default: only what NewRegistry knows.
+	Types *Registry
+
+	// Keys sign what is sent, with the first of them, and what arrives must be
+	// signed with one of them. Without keys nothing is signed or checked.
+	Keys []Key
+
+	// OutboxCount and OutboxBytes bound, per partition, what is accepted and
+	// not acknowledged by Redis. Bytes are those of events and of data that is
+	// []byte, string, json.RawMessage or has a method Size() int; anything
+	// else counts as 256.
+	OutboxCount int
+	OutboxBytes int
+
+	// Full is what happens when the outbox is full.
+	Full DropPolicy
+
+	// InboxBytes bounds, per partition, what was received and not published
+	// here yet. In Durable the bridge stops reading then, in Live it drops.
+	InboxBytes int
+
+	// MaxFrame is the largest frame sent or accepted, in bytes. A publication
+	// that does not fit one is refused or dropped.
+	MaxFrame int
+
+	// MaxOrigins is how many processes a partition keeps account of.
+	MaxOrigins int
+
+	// MaxHops is how often a frame may have been forwarded between buses
+	// before it is dropped. This package forwards nothing by itself.
+	MaxHops int
+
+	// Retention and RetainFrames are how long and how many frames a Durable
+	// stream keeps, both approximately.
+	Retention    time.Duration
+	RetainFrames int64
+
+	// Lease is how long a process that is not heard of counts as alive, in
+	// Live. At least 2 s.
+	Lease time.Duration
+
+	// SendAll turns interest forwarding off: in Live, publications that no
+	// process has a subscription for are sent too.
+	SendAll bool
+
+	// MaxInterests is how many queries a process announces; with more, it is
+	// sent everything.
+	MaxInterests int
+
+	// CloseTimeout bounds how long Close waits for the outbox.
+	CloseTimeout time.Duration
+
+	// OnGap is told of every loss, before what comes after it is published
+	// here. It runs on the receiving path of its partition, at most once at a
+	// time for each; it may call methods of the bridge, but not Close.
+	OnGap func(Gap)
+
+	// OnDrop is called once for each episode in which the outbox of a
+	// partition drops publications, when it begins.
+	OnDrop func(partition int)
+
+	// OnError is told when something fails that the bridge tries again, once
+	// until it works again, and of publications that cannot be encoded. The
+	// default drops them; Stats has the last one.
+	OnError func(error)
+}
+
+// ParseURL reads a Redis URL, in the forms of rueidis.ParseURL. Errors do not
+// show the password.
+func ParseURL(text string) (rueidis.ClientOption, error) {
+	o, err := rueidis.ParseURL(text)
+	if err != nil {
+		if u, e := url.Parse(text); e == nil {
+			return o, fmt.Errorf("redisbridge: Redis URL %s: %s", u.Redacted(), strings.ReplaceAll(err.Error(), text, u.Redacted()))
+		}
+		return o, errors.New("redisbridge: the Redis URL cannot be parsed: it is like redis://user:password@host:6379/0")
+	}
+	return o, nil
+}
+
+// withDefaults returns o with defaults in place, or an error that names the
+// field that is wrong.
+func (o Options) withDefaults() (Options, error) {
+	setDefault(&o.Namespace, DefaultNamespace)
+	if o.Name == "" {
+		host, _ := os.Hostname()
+		o.Name = truncate(host, maxName-12) + fmt.Sprintf("-%d", os.Getpid())
+	}
+	setDefault(&o.Partitions, 1)
+	setDefault(&o.OutboxCount, DefaultOutboxCount)
+	setDefault(&o.OutboxBytes, DefaultOutboxBytes)
+	setDefault(&o.InboxBytes, DefaultInboxBytes)
+	setDefault(&o.MaxFrame, DefaultMaxFrame)
+	setDefault(&o.MaxOrigins, DefaultMaxOrigins)
+	setDefault(&o.Retention, DefaultRetention)
+	setDefault(&o.RetainFrames, DefaultRetainFrames)
+	setDefault(&o.Lease, DefaultLease)
+	setDefault(&o.MaxInterests, DefaultMaxInterests)
+	setDefault(&o.CloseTimeout, DefaultCloseTimeout)
+	if o.Codec == nil {
+		o.Codec = Binary
+	}
+	if o.Types == nil {
+		o.Types = NewRegistry()
+	}
+	if o.OnGap == nil {
+		o.OnGap = func(Gap) {}
+	}
+	if o.OnDrop == nil {
+		o.OnDrop = func(int) {}
+	}
+	if o.OnError == nil {
+		o.OnError = func(error) {}
+	}
+	o.Redis = dialOptions(o.Redis)
+	return o, o.validate()
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func truncate(s string, n int) string { return s[:min(len(s), n)] }
+
+// dialOptions makes a client notice a dead network in about a second, keep no
+// cache, and leave trying again to us: only the bridge knows what may be sent
+// twice.
+func dialOptions(o rueidis.ClientOption) rueidis.ClientOption {
+	o.DisableCache = true
+	o.DisableRetry = true
+	if o.ClientSetInfo == nil {
+		o.ClientSetInfo = rueidis.DisableClientSetInfo // one command less in the ACL
+	}
+	o.Dialer.KeepAlive = keepAlive
+	o.Dialer.Timeout = connWriteTimeout
+	o.ConnWriteTimeout = connWriteTimeout
+	if o.PipelineMultiplex == 0 {
+		o.PipelineMultiplex = -1 // one connection for all that does not block
+	}
+	return o
+}
+
+func (o *Options) validate() error {
+	wrong := func(field, format string, args ...any) error {
+		return fmt.Errorf("redisbridge: Options.%s "+format, append([]any{field}, args...)...)
+	}
+	switch {
+	case len(o.Redis.InitAddress) == 0:
+		return wrong("Redis", "has no InitAddress: make it with ParseURL")
+	case len(o.Namespace) > maxNamespace || strings.ContainsFunc(o.Namespace, isUnfitForKey):
+		return wrong("Namespace", "is %q: at most %d bytes, without braces, blanks and controls", o.Namespace, maxNamespace)
+	case len(o.Name) > maxName || strings.ContainsFunc(o.Name, isUnfitForKey):
+		return wrong("Name", "is %q: at most %d bytes, without braces, blanks and controls", o.Name, maxName)
+	case o.Mode > Durable:
+		return wrong("Mode", "is %d: use Live or Durable", o.Mode)
+	case o.SendOnly && o.ReceiveOnly:
+		return wrong("SendOnly", "and ReceiveOnly are both set")
+	case o.Partitions < 1 || o.Partitions > maxPartitions:
+		return wrong("Partitions", "is %d: it must be 1 to %d", o.Partitions, maxPartitions)
+	case o.Partitions > 1 && o.Route == nil && !o.ReceiveOnly:
+		return wrong("Route", "is nil: with %d partitions it says which publications keep their order", o.Partitions)
+	case o.OutboxCount < 1:
+		return wrong("OutboxCount", "is %d: it must be 1 or more", o.OutboxCount)
+	case o.OutboxBytes < 1:
+		return wrong("OutboxBytes", "is %d: it must be 1 or more", o.OutboxBytes)
+	case o.InboxBytes < 1:
+		return wrong("InboxBytes", "is %d: it must be 1 or more", o.InboxBytes)
+	case o.Full > DropOldest:
+		return wrong("Full", "is %d: use DropNewest or DropOldest", o.Full)
+	case o.MaxFrame < smallestMaxFrame:
+		return wrong("MaxFrame", "is %d: it must be %d or more", o.MaxFrame, smallestMaxFrame)
+	case o.MaxOrigins < 1:
+		return wrong("MaxOrigins", "is %d: it must be 1 or more", o.MaxOrigins)
+	case o.MaxHops < 0 || o.MaxHops > 255:
+		return wrong("MaxHops", "is %d: it must be 0 to 255", o.MaxHops)
+	case o.Retention < time.Second:
+		return wrong("Retention", "is %v: it must be 1 s or more", o.Retention)
+	case o.RetainFrames < 1:
+		return wrong("RetainFrames", "is %d: it must be 1 or more", o.RetainFrames)
+	case o.Lease < 2*time.Second:
+		return wrong("Lease", "is %v: it must be 2 s or more, to outlive a reconnection", o.Lease)
+	case o.MaxInterests < 0:
+		return wrong("MaxInterests", "is %d: it must be 0 or more", o.MaxInterests)
+	case o.Codec.ID() == 0:
+		return wrong("Codec", "has the ID 0: use 128 to 255")
+	case isHarks(o.Codec.ID()) && !isOneOfHarks(o.Codec):
+		return wrong("Codec", "has the ID %d: below 128 are Hark's own", o.Codec.ID())
+	case o.Mode == Live && !o.From.isNow():
+		return wrong("From", "is set: only Durable can resume")
+	case len(o.From.cursor.positions) > 0 && len(o.From.cursor.positions) != o.Partitions:
+		return wrong("From", "is a cursor of %d partitions, not %d", len(o.From.cursor.positions), o.Partitions)
+	}
+	return validateKeys(o.Keys)
+}
+
+// isUnfitForKey keeps names apart inside keys and ACL patterns, and hash tags
+// whole.
+func isUnfitForKey(r rune) bool {
+	return r <= ' ' || r == 0x7f || strings.ContainsRune("{}*?[]#\\", r)
+}
+
+// newEpoch draws what tells one start of a process from the next.
+func newEpoch() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.BigEndian.Uint64(b[:])
+}

@@ -1,0 +1,351 @@
+package redisbridge
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/harkbus/pubsub"
+)
+
+// An outbox holds what is to be sent on one partition, from the publisher's
+// offer until Redis has acknowledged it. Offering never waits.
+//
+//	offer ─▶ queue ──take──▶ flying ──release──▶ gone
+//	  │        │ DropOldest
+//	  ▼ full   ▼
+//	 dropped: counted in front of the item that comes next
+//
+// queue, flying and what bridge.Publish has reserved are bounded together, by
+// count and bytes. Every item has a ticket, one more than the one before; they
+// are taken and released in that order.
+type outbox struct {
+	limit, limitBytes int
+	policy            DropPolicy
+
+	wake chan struct{} // capacity 1: something came for whoever takes
+
+	mu       sync.Mutex
+	queue    ring[item]
+	queued   load   // of queue
+	flying   load   // taken, not released
+	reserved load   // room for those who wait to publish
+	skipped  uint64 // dropped since the last item of queue
+	waiters  []*roomWaiter
+	flushers []flusher
+	idle     bool // whoever takes has found nothing and waits for wake
+	closed   bool
+
+	ticket   uint64 // of the last item
+	taken    uint64 // ticket of the last item taken
+	released uint64 // ticket of the last item released
+	dropped  uint64
+	dropping bool // an episode of dropping goes on
+}
+
+// An item is one publication on its way.
+type item struct {
+	message pubsub.Message
+	skipped uint64 // publications dropped just before it
+	ticket  uint64
+	size    int
+}
+
+// A load is a number of items and their bytes.
+type load struct{ count, bytes int }
+
+func (l *load) add(count, bytes int) { l.count += count; l.bytes += bytes }
+
+// A roomWaiter waits for room for one item.
+type roomWaiter struct {
+	size int
+	done chan struct{} // closed when the room is reserved or the outbox closed
+	err  error
+}
+
+// A flusher waits until all items up to a ticket are gone.
+type flusher struct {
+	ticket uint64
+	done   chan struct{} // closed then, and when the outbox is closed
+}
+
+var (
+	// ErrClosed is returned by the methods of a bridge that is closed.
+	ErrClosed = errors.New("redisbridge: the bridge is closed")
+
+	// ErrTooLarge is returned by Publish for what fits no frame or no outbox.
+	ErrTooLarge = errors.New("redisbridge: the publication is too large")
+)
+
+func newOutbox(o *Options) *outbox {
+	return &outbox{limit: o.OutboxCount, limitBytes: o.OutboxBytes, policy: o.Full, wake: make(chan struct{}, 1)}
+}
+
+// fits tells whether one more item of a size may come. The caller holds o.mu.
+func (o *outbox) fits(size int) bool {
+	return o.queued.count+o.flying.count+o.reserved.count < o.limit &&
+		o.queued.bytes+o.flying.bytes+o.reserved.bytes+size <= o.limitBytes
+}
+
+// offer takes a message in or drops one. It tells whether an episode of
+// dropping began. A message with a reservation uses it up and is never dropped.
+func (o *outbox) offer(m pubsub.Message, size int, hasRoom bool) (episode bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return false
+	}
+	dropped := o.dropped
+	if hasRoom && o.reserved.count > 0 {
+		o.reserved.add(-1, -size)
+	} else if !o.fits(size) && !o.makeRoom(size) {
+		o.skipped++
+		o.dropped++
+		return o.beginEpisode()
+	}
+	o.ticket++
+	o.queue.push(item{message: m, skipped: o.skipped, ticket: o.ticket, size: size})
+	o.queued.add(1, size)
+	o.skipped = 0
+	o.wakeTaker()
+	return o.dropped > dropped && o.beginEpisode()
+}
+
+// makeRoom drops the oldest of the queue until an item fits, if that is the
+// policy. What is flying stays. The caller holds o.mu.
+func (o *outbox) makeRoom(size int) bool {
+	if o.policy != DropOldest {
+		return false
+	}
+	for !o.fits(size) && o.queue.len() > 0 {
+		old := o.queue.pop()
+		o.queued.add(-1, -old.size)
+		o.dropped++
+		if o.queue.len() > 0 {
+			o.queue.front().skipped += old.skipped + 1
+		} else {
+			o.skipped += old.skipped + 1
+		}
+	}
+	return o.fits(size)
+}
+
+// beginEpisode tells whether what was dropped is the first for a while. The
+// caller holds o.mu.
+func (o *outbox) beginEpisode() (begins bool) {
+	begins, o.dropping = !o.dropping, true
+	o.wakeTaker() // a mark tells readers of what was dropped last
+	return begins
+}
+
+func (o *outbox) wakeTaker() {
+	if !o.idle {
+		return
+	}
+	o.idle = false
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take moves up to count items and about so many bytes from the queue into dst,
+// and returns them with the number dropped after the last one, if that was the
+// last of the queue. If there is nothing to take, wake will tell.
+func (o *outbox) take(dst []item, count, bytes int) (items []item, skipped uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.queue.len() > 0 && len(dst) < count && bytes > 0 && o.mayFly() {
+		i := o.queue.pop()
+		dst = append(dst, i)
+		bytes -= i.size
+		o.queued.add(-1, -i.size)
+		o.flying.add(1, i.size)
+		o.taken = i.ticket
+	}
+	if o.queue.len() == 0 {
+		skipped, o.skipped = o.skipped, 0
+	}
+	o.idle = len(dst) == 0 && skipped == 0
+	return dst, skipped
+}
+
+// mayFly keeps half of the room for the queue: what flies cannot be dropped for
+// something newer. The caller holds o.mu.
+func (o *outbox) mayFly() bool {
+	return o.flying.count < max(1, o.limit/2) && o.flying.bytes < max(1, o.limitBytes/2)
+}
+
+// release forgets items that are acknowledged, up to a ticket.
+func (o *outbox) release(gone load, ticket uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.flying.add(-gone.count, -gone.bytes)
+	o.released = max(o.released, ticket)
+	if o.queued.count+o.flying.count <= o.limit/2 && o.queued.bytes+o.flying.bytes <= o.limitBytes/2 {
+		o.dropping = false
+	}
+	if o.queue.len() > 0 {
+		o.wakeTaker()
+	}
+	o.grantRoom()
+	o.tellFlushed()
+}
+
+// grantRoom reserves room for those who wait, first come first served. The
+// caller holds o.mu.
+func (o *outbox) grantRoom() {
+	for len(o.waiters) > 0 && o.fits(o.waiters[0].size) {
+		w := o.waiters[0]
+		o.waiters = slices.Delete(o.waiters, 0, 1)
+		o.reserved.add(1, w.size)
+		close(w.done)
+	}
+}
+
+// reserve waits for room for one item of a size. Who has reserved either
+// offers a message of that size with hasRoom or calls unreserve.
+func (o *outbox) reserve(ctx context.Context, size int) error {
+	if size > o.limitBytes {
+		return ErrTooLarge
+	}
+	o.mu.Lock()
+	if o.closed {
+		o.mu.Unlock()
+		return ErrClosed
+	}
+	w := &roomWaiter{size: size, done: make(chan struct{})}
+	o.waiters = append(o.waiters, w)
+	o.grantRoom()
+	o.mu.Unlock()
+
+	select {
+	case <-w.done:
+		return w.err
+	case <-ctx.Done():
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if i := slices.Index(o.waiters, w); i >= 0 {
+		o.waiters = slices.Delete(o.waiters, i, i+1)
+		o.grantRoom() // a smaller one behind may fit
+	} else if w.err == nil {
+		o.unreserveLocked(size)
+	}
+	return context.Cause(ctx)
+}
+
+func (o *outbox) unreserve(size int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.unreserveLocked(size)
+}
+
+func (o *outbox) unreserveLocked(size int) {
+	if o.reserved.count > 0 {
+		o.reserved.add(-1, -size)
+	}
+	o.grantRoom()
+}
+
+// flushed returns a channel that is closed when all items that are there now
+// are gone.
+func (o *outbox) flushed() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	f := flusher{o.ticket, make(chan struct{})}
+	o.flushers = append(o.flushers, f)
+	o.tellFlushed()
+	return f.done
+}
+
+// tellFlushed closes the channels of those whose items are gone. The caller
+// holds o.mu.
+func (o *outbox) tellFlushed() {
+	o.flushers = slices.DeleteFunc(o.flushers, func(f flusher) bool {
+		if !o.closed && !o.goneUpTo(f.ticket) {
+			return false
+		}
+		close(f.done)
+		return true
+	})
+}
+
+func (o *outbox) goneUpTo(ticket uint64) bool {
+	if o.flying.count > 0 && o.released < min(ticket, o.taken) {
+		return false
+	}
+	return o.queue.len() == 0 || o.queue.front().ticket > ticket
+}
+
+// close refuses what comes and ends all waits. It returns how many items were
+// left.
+func (o *outbox) close() (left int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	left = o.queued.count + o.flying.count
+	for _, w := range o.waiters {
+		w.err = ErrClosed
+		close(w.done)
+	}
+	o.waiters = nil
+	o.tellFlushed()
+	return left
+}
+
+func (o *outbox) isEmpty() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.queued.count+o.flying.count == 0
+}
+
+func (o *outbox) hasQueued() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.queued.count > 0
+}
+
+func (o *outbox) addTo(s *Stats) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s.Accepted += o.ticket
+	s.Dropped += o.dropped
+	s.Queued += o.queued.count
+	s.QueuedBytes += o.queued.bytes
+	s.InFlight += o.flying.count
+}
+
+// A ring is a queue that grows by doubling and keeps its memory.
+type ring[T any] struct {
+	items []T
+	head  int
+	n     int
+}
+
+func (r *ring[T]) len() int  { return r.n }
+func (r *ring[T]) front() *T { return &r.items[r.head] }
+
+func (r *ring[T]) push(v T) {
+	if r.n == len(r.items) {
+		r.grow()
+	}
+	r.items[(r.head+r.n)&(len(r.items)-1)] = v
+	r.n++
+}
+
+func (r *ring[T]) pop() T {
+	v := r.items[r.head]
+	r.items[r.head] = *new(T)
+	r.head = (r.head + 1) & (len(r.items) - 1)
+	r.n--
+	return v
+}
+
+func (r *ring[T]) grow() {
+	items := make([]T, max(16, 2*len(r.items)))
+	n := copy(items, r.items[r.head:])
+	copy(items[n:], r.items[:r.head])
+	r.items, r.head = items, 0
+}

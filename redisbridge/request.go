@@ -1,0 +1,234 @@
+package redisbridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/harkbus/pubsub"
+)
+
+// ReplyAttribute is the key that a request has besides its own: where to reply.
+const ReplyAttribute = "hark.reply"
+
+var (
+	// ErrNoRequest is returned by Reply for a message that is no request.
+	ErrNoRequest = errors.New("redisbridge: the message is not a request")
+
+	// ErrNobodyWaits is returned by Reply when the process that asked is gone.
+	ErrNobodyWaits = errors.New("redisbridge: nobody waits for the reply")
+)
+
+// requests are the requests of this process that wait for a reply. Replies
+// come to one exact channel per process, the inbox: each pattern in Redis would
+// cost every publication.
+type requests struct {
+	*member
+	listen sync.Once
+	up     chan struct{} // closed when the inbox is subscribed, for the first time
+
+	mu      sync.Mutex
+	last    uint64
+	waiting map[uint64]chan Received // capacity 1
+}
+
+func newRequests(m *member) *requests {
+	return &requests{member: m, up: make(chan struct{}), waiting: make(map[uint64]chan Received)}
+}
+
+// Request publishes a request and returns the first reply. The request is a
+// publication like any other, with one attribute more: ReplyAttribute. Whoever
+// subscribes to what it matches, in this process or another, may call Reply.
+// Replies go through Pub/Sub in both modes: if one is lost, or if there is
+// nobody to reply, Request returns the error of ctx.
+func (b *Bridge) Request(ctx context.Context, data any, events map[string][]string) (Received, error) {
+	r := b.requests
+	if err := r.awaitInbox(ctx); err != nil {
+		return Received{}, err
+	}
+	id, replies := r.add()
+	defer r.remove(id)
+	asked := make(map[string][]string, len(events)+1)
+	for key, values := range events {
+		asked[key] = values
+	}
+	asked[ReplyAttribute] = []string{originText(b.origin) + ":" + strconv.FormatUint(id, 10)}
+	if err := b.Publish(ctx, data, asked); err != nil {
+		return Received{}, err
+	}
+	select {
+	case reply := <-replies:
+		return reply, nil
+	case <-b.done:
+		return Received{}, b.err()
+	case <-ctx.Done():
+		return Received{}, fmt.Errorf("redisbridge: no reply: %w", context.Cause(ctx))
+	}
+}
+
+// Reply answers a request that was received as m. It returns ErrNoRequest,
+// ErrNobodyWaits, ErrTooLarge, why data cannot be encoded, or why Redis could
+// not be reached.
+func (b *Bridge) Reply(ctx context.Context, m pubsub.Message, data any, events map[string][]string) error {
+	to, id, err := replyAddress(m)
+	if err != nil {
+		return err
+	}
+	if to == b.origin {
+		if !b.requests.give(id, Received{Data: data, Events: events, Origin: &b.origin, Time: m.Time()}) {
+			return ErrNobodyWaits
+		}
+		return nil
+	}
+	frame, err := b.replyFrame(id, data, events)
+	if err != nil {
+		return err
+	}
+	client, err := b.awaitLayout(ctx)
+	if err != nil {
+		return b.endedOr(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	heard, err := b.send(ctx, client, namesOfNamespace(b.opt.Namespace, to).inbox, frame)
+	if err == nil && heard == 0 {
+		err = ErrNobodyWaits
+	}
+	return err
+}
+
+// replyAddress reads where a request wants its reply: name, epoch and number of
+// the request.
+func replyAddress(m pubsub.Message) (to pubsub.Origin, id uint64, err error) {
+	var address string
+	for address = range m.Values(ReplyAttribute) {
+		break
+	}
+	parts := strings.Split(address, ":")
+	n := len(parts)
+	if n < 3 {
+		return to, 0, ErrNoRequest
+	}
+	to.Name = strings.Join(parts[:n-2], ":")
+	epoch, errEpoch := strconv.ParseUint(parts[n-2], 16, 64)
+	id, errID := strconv.ParseUint(parts[n-1], 10, 64)
+	if errEpoch != nil || errID != nil || len(to.Name) > maxName || strings.ContainsFunc(to.Name, isUnfitForKey) {
+		return to, 0, ErrNoRequest
+	}
+	to.Epoch = epoch
+	return to, id, nil
+}
+
+// replyFrame encodes a reply: its sequence is the number of the request, its
+// payload one event.
+func (b *Bridge) replyFrame(id uint64, data any, events map[string][]string) (string, error) {
+	f := beginEvent(b.noteHeader(kindReply, id, false))
+	f[codecAt] = b.opt.Codec.ID()
+	begun := len(f)
+	e := encoder{types: b.opt.Types, codec: b.opt.Codec}
+	f, err := e.append(f, pubsub.NewMessage(data, events))
+	if err != nil {
+		return "", err
+	}
+	endEvent(f, begun)
+	f = finish(f, 0, b.sign)
+	if len(f) > b.opt.MaxFrame {
+		return "", fmt.Errorf("%w: its frame would have %d bytes, at most %d are allowed", ErrTooLarge, len(f), b.opt.MaxFrame)
+	}
+	return string(f), nil
+}
+
+// awaitInbox waits until replies can arrive. In Live the control line has the
+// inbox, otherwise it gets a connection with the first request.
+func (r *requests) awaitInbox(ctx context.Context) error {
+	r.listen.Do(func() {
+		if r.control != nil {
+			r.up = r.control.subscribed
+			return
+		}
+		s := &subscriber{
+			member: r.member, part: "replies", channels: []string{r.names.inbox}, message: r.hear,
+			up: sync.OnceFunc(func() { close(r.up) }), down: func() {},
+		}
+		r.launch(s.run)
+	})
+	select {
+	case <-r.up:
+		return nil
+	case <-r.done:
+		return r.err()
+	case <-ctx.Done():
+		return fmt.Errorf("redisbridge: request: %w%s", context.Cause(ctx), r.notes.lastText())
+	}
+}
+
+func (r *requests) hear(text string) {
+	h, payload, err := r.gate.open(text, noPartition)
+	if err == nil && h.kind != kindReply {
+		err = errMalformed
+	}
+	if err != nil {
+		r.counts.refuse(err)
+		return
+	}
+	r.answer(&h, payload)
+}
+
+// answer gives a reply to the request that waits for it.
+func (r *requests) answer(h *header, payload []byte) {
+	reply := Received{Origin: &pubsub.Origin{Name: strings.Clone(h.name), Epoch: h.epoch}}
+	codec, err := r.codecs.find(h.codec)
+	if err == nil {
+		err = r.decodeReply(codec, payload, &reply)
+	}
+	if err != nil {
+		r.counts.undecodable.Add(1)
+		r.notes.fails("decode", err)
+		return
+	}
+	r.give(h.first, reply)
+}
+
+func (r *requests) decodeReply(codec Codec, payload []byte, reply *Received) error {
+	raw, _, err := cutEvent(payload)
+	if err != nil {
+		return err
+	}
+	var e Event
+	if err := decode(codec, raw, &e); err != nil {
+		return err
+	}
+	reply.Events, reply.Time = e.Events, e.Time
+	reply.Data, err = r.opt.Types.decodeData(e.Type, e.Data)
+	return err
+}
+
+func (r *requests) add() (id uint64, replies chan Received) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last++
+	replies = make(chan Received, 1)
+	r.waiting[r.last] = replies
+	return r.last, replies
+}
+
+func (r *requests) remove(id uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.waiting, id)
+}
+
+// give hands a reply over; only the first counts.
+func (r *requests) give(id uint64, reply Received) (taken bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	replies := r.waiting[id]
+	delete(r.waiting, id)
+	if replies != nil {
+		replies <- reply
+	}
+	return replies != nil
+}

@@ -133,8 +133,9 @@ func (s *Server) OnStop() {
 	s.mu.Lock()
 	s.stopped = true
 	s.mu.Unlock()
+	mine := s.queue.close() // first: a wait that ends makes room for who waits
 	close(s.stopping)
-	if s.queue.close() {
+	if mine {
 		s.handed <- struct{}{}
 	}
 	<-s.ended

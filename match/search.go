@@ -218,10 +218,29 @@ func (c *core) searchTree(t *tree) {
 			q[k] = ^upwards(p.low)
 		}
 	}
-	c.fitting = t.search(c, &q, c.fitting[:0])
+	c.inside, c.fitting = c.inside[:0], c.fitting[:0]
+	t.search(c, &q)
+	c.touchRecords(c.inside)
 	c.touchRecords(c.fitting)
+	for _, e := range c.inside {
+		c.tryInside(e)
+	}
 	for _, e := range c.fitting {
 		c.try(e)
+	}
+}
+
+// tryInside is try for an entry whose ranges hold.
+func (c *core) tryInside(e ref) {
+	at := c.entry(e)
+	if !at.exact {
+		c.try(e)
+		return
+	}
+	if r := c.recordOf(e, at); r.tried != c.event.number {
+		c.stats.Candidates++
+		r.tried = c.event.number
+		c.found = append(c.found, r.position)
 	}
 }
 

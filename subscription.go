@@ -85,11 +85,11 @@ type Subscription struct {
 	// Guarded by the server's mu.
 	place    place
 	inClient link
-	after    uint64 // gets publications with a higher sequence
 	matched  uint64 // publications; less the tail of the log while it reads that
 
 	id     uint64
 	birth  uint64 // later subscriptions have higher ones
+	after  uint64 // gets publications with a higher sequence
 	client *client
 }
 
@@ -116,6 +116,12 @@ func (s *Subscription) ClientID() string {
 	}
 	return s.client.id
 }
+
+// After returns the Sequence of the last publication that had been accepted
+// when the subscription took effect: it gets its matches among the later ones.
+// Whoever reads a history of publications up to After and then the
+// subscription misses none and sees none twice.
+func (s *Subscription) After() uint64 { return s.after }
 
 // Query returns the query; nil if the subscription belongs to no server.
 func (s *Subscription) Query() Query {

@@ -49,7 +49,6 @@ type control struct {
 	// Of the goroutine of announce.
 	current   interest
 	announced time.Time // when Redis took it last
-	known     bool      // the script
 
 	mu      sync.Mutex
 	asking  bool                     // the next announcement wants answers
@@ -260,10 +259,7 @@ func (c *control) goodbye() {
 
 // send publishes a note and returns how many heard it.
 func (m *member) send(ctx context.Context, client rueidis.Client, channel, frame string) (int64, error) {
-	if client.Mode() == rueidis.ClientModeCluster {
-		return client.Do(ctx, client.B().Spublish().Channel(channel).Message(frame).Build()).AsInt64()
-	}
-	return client.Do(ctx, client.B().Publish().Channel(channel).Message(frame).Build()).AsInt64()
+	return client.Do(ctx, m.link.publishing(client, channel, frame)).AsInt64()
 }
 
 // watch keeps the view until the member ends.

@@ -1,0 +1,290 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/env"
+	"github.com/harkbus/pubsub/metrics"
+	"github.com/harkbus/pubsub/sim"
+	"github.com/harkbus/pubsub/stream"
+	"github.com/harkbus/pubsub/stream/comet"
+)
+
+const serveLong = `Serve offers a bus over HTTP:
+
+    any path, header "pubsub: publisher" or "subscriber"   a topic
+    …/websocket              JSON-RPC 2.0 over WebSocket, as CometBFT's nodes
+    POST / and /v1           JSON-RPC: status, health, events
+    GET /events?query=…      Server-Sent Events
+    POST /publish            publications, JSON or one a line
+    GET /livez, /readyz      is it alive, does it take connections
+    GET /metrics, /v1/stats, /v1/subscriptions, /v1/check, POST /v1/explain
+                             for administrators, or on --admin-listen
+
+It listens on this machine only, unless there are tokens or --insecure says
+that everybody may do everything. SIGTERM or an interrupt drains it: what is
+buffered is sent, every subscription is told, and it exits with status 0.
+
+Settings come from flags, else from the environment (--max-clients is
+HARK_MAX_CLIENTS; PUBSUB_ADDR is --listen), else from the JSON object in the
+file of --config, whose fields are named as the flags are.`
+
+const serveExamples = `  hark serve --simulate 500
+  PUBSUB_ADDR=127.0.0.1:8080 hark serve
+  hark serve --listen :443 --tls-cert cert.pem --tls-key key.pem --token-key public.pem --token-algorithm ES256 --token-audience hark`
+
+// serveOptions are the flags of serve.
+type serveOptions struct {
+	listen, adminListen string
+	insecure            bool
+	tlsCert, tlsKey     string
+	tokens              tokenOptions
+	simulate            float64
+	seed                uint64
+	drain               time.Duration
+	queue               int
+	windowCount         int
+	windowBytes         int
+	overflow            string
+	config              stream.Config
+	file                string
+}
+
+func (a *app) newServe() *cobra.Command {
+	o := serveOptions{}
+	c := &cobra.Command{
+		Use:     "serve",
+		Short:   "Offer a bus over HTTP and WebSocket",
+		Long:    serveLong,
+		Example: serveExamples,
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := fill(c.Flags(), o.file, serveEnvironment); err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return a.serve(ctx, o)
+		},
+	}
+	f := c.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.listen, "listen", "127.0.0.1:26657", "address to listen on")
+	f.StringVar(&o.adminListen, "admin-listen", "", "address of a listener for administrators, without authentication")
+	f.BoolVar(&o.insecure, "insecure", false, "listen to other machines without authentication")
+	f.StringVar(&o.tlsCert, "tls-cert", "", "file with the certificate, PEM; read again when it changes")
+	f.StringVar(&o.tlsKey, "tls-key", "", "file with its key, PEM")
+	f.StringVar(&o.tokens.keyFile, "token-key", "", "file with the key of JSON Web Tokens: PEM public key, or a secret")
+	f.StringSliceVar(&o.tokens.algorithms, "token-algorithm", nil, "algorithms that tokens may have")
+	f.StringVar(&o.tokens.audience, "token-audience", "", "audience that tokens must have")
+	f.StringVar(&o.tokens.issuer, "token-issuer", "", "issuer that tokens must have, if not empty")
+	f.StringVar(&o.tokens.adminClaim, "token-admin-claim", "", "claim that makes an administrator if it is true")
+	f.StringSliceVar(&o.config.Origins, "origin", nil, `web origins allowed besides the server's own, "https://app.example.com"`)
+	f.Float64Var(&o.simulate, "simulate", 0, "publish a simulated chain, so many transactions a second")
+	f.Uint64Var(&o.seed, "seed", 1, "which chain to simulate")
+	f.BoolVar(&o.config.Carrier, "carrier", false, "send data as strings that CometBFT's Go client takes whatever their type")
+	f.IntVar(&o.config.MaxConnections, "max-connections", 900, "connections")
+	f.IntVar(&o.config.MaxConnectionsPerIP, "max-connections-per-ip", 0, "connections from one address; 0 is no limit")
+	f.IntVar(&o.config.MaxClients, "max-clients", 100, "connections with a subscription")
+	f.IntVar(&o.config.MaxSubscriptions, "max-subscriptions", 5, "subscriptions of one connection")
+	f.IntVar(&o.config.Buffer, "buffer", 200, "messages that wait for one subscription")
+	f.StringVar(&o.overflow, "overflow", "cancel", "what happens when the buffer is full: cancel, close, drop-oldest or drop-newest")
+	f.IntVar(&o.windowCount, "window-count", stream.DefaultWindowCount, "publications kept for clients that come back")
+	f.IntVar(&o.windowBytes, "window-bytes", stream.DefaultWindowBytes, "bytes of them")
+	f.IntVar(&o.queue, "queue", 1000, "publications that wait to be dispatched")
+	f.DurationVar(&o.drain, "drain-timeout", 10*time.Second, "time for clients to take what is left when the server ends")
+	f.StringVar(&o.file, "config", "", "file with settings, JSON")
+	return c
+}
+
+// serveEnvironment reads a variable; PUBSUB_ADDR stands for HARK_LISTEN.
+func serveEnvironment(name string) string {
+	if value := os.Getenv(name); value != "" || name != variable("listen") {
+		return value
+	}
+	listen, err := env.Listen()
+	if err != nil {
+		return os.Getenv(env.Addr) // so that listening says what is wrong
+	}
+	return listen
+}
+
+// served is what serve runs.
+type served struct {
+	app     *app
+	options serveOptions
+	bus     *pubsub.Server
+	stream  *stream.Server
+	tokens  *stream.Tokens
+	chain   *comet.Chain // nil: nothing is simulated
+}
+
+func (a *app) serve(ctx context.Context, o serveOptions) error {
+	if !(o.simulate >= 0) {
+		return fmt.Errorf("--simulate is %v; it is a number of transactions a second, or 0", o.simulate)
+	}
+	tokens, err := o.tokens.load()
+	if err != nil {
+		return err
+	}
+	if err := stream.CheckListen(o.listen, tokens != nil, o.insecure); err != nil {
+		return fmt.Errorf("%w (--token-key, --listen or --insecure)", err)
+	}
+	s := &served{app: a, options: o, tokens: tokens}
+	if err := s.build(); err != nil {
+		return err
+	}
+	listeners, err := s.open()
+	if err != nil {
+		return err
+	}
+	return s.run(ctx, listeners)
+}
+
+// build makes the bus and what offers it.
+func (s *served) build() (err error) {
+	var registry stream.Registry
+	comet.Register(&registry)
+	c := s.options.config
+	c.Encoder = registry.Encode
+	c.History = stream.NewWindow(s.options.windowCount, s.options.windowBytes)
+	c.Overflow = stream.Overflow(s.options.overflow)
+	c.Logger = s.app.log
+	if s.tokens != nil {
+		c.Identify = s.tokens.Identify
+	}
+	if s.options.simulate > 0 {
+		s.chain = comet.New("hark-1", s.options.seed)
+		c.Status = s.chain.Status
+	}
+	s.bus = pubsub.NewServer(pubsub.BufferCapacity(s.options.queue))
+	s.bus.SetLogger(s.app.log)
+	s.stream, err = stream.New(s.bus, c)
+	if err == nil {
+		s.stream.SetMetrics(metrics.Handler(metrics.NewBus(s.bus), metrics.NewStream(s.stream)))
+	}
+	return err
+}
+
+// A listener is an address with what is served at it.
+type listener struct {
+	net.Listener
+	handler http.Handler
+}
+
+func (s *served) open() (all []listener, err error) {
+	var config *tls.Config
+	if s.options.tlsCert != "" || s.options.tlsKey != "" {
+		certificate, err := stream.LoadCertificate(s.options.tlsCert, s.options.tlsKey, s.app.log)
+		if err != nil {
+			return nil, err
+		}
+		config = certificate.TLS()
+	}
+	handler := http.Handler(s.stream)
+	if s.tokens != nil {
+		handler = s.tokens.Handler(handler)
+	}
+	main, err := net.Listen("tcp", s.options.listen)
+	if err != nil {
+		return nil, err
+	}
+	address := main.Addr().String()
+	if config != nil {
+		main = tls.NewListener(main, config)
+	}
+	s.app.log.Info("listening", "address", address, "tls", config != nil)
+	all = append(all, listener{main, handler})
+	if s.options.adminListen == "" {
+		return all, nil
+	}
+	if err := stream.CheckListen(s.options.adminListen, false, s.options.insecure); err != nil {
+		_ = main.Close()
+		return nil, fmt.Errorf("%w (--admin-listen)", err)
+	}
+	admin, err := net.Listen("tcp", s.options.adminListen)
+	if err != nil {
+		_ = main.Close()
+		return nil, err
+	}
+	s.app.log.Info("listening for administrators", "address", admin.Addr().String())
+	return append(all, listener{admin, s.stream.Admin()}), nil
+}
+
+// run serves until ctx ends or a listener fails.
+func (s *served) run(ctx context.Context, listeners []listener) error {
+	if err := s.bus.Start(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var servers []*http.Server
+	for _, l := range listeners {
+		server := stream.NewHTTPServer(l.handler, s.app.log)
+		servers = append(servers, server)
+		go func() {
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				cancel(err)
+			}
+		}()
+	}
+	simulated := make(chan struct{})
+	go func() {
+		defer close(simulated)
+		s.simulate(ctx)
+	}()
+	<-ctx.Done()
+	<-simulated
+	return errors.Join(s.drain(servers), failure(ctx))
+}
+
+// failure returns why ctx ended, if not by a signal.
+func failure(ctx context.Context) error {
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// simulate publishes the simulated chain, if there is one.
+func (s *served) simulate(ctx context.Context) {
+	if s.chain == nil {
+		return
+	}
+	pace := sim.NewPace(s.options.simulate)
+	for pace.Wait(ctx) == nil {
+		for _, p := range s.chain.Next() {
+			if s.bus.PublishWithEvents(context.WithoutCancel(ctx), p.Data, p.Events) != nil {
+				return
+			}
+		}
+	}
+}
+
+// drain lets clients take what is left, and ends everything.
+func (s *served) drain(servers []*http.Server) error {
+	s.app.log.Info("draining", "timeout", s.options.drain)
+	ctx, cancel := context.WithTimeout(context.Background(), s.options.drain)
+	defer cancel()
+	if err := s.stream.Shutdown(ctx); err != nil {
+		s.app.log.Info("clients were cut", "error", err)
+	}
+	for _, server := range servers {
+		if server.Shutdown(ctx) != nil {
+			_ = server.Close()
+		}
+	}
+	return s.bus.Stop()
+}

@@ -1,0 +1,93 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/harkbus/pubsub"
+)
+
+var (
+	busPublications  = counter("hark_bus_publications_total", "Publications dispatched.")
+	busMatches       = counter("hark_bus_matches_total", "Pairs of publication and matching subscription.")
+	busDeliveries    = counter("hark_bus_deliveries_total", "Matches put into a buffer.")
+	busDrops         = counter("hark_bus_drops_total", "Matches that a full buffer cost.")
+	busCuts          = counter("hark_bus_cuts_total", "Subscriptions ended because they were too slow.")
+	busFailures      = counter("hark_bus_query_failures_total", "Matches that user-written queries failed to decide.")
+	busClients       = gauge("hark_bus_clients", "Clients with a subscription.")
+	busSubscriptions = gauge("hark_bus_subscriptions", "Subscriptions, by overflow policy.", "overflow")
+	busQueued        = gauge("hark_bus_queued", "Publications accepted and not dispatched.")
+	busQueueCapacity = gauge("hark_bus_queue_capacity", "Publications that may be accepted and not dispatched.")
+	busDepth         = gauge("hark_bus_buffered_messages", "Messages in the buffers of all subscriptions.")
+	busFullest       = gauge("hark_bus_fullest_buffer_ratio", "Depth of the fullest buffer as a part of its capacity.")
+	busOldest        = gauge("hark_bus_oldest_message_seconds", "Age of the oldest message in any buffer.")
+	indexQueries     = gauge("hark_index_queries", "Distinct queries in the index.")
+	indexResidual    = gauge("hark_index_residual_queries", "Queries without a condition to find them by: every event is tried on them.")
+	indexBytes       = gauge("hark_index_bytes", "Memory of the index, without the queries themselves.")
+	indexEvents      = counter("hark_index_events_total", "Events matched by the index.")
+	indexCandidates  = counter("hark_index_candidates_total", "Queries that an event was tried on.")
+	indexMatches     = counter("hark_index_matches_total", "Candidates that matched.")
+)
+
+// Bus collects what one bus has done and holds.
+type Bus struct{ server *pubsub.Server }
+
+var _ prometheus.Collector = (*Bus)(nil)
+
+// NewBus returns the collector of a bus.
+func NewBus(server *pubsub.Server) *Bus { return &Bus{server} }
+
+// Describe implements prometheus.Collector.
+func (b *Bus) Describe(to chan<- *prometheus.Desc) {
+	for _, m := range []metric{
+		busPublications, busMatches, busDeliveries, busDrops, busCuts, busFailures, busClients, busSubscriptions,
+		busQueued, busQueueCapacity, busDepth, busFullest, busOldest,
+		indexQueries, indexResidual, indexBytes, indexEvents, indexCandidates, indexMatches,
+	} {
+		to <- m.desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (b *Bus) Collect(to chan<- prometheus.Metric) {
+	s := b.server.Stats()
+	busPublications.send(to, float64(s.Published))
+	busMatches.send(to, float64(s.Matched))
+	busDeliveries.send(to, float64(s.Delivered))
+	busDrops.send(to, float64(s.Dropped))
+	busCuts.send(to, float64(s.Cut))
+	busFailures.send(to, failures(s))
+	busClients.send(to, float64(s.Clients))
+	busQueued.send(to, float64(s.Queued))
+	busQueueCapacity.send(to, float64(s.QueueCapacity))
+	indexQueries.send(to, float64(s.Index.Queries))
+	indexResidual.send(to, float64(s.Index.Residual))
+	indexBytes.send(to, float64(s.Index.Bytes))
+	indexEvents.send(to, float64(s.Index.Events))
+	indexCandidates.send(to, float64(s.Index.Candidates))
+	indexMatches.send(to, float64(s.Index.Matches))
+	collectSubscriptions(to, s.Subscriptions)
+}
+
+func failures(s pubsub.Stats) (n float64) {
+	for _, f := range s.Failures {
+		n += float64(f.Failures)
+	}
+	return n
+}
+
+func collectSubscriptions(to chan<- prometheus.Metric, all []pubsub.SubscriptionStats) {
+	byPolicy := map[pubsub.Overflow]int{pubsub.Cancel: 0, pubsub.DropOldest: 0, pubsub.DropNewest: 0, pubsub.Block: 0}
+	var depth, fullest, oldest float64
+	for _, sub := range all {
+		byPolicy[sub.Overflow]++
+		depth += float64(sub.Depth)
+		fullest = max(fullest, float64(sub.Depth)/float64(max(sub.Capacity, 1)))
+		oldest = max(oldest, sub.Oldest.Seconds())
+	}
+	for policy, n := range byPolicy {
+		busSubscriptions.send(to, float64(n), policy.String())
+	}
+	busDepth.send(to, depth)
+	busFullest.send(to, fullest)
+	busOldest.send(to, oldest)
+}

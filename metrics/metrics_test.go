@@ -1,0 +1,66 @@
+package metrics_test
+
+import (
+	"net/http/httptest"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/metrics"
+	"github.com/harkbus/pubsub/query"
+	"github.com/harkbus/pubsub/stream"
+)
+
+func TestNamesFollowPrometheus(t *testing.T) {
+	bus := pubsub.NewServer()
+	server, err := stream.New(bus, stream.Config{})
+	require.NoError(t, err)
+	defer func() { _ = server.Shutdown(t.Context()) }()
+	recorder := httptest.NewRecorder()
+	metrics.Handler(metrics.NewBus(bus), metrics.NewStream(server)).ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
+	require.Equal(t, 200, recorder.Code)
+	problems, err := promlint.New(recorder.Body).Lint()
+	require.NoError(t, err)
+	for _, p := range problems {
+		require.NotContains(t, p.Metric, "hark_", p.Text)
+	}
+}
+
+func TestCountsOfTheBus(t *testing.T) {
+	bus := pubsub.NewServer()
+	require.NoError(t, bus.Start())
+	defer func() { _ = bus.Stop() }()
+	sub, err := bus.SubscribeWithArgs(t.Context(), pubsub.SubscribeArgs{ClientID: "a", Query: query.All, Capacity: 4, Overflow: pubsub.DropOldest})
+	require.NoError(t, err)
+	for range 6 {
+		require.NoError(t, bus.Publish(t.Context(), 1))
+	}
+	_, err = sub.Next(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 1.0, value(t, bus, "hark_bus_clients"))
+	require.Equal(t, 6.0, value(t, bus, "hark_bus_matches_total"))
+	require.Equal(t, 2.0, value(t, bus, "hark_bus_drops_total"))
+	require.Equal(t, 3.0, value(t, bus, "hark_bus_buffered_messages"))
+	require.Equal(t, 0.75, value(t, bus, "hark_bus_fullest_buffer_ratio"))
+	require.Equal(t, 1.0, value(t, bus, "hark_index_queries"))
+}
+
+// value returns the value of a metric without labels.
+func value(t *testing.T, bus *pubsub.Server, name string) float64 {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	require.NoError(t, registry.Register(metrics.NewBus(bus)))
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	for _, family := range families {
+		if family.GetName() == name {
+			m := family.GetMetric()[0]
+			return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}

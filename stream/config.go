@@ -1,0 +1,195 @@
+package stream
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/query"
+	"github.com/harkbus/pubsub/service"
+)
+
+// Config says how a [Server] behaves. The zero value is usable: every field
+// that is zero stands for the default it states.
+type Config struct {
+	MaxConnections            int // WebSocket and SSE together; default 900
+	MaxConnectionsPerIP       int // default: no limit of its own
+	MaxConnectionsPerIdentity int // by Identity.Name, if not empty; default: no limit of its own
+	MaxClients                int // connections with a subscription; default 100
+	MaxSubscriptions          int // of one connection; default 5
+
+	Buffer   int      // messages that wait for one subscription; default 200
+	Overflow Overflow // what happens to the one that does not fit; default OverflowCancel
+
+	MaxFrame       int           // bytes of one message or body of a client; default 1,000,000
+	MaxQuery       int           // bytes of a query; default 512
+	MaxResults     int           // of one events request; default 100
+	MaxWait        time.Duration // of one events request; default 30 s
+	MaxBatch       int           // requests in one body; default 10
+	PingInterval   time.Duration // default 27 s
+	ReadTimeout    time.Duration // silence of a client, and time to send one message; default 30 s
+	WriteTimeout   time.Duration // of one write; default 10 s
+	CloseTimeout   time.Duration // for the client's half of a close; default 5 s
+	QueueBytes     int           // queued for one connection, besides one frame; default 256 KiB
+	TotalBytes     int           // queued for all, besides one frame each; default 64 MiB
+	EncodingBytes  int           // encodings kept to be shared; default 32 MiB
+	PublishTimeout time.Duration // how long a publication may wait for the bus; default 10 s
+
+	// History keeps publications for clients that come back; default
+	// NewWindow(0, 0).
+	History History
+
+	// Encoder encodes what was published; default the Encode of an empty
+	// Registry.
+	Encoder Encoder
+
+	// Carrier sends all data as strings in a type that CometBFT's Go client
+	// knows. A connection chooses for itself with ?carrier=on or off.
+	Carrier bool
+
+	// Origins are the web origins, "https://app.example.com", from which
+	// browsers may connect and publish besides the one that the request was
+	// sent to. "*" allows all.
+	Origins []string
+
+	// Identify says who sends a request, before anything else is done with it.
+	// Its error refuses the request. Default: everybody is the zero Identity.
+	Identify func(*http.Request) (Identity, error)
+
+	// Narrow returns what a client gets to see of what it asks for, usually
+	// query.And(q, …). It is asked on every way in. The client is told its own
+	// query back. Its error refuses the subscription.
+	Narrow func(Identity, *query.Query) (*query.Query, error)
+
+	// AllowPublish may refuse a publication: to a topic, or, if topic is
+	// empty, with events. Default: everybody may publish.
+	AllowPublish func(id Identity, topic string, events map[string][]string) error
+
+	// Status is the result of the status method; default [NodeStatus] of a
+	// node that has nothing to tell.
+	Status func() any
+
+	// Topics says how topics behave; see SubscriptionOptions.
+	Topics *SubscriptionOptions
+
+	// Logger is told of connections and failures, never of tokens or data;
+	// default: silence.
+	Logger service.Logger
+}
+
+// An Identity is who sent a request.
+type Identity struct {
+	Name    string         // for limits and logs; not a secret
+	Admin   bool           // may see everybody's subscriptions and end them
+	Expires time.Time      // when its connections are closed; zero: never
+	Claims  map[string]any // whatever Identify knows
+}
+
+// Overflow says what happens when the buffer of a subscription is full.
+type Overflow string
+
+// The policies. A client chooses with the parameter "overflow" of subscribe.
+const (
+	OverflowCancel     Overflow = "cancel"      // the subscription ends; the connection stays
+	OverflowClose      Overflow = "close"       // the connection is closed with 1013
+	OverflowDropOldest Overflow = "drop-oldest" // the client is told how many were dropped
+	OverflowDropNewest Overflow = "drop-newest" // the same
+)
+
+// bus returns the policy of the bus that does it.
+func (o Overflow) bus() (pubsub.Overflow, error) {
+	switch o {
+	case "", OverflowCancel, OverflowClose:
+		return pubsub.Cancel, nil
+	case OverflowDropOldest:
+		return pubsub.DropOldest, nil
+	case OverflowDropNewest:
+		return pubsub.DropNewest, nil
+	}
+	return 0, fmt.Errorf("stream: overflow %q: use cancel, close, drop-oldest or drop-newest", truncateUTF8(string(o), 32))
+}
+
+func (o Overflow) drops() bool { return o == OverflowDropOldest || o == OverflowDropNewest }
+
+// withDefaults returns the configuration with defaults in place of what is not
+// set, or an error that names the field that is wrong.
+func (c Config) withDefaults() (Config, error) {
+	if err := c.validate(); err != nil {
+		return c, err
+	}
+	c.MaxConnections = cmp.Or(c.MaxConnections, 900)
+	c.MaxClients = cmp.Or(c.MaxClients, 100)
+	c.MaxSubscriptions = cmp.Or(c.MaxSubscriptions, 5)
+	c.Buffer = cmp.Or(c.Buffer, 200)
+	c.Overflow = cmp.Or(c.Overflow, OverflowCancel)
+	c.MaxFrame = cmp.Or(c.MaxFrame, 1_000_000)
+	c.MaxQuery = cmp.Or(c.MaxQuery, 512)
+	c.MaxResults = cmp.Or(c.MaxResults, 100)
+	c.MaxWait = cmp.Or(c.MaxWait, 30*time.Second)
+	c.MaxBatch = cmp.Or(c.MaxBatch, 10)
+	c.ReadTimeout = cmp.Or(c.ReadTimeout, 30*time.Second)
+	c.PingInterval = cmp.Or(c.PingInterval, c.ReadTimeout*9/10)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
+	c.CloseTimeout = cmp.Or(c.CloseTimeout, 5*time.Second)
+	c.QueueBytes = cmp.Or(c.QueueBytes, 256<<10)
+	c.TotalBytes = cmp.Or(c.TotalBytes, 64<<20)
+	c.EncodingBytes = cmp.Or(c.EncodingBytes, 32<<20)
+	c.PublishTimeout = cmp.Or(c.PublishTimeout, 10*time.Second)
+	if c.History == nil {
+		c.History = NewWindow(0, 0)
+	}
+	if c.Encoder == nil {
+		c.Encoder = new(Registry).Encode
+	}
+	if c.Identify == nil {
+		c.Identify = func(*http.Request) (Identity, error) { return Identity{}, nil }
+	}
+	if c.Narrow == nil {
+		c.Narrow = func(_ Identity, q *query.Query) (*query.Query, error) { return q, nil }
+	}
+	if c.AllowPublish == nil {
+		c.AllowPublish = func(Identity, string, map[string][]string) error { return nil }
+	}
+	return c, nil
+}
+
+func (c *Config) validate() error {
+	for _, field := range []struct {
+		name  string
+		value int64
+	}{
+		{"MaxConnections", int64(c.MaxConnections)},
+		{"MaxConnectionsPerIP", int64(c.MaxConnectionsPerIP)},
+		{"MaxConnectionsPerIdentity", int64(c.MaxConnectionsPerIdentity)},
+		{"MaxClients", int64(c.MaxClients)},
+		{"MaxSubscriptions", int64(c.MaxSubscriptions)},
+		{"Buffer", int64(c.Buffer)},
+		{"MaxFrame", int64(c.MaxFrame)},
+		{"MaxQuery", int64(c.MaxQuery)},
+		{"MaxResults", int64(c.MaxResults)},
+		{"MaxWait", int64(c.MaxWait)},
+		{"MaxBatch", int64(c.MaxBatch)},
+		{"PingInterval", int64(c.PingInterval)},
+		{"ReadTimeout", int64(c.ReadTimeout)},
+		{"WriteTimeout", int64(c.WriteTimeout)},
+		{"CloseTimeout", int64(c.CloseTimeout)},
+		{"QueueBytes", int64(c.QueueBytes)},
+		{"TotalBytes", int64(c.TotalBytes)},
+		{"EncodingBytes", int64(c.EncodingBytes)},
+		{"PublishTimeout", int64(c.PublishTimeout)},
+	} {
+		if field.value < 0 {
+			return fmt.Errorf("stream: Config.%s is %d: it must be 0 (for the default) or more", field.name, field.value)
+		}
+	}
+	if c.PingInterval > 0 && c.ReadTimeout > 0 && c.PingInterval >= c.ReadTimeout {
+		return errors.New("stream: Config.PingInterval is not below ReadTimeout: clients would be cut between pings")
+	}
+	if _, err := c.Overflow.bus(); err != nil {
+		return fmt.Errorf("stream: Config.Overflow: %w", err)
+	}
+	return checkOrigins(c.Origins)
+}

@@ -1,0 +1,168 @@
+package stream
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/query"
+)
+
+// A feed is what one client gets of the bus: first what the history has after
+// a cursor, if it gave one, then what the bus delivers.
+//
+//	after ───── history ─────┬── history ──▶ S │ live ▶
+//	                     subscribe, which tells S
+//
+// The bus delivers what was accepted after S, so that nothing is missing and
+// nothing comes twice. It does not fill the buffer while there is much to
+// replay. begin, replay and dropGap are for one goroutine, the others for any.
+type feed struct {
+	server   *Server
+	ctx      context.Context
+	client   string // name on the bus
+	narrow   *query.Query
+	overflow Overflow
+	resume   bool   // from at, which may be in the past; else from now
+	at       Cursor // of the last publication that was looked at
+
+	live   atomic.Pointer[pubsub.Subscription] // nil while the history is replayed
+	reason atomic.Pointer[string]              // why the server ends it; set before the bus is told
+
+	dropped uint64 // that the client has been told of
+}
+
+// begin makes a feed from now on live.
+func (f *feed) begin() error {
+	if f.resume {
+		return nil
+	}
+	return f.goLive()
+}
+
+// goLive subscribes to the bus.
+func (f *feed) goLive() error {
+	policy, err := f.overflow.bus()
+	if err != nil {
+		return err
+	}
+	live, err := f.server.bus.SubscribeWithArgs(f.ctx, pubsub.SubscribeArgs{
+		ClientID: f.client,
+		Query:    f.narrow,
+		Capacity: f.server.config.Buffer,
+		Overflow: policy,
+	})
+	if err != nil {
+		return err
+	}
+	if !f.resume {
+		f.at = f.server.config.History.Cursor(live.After())
+	}
+	f.live.Store(live)
+	if f.reason.Load() != nil { // end did not see it
+		f.leaveBus()
+	}
+	return nil
+}
+
+// leaveBus ends the subscription on the bus, if there is one.
+func (f *feed) leaveBus() {
+	if live := f.live.Load(); live != nil {
+		_ = f.server.bus.UnsubscribeID(context.Background(), live.ID())
+	}
+}
+
+// end has the feed end, with a reason, after what is in the buffer.
+func (f *feed) end(reason string) {
+	if f.reason.CompareAndSwap(nil, &reason) {
+		f.leaveBus()
+	}
+}
+
+// replay gives emit the matches of the history, and gaps, and makes the feed
+// live where the history ends.
+func (f *feed) replay(emit func(Entry) error) error {
+	if !f.resume {
+		return nil
+	}
+	for f.live.Load() == nil {
+		before := f.at
+		if err := f.catchUp(noEnd, emit); err != nil {
+			return err
+		}
+		if f.at.Epoch == before.Epoch && f.at.Offset-before.Offset <= replayRest {
+			if err := f.goLive(); err != nil {
+				return err
+			}
+		}
+	}
+	h := f.server.config.History
+	end := h.Cursor(f.live.Load().After())
+	if !f.at.Before(end) {
+		return nil
+	}
+	if err := h.Await(f.ctx, end); err != nil {
+		return err
+	}
+	return f.catchUp(end, emit)
+}
+
+// replayRest is how far the replay may be behind when the bus begins to fill
+// the buffer.
+const replayRest = chunk
+
+var noEnd = Cursor{^uint64(0), ^uint64(0)}
+
+// catchUp goes through the history up to end.
+func (f *feed) catchUp(end Cursor, emit func(Entry) error) error {
+	for entry, err := range f.server.config.History.Read(f.at) {
+		switch {
+		case err != nil:
+			return err
+		case f.ctx.Err() != nil:
+			return f.ctx.Err()
+		case f.reason.Load() != nil:
+			return pubsub.ErrUnsubscribed
+		}
+		if end.Before(entry.Cursor) {
+			if entry.Gap == nil {
+				return nil
+			}
+			entry = clip(entry, end) // the bus delivers the rest
+		}
+		f.at = entry.Cursor
+		if entry.Gap == nil {
+			if ok, err := entry.Message.Matches(f.narrow); err != nil || !ok {
+				continue
+			}
+		}
+		if err := emit(entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clip returns a gap that ends at end.
+func clip(entry Entry, end Cursor) Entry {
+	gap := *entry.Gap
+	gap.To = end
+	return Entry{Cursor: end, Gap: &gap}
+}
+
+// dropGap returns the messages dropped since the last call, if any. Where they
+// are missing cannot be told exactly: between the last message sent and the
+// newest one.
+func (f *feed) dropGap(live *pubsub.Subscription) (Gap, bool) {
+	if !f.overflow.drops() {
+		return Gap{}, false
+	}
+	dropped := live.Dropped()
+	if dropped == f.dropped {
+		return Gap{}, false
+	}
+	count := dropped - f.dropped
+	f.dropped = dropped
+	_, newest := f.server.config.History.Bounds()
+	return Gap{From: Cursor{f.at.Epoch, f.at.Offset + 1}, To: newest, Reason: GapOverflow, Count: count}, true
+}

@@ -1,0 +1,335 @@
+package stream
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/stretchr/testify/require"
+)
+
+// A drain tells every id, sends what was in the buffers before, and closes
+// with 1012, never 1000.
+func TestADrainTellsEveryIDThenCloses(t *testing.T) {
+	r := newRig(t, Config{})
+	p := r.dial()
+	for i := range 5 {
+		p.subscribe(fmt.Sprint(i), fmt.Sprintf("a=%d", i))
+	}
+	for i := range 5 {
+		r.publish(i, map[string][]string{"a": {fmt.Sprint(i)}})
+	}
+	require.NoError(t, r.server.Shutdown(t.Context()))
+	code, reason, messages := p.closed()
+	require.Equal(t, websocket.CloseServiceRestart, code)
+	require.Equal(t, drainReason, reason)
+	require.Len(t, messages, 10)
+	all := strings.Join(messages, "\n")
+	for i := range 5 {
+		event := strings.Index(all, fmt.Sprintf(`"id":%d,"result"`, i))
+		end := strings.Index(all, fmt.Sprintf(`"id":%d,"error":{"code":-32000,"message":"Server error","data":"subscription was canceled (reason: the server is shutting down)"}`, i))
+		require.True(t, 0 <= event && event < end, all)
+	}
+	response, err := http.Get(r.http.URL + "/readyz")
+	require.NoError(t, err)
+	response.Body.Close()
+	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+	_, response, err = websocket.DefaultDialer.Dial(r.url("/websocket"), nil)
+	require.ErrorIs(t, err, websocket.ErrBadHandshake)
+	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+}
+
+// A peer that does not react holds a drain up until its deadline.
+func TestADrainEndsByItsDeadline(t *testing.T) {
+	r := newRig(t, Config{Buffer: 1000})
+	p := r.dialSmall("/websocket", nil)
+	p.subscribe("1", "a=1")
+	r.flood(100)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, r.server.Shutdown(ctx), context.DeadlineExceeded)
+	require.Zero(t, r.server.Stats().Connections)
+}
+
+func TestTheBusEndingIsToldOnEveryID(t *testing.T) {
+	r := newRig(t, Config{})
+	p := r.dial()
+	p.subscribe("1", "a=1")
+	require.NoError(t, r.bus.Stop())
+	require.Contains(t, p.receive(), `subscription was canceled (reason: pubsub: the server is stopped)`)
+	require.Contains(t, p.call(`{"id":2,"method":"subscribe","params":{"query":"a=1"}}`), "stopped")
+}
+
+// After 10,000 connections that came and went, every third by RST, nothing is
+// left.
+func TestNothingIsLeftOfManyConnections(t *testing.T) {
+	n := 10_000
+	if testing.Short() {
+		n = 1000
+	}
+	r := newRig(t, Config{MaxClients: 1000})
+	r.dial() // what is made once is made
+	before := runtime.NumGoroutine()
+	var workers sync.WaitGroup
+	for worker := range 8 {
+		workers.Go(func() {
+			for i := range n / 8 {
+				kind := (worker + i) % 3
+				var header http.Header
+				path := "/websocket"
+				if i%2 == 0 {
+					path, header = fmt.Sprintf("/topic/%d", i), http.Header{RoleHeader: {[]string{RolePublisher, RoleSubscriber}[i/2%2]}}
+				}
+				ws, _, err := websocket.DefaultDialer.Dial(r.url(path), header)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if header == nil {
+					_ = ws.WriteMessage(websocket.TextMessage, []byte(`{"id":1,"method":"subscribe","params":{"query":"a=1"}}`))
+				}
+				switch kind {
+				case 0:
+					_ = ws.NetConn().(*net.TCPConn).SetLinger(0) // RST
+				case 1:
+					_ = ws.WriteControl(websocket.CloseMessage, nil, time.Now().Add(time.Second))
+				}
+				_ = ws.Close()
+			}
+		})
+	}
+	workers.Wait()
+	eventually(t, func() bool {
+		s := r.server.Stats()
+		return s.Connections == 1 && s.Clients == 0 && s.Topics == 0 && s.Queued == 0 && r.bus.NumClients() == 0
+	}, "nothing is counted")
+	http.DefaultClient.CloseIdleConnections()
+	eventually(t, func() bool { return runtime.NumGoroutine() <= before+2 }, "no goroutine is left")
+}
+
+// raw is a connection that speaks WebSocket by the byte.
+type raw struct {
+	t    *testing.T
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+func (r *rig) raw(path string) *raw {
+	r.t.Helper()
+	conn, err := r.dialRaw()
+	require.NoError(r.t, err)
+	r.t.Cleanup(func() { conn.Close() })
+	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", path)
+	require.NoError(r.t, err)
+	in := bufio.NewReader(conn)
+	response, err := http.ReadResponse(in, nil)
+	require.NoError(r.t, err)
+	require.Equal(r.t, http.StatusSwitchingProtocols, response.StatusCode)
+	require.Equal(r.t, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", response.Header.Get("Sec-WebSocket-Accept"), "RFC 6455, section 1.3")
+	require.NoError(r.t, conn.SetReadDeadline(time.Now().Add(patience)))
+	return &raw{r.t, conn, in}
+}
+
+// masked returns a frame of a client; first is its first byte.
+func masked(first byte, payload []byte) []byte {
+	b := []byte{first}
+	switch n := len(payload); {
+	case n < 126:
+		b = append(b, 0x80|byte(n))
+	case n < 1<<16:
+		b = binary.BigEndian.AppendUint16(append(b, 0x80|126), uint16(n))
+	default:
+		b = binary.BigEndian.AppendUint64(append(b, 0x80|127), uint64(n))
+	}
+	key := [4]byte{1, 2, 3, 4}
+	b = append(b, key[:]...)
+	for i, c := range payload {
+		b = append(b, c^key[i%4])
+	}
+	return b
+}
+
+// next returns the next frame of the server.
+func (r *raw) next() parsedFrame {
+	r.t.Helper()
+	head := make([]byte, 2)
+	_, err := io.ReadFull(r.in, head)
+	require.NoError(r.t, err)
+	n := int(head[1])
+	if n == 126 {
+		size := make([]byte, 2)
+		_, err = io.ReadFull(r.in, size)
+		require.NoError(r.t, err)
+		n = int(binary.BigEndian.Uint16(size))
+	}
+	payload := make([]byte, n)
+	_, err = io.ReadFull(r.in, payload)
+	require.NoError(r.t, err)
+	return parsedFrame{head[0] & 0xf, string(payload)}
+}
+
+// What RFC 6455 asks of a server, by section.
+func TestRFC6455(t *testing.T) {
+	const health = `{"id":1,"method":"health"}`
+	answer := parsedFrame{opText, `{"jsonrpc":"2.0","id":1,"result":{}}`}
+	cat := func(frames ...[]byte) (all []byte) {
+		for _, f := range frames {
+			all = append(all, f...)
+		}
+		return all
+	}
+	closing := func(code int) parsedFrame { return parsedFrame{opClose, string(closePayload(code, ""))} }
+	long := strings.Repeat(" ", 70_000)
+	for _, c := range []struct {
+		name string
+		sent []byte
+		want []parsedFrame // of a close frame the code alone
+	}{
+		{"5.2 a text frame", masked(0x81, []byte(health)), []parsedFrame{answer}},
+		{"5.2 16 bit length", masked(0x81, []byte(long[:1000]+health)), []parsedFrame{answer}},
+		{"5.2 64 bit length", masked(0x81, []byte(long+health)), []parsedFrame{answer}},
+		{"5.2 RSV1 without an extension", masked(0xc1, nil), []parsedFrame{closing(1002)}},
+		{"5.2 RSV2", masked(0xa1, nil), []parsedFrame{closing(1002)}},
+		{"5.2 RSV3", masked(0x91, nil), []parsedFrame{closing(1002)}},
+		{"5.2 reserved opcode 3", masked(0x83, nil), []parsedFrame{closing(1002)}},
+		{"5.2 reserved control opcode 11", masked(0x8b, nil), []parsedFrame{closing(1002)}},
+		{"5.1 a frame that is not masked", []byte{0x81, 0}, []parsedFrame{closing(1002)}},
+		{"5.4 fragments", cat(masked(0x01, []byte(health[:5])), masked(0x00, []byte(health[5:9])), masked(0x80, []byte(health[9:]))), []parsedFrame{answer}},
+		{"5.4 empty fragments", cat(masked(0x01, nil), masked(0x00, nil), masked(0x80, []byte(health))), []parsedFrame{answer}},
+		{"5.4 a ping between fragments", cat(masked(0x01, []byte(health[:5])), masked(0x89, []byte("p")), masked(0x80, []byte(health[5:]))), []parsedFrame{{opPong, "p"}, answer}},
+		{"5.4 a continuation of nothing", masked(0x80, nil), []parsedFrame{closing(1002)}},
+		{"5.4 a text frame between fragments", cat(masked(0x01, nil), masked(0x81, nil)), []parsedFrame{closing(1002)}},
+		{"5.5 a fragmented ping", masked(0x09, nil), []parsedFrame{closing(1002)}},
+		{"5.5 a ping of 126 bytes", masked(0x89, make([]byte, 126)), []parsedFrame{closing(1002)}},
+		{"5.5.2 a ping", masked(0x89, []byte("hello")), []parsedFrame{{opPong, "hello"}}},
+		{"5.5.2 an empty ping", masked(0x89, nil), []parsedFrame{{opPong, ""}}},
+		{"5.5.3 a pong nobody asked for", cat(masked(0x8a, []byte("x")), masked(0x81, []byte(health))), []parsedFrame{answer}},
+		{"5.5.1 a close is echoed", masked(0x88, closePayload(1000, "bye")), []parsedFrame{closing(1000)}},
+		{"5.5.1 a close without a code", masked(0x88, nil), []parsedFrame{{opClose, ""}}},
+		{"5.5.1 nothing after a close", cat(masked(0x88, closePayload(1001, "")), masked(0x81, []byte(health))), []parsedFrame{closing(1001)}},
+		{"7.4.1 a code that must not be sent", masked(0x88, closePayload(1005, "")), []parsedFrame{closing(1002)}},
+		{"7.4.1 a code that is not defined", masked(0x88, closePayload(1016, "")), []parsedFrame{closing(1002)}},
+		{"7.4.2 a private code", masked(0x88, closePayload(4999, "")), []parsedFrame{closing(4999)}},
+		{"8.1 text that is not UTF-8", masked(0x81, []byte("\xc3\x28")), []parsedFrame{closing(1007)}},
+		{"8.1 a surrogate", masked(0x81, []byte("\xed\xa0\x80")), []parsedFrame{closing(1007)}},
+		{"8.1 UTF-8 cut by a fragment", cat(masked(0x01, []byte(`{"id":1,"method":"health","x":"`+"\xc3")), masked(0x80, []byte("\xa9\"}"))), []parsedFrame{answer}},
+		{"8.1 a close reason that is not UTF-8", masked(0x88, append(closePayload(1000, ""), 0xff)), []parsedFrame{closing(1002)}},
+		{"10.4 a frame beyond the limit", []byte{0x81, 0xff, 0, 0, 0, 0, 0xff, 0, 0, 0, 1, 2, 3, 4}, []parsedFrame{closing(1009)}},
+		{"10.4 a length with its first bit", []byte{0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, Config{}).raw("/websocket")
+			r.t = t
+			_, err := r.conn.Write(c.sent)
+			require.NoError(t, err)
+			for _, want := range c.want {
+				got := r.next()
+				if want.opcode == opClose && len(got.payload) > 2 {
+					got.payload = got.payload[:2]
+				}
+				require.Equal(t, want, got)
+			}
+			if len(c.want) == 0 || c.want[len(c.want)-1].opcode == opClose {
+				rest, _ := io.ReadAll(r.in)
+				require.NotContains(t, string(rest), "result")
+			}
+		})
+	}
+}
+
+// A peer that sends a frame by the byte is cut, whether or not it answers
+// pings in between.
+func TestDripFedFramesAreCut(t *testing.T) {
+	for name, message := range map[string][]byte{
+		"header":   {0x81, 0xff, 0, 0},
+		"payload":  masked(0x81, []byte(strings.Repeat("x", 100)))[:20],
+		"fragment": masked(0x01, []byte("x")),
+	} {
+		r := newRig(t, Config{ReadTimeout: 300 * time.Millisecond, PingInterval: 100 * time.Millisecond, CloseTimeout: 100 * time.Millisecond})
+		p := r.raw("/websocket")
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_, _ = io.Copy(io.Discard, p.in)
+		}()
+		_, err := p.conn.Write(message)
+		require.NoError(t, err)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for cut := false; !cut; {
+			select {
+			case <-ended:
+				cut = true
+			case <-tick.C:
+				if name == "fragment" {
+					_, _ = p.conn.Write(masked(0x8a, nil))
+					_, _ = p.conn.Write(masked(0x00, nil))
+				} else {
+					_, _ = p.conn.Write([]byte{'x'})
+				}
+			case <-time.After(patience):
+				t.Fatalf("%s: it is not cut", name)
+			}
+		}
+	}
+}
+
+func TestASilentPeerIsCutAndOneThatAnswersPingsIsNot(t *testing.T) {
+	r := newRig(t, Config{ReadTimeout: 200 * time.Millisecond, PingInterval: 50 * time.Millisecond})
+	silent := r.raw("/websocket")
+	p := r.dial()
+	pings := make(chan struct{}, 100)
+	answer := p.ws.PingHandler()
+	p.ws.SetPingHandler(func(s string) error {
+		select {
+		case pings <- struct{}{}:
+		default:
+		}
+		return answer(s)
+	})
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_, _ = io.Copy(io.Discard, silent.in)
+	}()
+	reader := make(chan struct{})
+	go func() {
+		defer close(reader)
+		_, _, _ = p.ws.ReadMessage()
+	}()
+	<-gone
+	for range 10 {
+		<-pings
+	}
+	require.Equal(t, 1, r.server.Stats().Connections)
+	p.ws.Close()
+	<-reader
+}
+
+func TestADripFedHeaderIsCut(t *testing.T) {
+	web := NewHTTPServer(http.NotFoundHandler(), nil)
+	require.Positive(t, web.ReadHeaderTimeout)
+	web.ReadHeaderTimeout = 50 * time.Millisecond
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	go func() { _ = web.Serve(listener) }()
+	defer web.Close()
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = conn.Write([]byte("GET / HTTP/1.1\r\nHo"))
+	require.NoError(t, err)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+	_, err = io.ReadAll(conn)
+	require.NoError(t, err, "the server closes")
+}

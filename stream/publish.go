@@ -1,0 +1,220 @@
+package stream
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/harkbus/pubsub"
+)
+
+// A Publication is what POST /publish takes, and [Client.Publish] sends.
+type Publication struct {
+	Topic  string          `json:"topic,omitempty"` // a path; published as the events "topic" and "publisher"
+	Data   json.RawMessage `json:"data"`
+	Events Events          `json:"events"`
+}
+
+// Events are the events of a publication. In JSON a value may stand alone
+// where there is one: {"a.b": "x"} for {"a.b": ["x"]}.
+type Events map[string][]string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (e *Events) UnmarshalJSON(b []byte) error {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(b, &fields); err != nil {
+		return fmt.Errorf("events must be an object: %w", err)
+	}
+	*e = make(Events, len(fields))
+	for key, raw := range fields {
+		var one string
+		if json.Unmarshal(raw, &one) == nil && raw[0] == '"' {
+			(*e)[key] = []string{one}
+			continue
+		}
+		var many []string
+		if err := json.Unmarshal(raw, &many); err != nil {
+			return fmt.Errorf("event %q must be a string or a list of strings: %w", truncateUTF8(key, 64), err)
+		}
+		(*e)[key] = many
+	}
+	return nil
+}
+
+// published is the answer to a POST of publications.
+type published struct {
+	Published int    `json:"published"`
+	Cursor    string `json:"cursor,omitempty"` // of the last one
+	Error     string `json:"error,omitempty"`
+}
+
+// ServePublish publishes the body of a POST: application/json is one
+// publication or a list of them, application/x-ndjson is one a line. A page of
+// another origin cannot send either without asking first. Each publication is
+// accepted by itself: on an error those before it have been published, and the
+// answer says how many.
+func (s *Server) ServePublish(w http.ResponseWriter, r *http.Request) {
+	id, ok := s.identify(w, r)
+	if !ok {
+		return
+	}
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "POST publications", http.StatusMethodNotAllowed)
+		return
+	}
+	p := publisher{server: s, id: id, ctx: r.Context()}
+	var err error
+	switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind {
+	case "application/json":
+		err = p.publishJSON(w, r)
+	case "application/x-ndjson":
+		err = p.publishLines(w, r)
+	default:
+		http.Error(w, "Content-Type must be application/json or application/x-ndjson", http.StatusUnsupportedMediaType)
+		return
+	}
+	p.answer(w, err)
+}
+
+// A publisher publishes what one request carries.
+type publisher struct {
+	server *Server
+	id     Identity
+	ctx    context.Context
+	done   published
+}
+
+// errNotAllowed is wrapped by what AllowPublish refuses.
+var errNotAllowed = errors.New("not allowed")
+
+func (p *publisher) answer(w http.ResponseWriter, err error) {
+	status := http.StatusOK
+	if err != nil {
+		p.done.Error = err.Error()
+		status = statusOf(err)
+	}
+	body, err := json.Marshal(p.done)
+	if err != nil {
+		panic(err) // strings and a number
+	}
+	writeJSON(w, status, body)
+}
+
+func statusOf(err error) int {
+	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	switch {
+	case tooLarge || errors.Is(err, bufio.ErrTooLong):
+		return http.StatusRequestEntityTooLarge
+	case errors.Is(err, errNotAllowed):
+		return http.StatusForbidden
+	case errors.Is(err, pubsub.ErrServerStopped), errors.Is(err, context.DeadlineExceeded):
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusBadRequest
+}
+
+func (p *publisher) publishJSON(w http.ResponseWriter, r *http.Request) error {
+	body, err := p.server.readBody(w, r)
+	if err != nil {
+		return err
+	}
+	body = bytes.TrimSpace(body)
+	if len(body) == 0 || body[0] != '[' {
+		return p.publish(body)
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal(body, &list); err != nil {
+		return err
+	}
+	for i, one := range list {
+		if err := p.publish(one); err != nil {
+			return fmt.Errorf("publication %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+func (p *publisher) publishLines(w http.ResponseWriter, r *http.Request) error {
+	lines := bufio.NewScanner(r.Body)
+	lines.Buffer(make([]byte, 0, min(4096, p.server.config.MaxFrame)), p.server.config.MaxFrame)
+	for n := 1; ; n++ {
+		p.server.limitRead(w)
+		if !lines.Scan() {
+			break
+		}
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
+			continue
+		}
+		if err := p.publish(bytes.Clone(lines.Bytes())); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+	}
+	if err := lines.Err(); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("after %d publications: %w", p.done.Published, err)
+	}
+	return nil
+}
+
+// limitRead gives the client time to send what comes next.
+func (s *Server) limitRead(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.config.ReadTimeout))
+}
+
+// publish publishes one publication, which it keeps.
+func (p *publisher) publish(text []byte) error {
+	var one Publication
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&one); err != nil {
+		return fmt.Errorf("no publication: %w", err)
+	}
+	if dec.InputOffset() < int64(len(bytes.TrimRight(text, " \t\r\n"))) {
+		return errors.New("no publication: there is something after it")
+	}
+	if one.Data == nil {
+		one.Data = json.RawMessage("null")
+	}
+	if err := p.server.config.AllowPublish(p.id, one.Topic, one.Events); err != nil {
+		return fmt.Errorf("%w: %w", errNotAllowed, err)
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, p.server.config.PublishTimeout)
+	defer cancel()
+	if err := p.toTopic(ctx, &one); err != nil {
+		return err
+	}
+	sequence, err := p.server.bus.PublishWithArgs(ctx, pubsub.PublishArgs{Data: one.Data, Events: one.Events})
+	if err != nil {
+		return err
+	}
+	p.done.Published++
+	p.done.Cursor = p.server.config.History.Cursor(sequence).String()
+	return nil
+}
+
+// toTopic adds the events of a topic, and waits for its subscribers.
+func (p *publisher) toTopic(ctx context.Context, one *Publication) error {
+	if one.Topic == "" {
+		return nil
+	}
+	if !strings.HasPrefix(one.Topic, "/") {
+		return fmt.Errorf("topic %q must be a path that begins with /", truncateUTF8(one.Topic, 64))
+	}
+	if one.Events == nil {
+		one.Events = Events{}
+	}
+	one.Events[TopicKey] = []string{one.Topic}
+	one.Events[PublisherKey] = []string{newClientID(p.id.Name)}
+	if t := p.server.topics.find(one.Topic); t != nil {
+		return t.await(ctx)
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+package stream
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/query"
+)
+
+// eventsRequest is what the events method is asked for; ADR 075 of Tendermint.
+type eventsRequest struct {
+	narrow     *query.Query
+	maxResults int
+	after      Cursor
+	before     Cursor
+	hasAfter   bool
+	hasBefore  bool
+	wait       time.Duration
+}
+
+// eventsReply is what it answers: items from newest to oldest.
+type eventsReply struct {
+	Items  []eventItem `json:"items"`
+	More   bool        `json:"more"` // there is an older match after after_item
+	Oldest string      `json:"oldest_item"`
+	Newest string      `json:"newest_item"`
+	Gap    *Gap        `json:"gap,omitempty"` // after after_item
+}
+
+type eventItem struct {
+	Cursor string          `json:"cursor"`
+	Data   json.RawMessage `json:"data"`
+	Events json.RawMessage `json:"events"`
+}
+
+// events is the method of that name: the newest matches of the history.
+func (c *caller) events(_ *rpcRequest, args arguments) (reply, *rpcError) {
+	req, fault := c.eventsRequest(args)
+	if fault != nil {
+		return reply{}, fault
+	}
+	answer, err := c.server.pull(c.ctx, req)
+	if err != nil {
+		return reply{}, internalError(err.Error())
+	}
+	result, err := json.Marshal(answer)
+	if err != nil {
+		return reply{}, internalError("stream: events: " + err.Error())
+	}
+	return reply{result: result}, nil
+}
+
+func (c *caller) eventsRequest(args arguments) (req eventsRequest, fault *rpcError) {
+	var filter struct {
+		Query string `json:"query"`
+	}
+	var after, before string
+	var wait int64
+	for name, value := range map[string]any{
+		"filter": &filter, "max_results": &req.maxResults, "after_item": &after, "before_item": &before, "wait_time": &wait,
+	} {
+		if fault := args.decode(name, value); fault != nil {
+			return req, fault
+		}
+	}
+	req.maxResults = limited(req.maxResults, c.server.config.MaxResults)
+	req.wait = max(0, min(time.Duration(wait), c.server.config.MaxWait))
+	err := c.compileFilter(filter.Query, &req)
+	if err == nil && after != "" {
+		req.hasAfter = true
+		req.after, err = resumePoint(after, c.server.config.History)
+	}
+	if err == nil && before != "" {
+		req.hasBefore = true
+		req.before, err = ParseCursor(before)
+	}
+	if err != nil {
+		return req, internalError(err.Error())
+	}
+	return req, nil
+}
+
+// limited returns n, or the most there may be if n is not positive or more.
+func limited(n, most int) int {
+	if n <= 0 || n > most {
+		return most
+	}
+	return n
+}
+
+// compileFilter reads the query of a filter; an empty one matches everything
+// that the caller may see.
+func (c *caller) compileFilter(text string, req *eventsRequest) (err error) {
+	if text == "" {
+		req.narrow, err = c.server.narrow(c.identity, query.All)
+		return err
+	}
+	compiled, err := c.server.compile(c.identity, text)
+	req.narrow = compiled.narrow
+	return err
+}
+
+// pull answers a request. Without before_item it waits for matches if there is
+// none yet.
+func (s *Server) pull(ctx context.Context, req eventsRequest) (eventsReply, error) {
+	answer, err := s.scan(req)
+	if err != nil || len(answer.Items) > 0 || answer.Gap != nil || req.hasBefore || req.wait == 0 {
+		return answer, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, req.wait)
+	defer cancel()
+	sub, err := s.bus.SubscribeWithArgs(ctx, pubsub.SubscribeArgs{
+		ClientID: s.nextID("poll"), Query: req.narrow, Capacity: 1, Overflow: pubsub.DropNewest,
+	})
+	if err != nil {
+		return answer, err
+	}
+	defer func() { _ = s.bus.UnsubscribeID(context.WithoutCancel(ctx), sub.ID()) }()
+	if err := s.config.History.Await(ctx, s.config.History.Cursor(sub.After())); err == nil {
+		if answer, err = s.scan(req); err != nil || len(answer.Items) > 0 {
+			return answer, err // it came before sub
+		}
+		_, _ = sub.Next(ctx)
+	}
+	return s.scan(req)
+}
+
+// scan collects what the history has now.
+func (s *Server) scan(req eventsRequest) (eventsReply, error) {
+	h := s.config.History
+	oldest, newest := h.Bounds()
+	answer := eventsReply{Items: []eventItem{}}
+	if oldest != newest {
+		answer.Oldest, answer.Newest = Cursor{oldest.Epoch, oldest.Offset + 1}.String(), newest.String()
+	}
+	if req.hasAfter {
+		answer.Gap = gapAfter(h, req.after)
+	}
+	before := noEnd
+	if req.hasBefore {
+		before = req.before
+	}
+	for entry, err := range h.Backward(before) {
+		switch {
+		case err != nil:
+			return answer, err
+		case req.hasAfter && !req.after.Before(entry.Cursor):
+			return answer, nil
+		}
+		if ok, err := entry.Message.Matches(req.narrow); err != nil || !ok {
+			continue
+		}
+		if answer.More = len(answer.Items) == req.maxResults; answer.More {
+			return answer, nil
+		}
+		answer.Items = append(answer.Items, s.item(entry))
+	}
+	return answer, nil
+}
+
+// gapAfter returns the gap that is just after a cursor, if there is one.
+func gapAfter(h History, after Cursor) *Gap {
+	for entry := range h.Read(after) {
+		return entry.Gap
+	}
+	return nil
+}
+
+// item encodes an entry, out of the encoding that all share.
+func (s *Server) item(entry Entry) eventItem {
+	_, encoded := s.encodings.encode(s.encodings.of(entry.Message), plain)
+	data := bytes.Index(encoded, []byte(`,"data":`)) + len(`,"data":`)
+	dec := json.NewDecoder(bytes.NewReader(encoded[data:]))
+	var value json.RawMessage
+	if dec.Decode(&value) != nil {
+		value = json.RawMessage("null")
+	}
+	rest := encoded[data+int(dec.InputOffset()):]
+	events := rest[len(`,"events":`) : len(rest)-len(`}}`)]
+	return eventItem{Cursor: entry.Cursor.String(), Data: value, Events: events}
+}

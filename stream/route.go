@@ -1,0 +1,68 @@
+package stream
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// ServeHTTP routes a request:
+//
+//	header "pubsub"      a topic, at any path
+//	…/websocket          JSON-RPC over WebSocket
+//	/ /v1                JSON-RPC over POST
+//	/status /health      the same, over GET
+//	/events              Server-Sent Events
+//	/publish             publications over POST
+//	/livez /readyz       is it alive, does it take connections
+//	/metrics /v1/stats … for administrators; see Admin
+//
+// Anything else is answered with 400, as a topic without a role.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if len(r.Header[http.CanonicalHeaderKey(RoleHeader)]) > 0 {
+		s.ServeTopic(w, r)
+		return
+	}
+	if strings.HasSuffix(r.URL.Path, "/websocket") {
+		s.ServeWebSocket(w, r)
+		return
+	}
+	if handle, ok := s.routes[r.URL.Path]; ok {
+		handle(w, r)
+		return
+	}
+	if _, pattern := s.admin.Handler(r); pattern != "" {
+		s.serveAdmin(w, r)
+		return
+	}
+	s.refuseTopic(w, r, fmt.Errorf("nothing is served at this path without the header %q", RoleHeader))
+}
+
+func (s *Server) newRoutes() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"/":        s.ServeRPC,
+		"/v1":      s.ServeRPC,
+		"/v1/":     s.ServeRPC,
+		"/status":  s.serveGet("status"),
+		"/health":  s.serveGet("health"),
+		"/events":  s.ServeEvents,
+		"/publish": s.ServePublish,
+		"/livez":   s.serveLive,
+		"/readyz":  s.serveReady,
+	}
+}
+
+// serveLive answers that the process is there.
+func (s *Server) serveLive(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }
+
+// serveReady answers whether connections are taken and the bus runs.
+func (s *Server) serveReady(w http.ResponseWriter, _ *http.Request) {
+	switch {
+	case s.admission.isClosed():
+		http.Error(w, drainReason, http.StatusServiceUnavailable)
+	case !s.bus.IsRunning():
+		http.Error(w, "the bus does not run", http.StatusServiceUnavailable)
+	default:
+		_, _ = w.Write([]byte("ok\n"))
+	}
+}

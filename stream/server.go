@@ -1,0 +1,300 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/query"
+)
+
+// A Server offers a bus over HTTP. It is an http.Handler; its methods may be
+// called from any goroutine.
+type Server struct {
+	bus       *pubsub.Server
+	config    Config
+	encodings encodings
+	upgrader  websocket.Upgrader
+	topics    topics
+	routes    map[string]http.HandlerFunc
+	admin     *http.ServeMux
+	scraped   atomic.Pointer[http.Handler]
+	unobserve func()
+
+	ctx    context.Context // ends when everything is cut
+	cancel context.CancelFunc
+
+	admission admission
+	queued    budget
+	writes    writeCounts
+	clients   atomic.Int64 // connections with a subscription
+	requests  atomic.Uint64
+
+	topicOptions  SubscriptionOptions
+	topicUpgrader websocket.Upgrader
+	eventsDropped atomic.Uint64
+	lastID        atomic.Uint64
+
+	mu    sync.Mutex
+	conns map[connection]struct{}
+	empty chan struct{} // closed when conns is empty; made by Shutdown
+}
+
+// A connection is what Shutdown ends.
+type connection interface {
+	shutdown(code int, reason string)
+	kill()
+}
+
+// New returns a server for a bus. The bus need not run yet; Shutdown does not
+// stop it. The error names the field of the configuration that is wrong.
+func New(bus *pubsub.Server, c Config) (*Server, error) {
+	if bus == nil {
+		return nil, errors.New("stream: the bus is nil")
+	}
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{bus: bus, config: c, conns: make(map[connection]struct{})}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.admission = admission{total: c.MaxConnections, perIP: c.MaxConnectionsPerIP, perIdentity: c.MaxConnectionsPerIdentity}
+	s.queued.limit = int64(c.TotalBytes)
+	s.encodings = encodings{encoder: c.Encoder, cursor: c.History.Cursor, failed: s.encodingFailed, limit: int64(c.EncodingBytes)}
+	s.upgrader.CheckOrigin = s.allowsOrigin
+	s.topicUpgrader.CheckOrigin = s.allowsOrigin
+	if c.Topics != nil {
+		s.topicOptions = *c.Topics
+	}
+	s.routes, s.admin = s.newRoutes(), s.newAdmin()
+	s.unobserve = bus.Observe(c.History.Append)
+	return s, nil
+}
+
+func (s *Server) allowsOrigin(r *http.Request) bool { return allowsOrigin(r, s.config.Origins) }
+
+func (s *Server) encodingFailed(m pubsub.Message, err error) {
+	s.config.logError("stream: a publication cannot be encoded", "sequence", m.Sequence(), "type", fmt.Sprintf("%T", m.Data()), "error", err)
+}
+
+func (c *Config) logDebug(msg string, keyvals ...any) {
+	if c.Logger != nil {
+		c.Logger.Debug(msg, keyvals...)
+	}
+}
+
+func (c *Config) logError(msg string, keyvals ...any) {
+	if c.Logger != nil {
+		c.Logger.Error(msg, keyvals...)
+	}
+}
+
+func (s *Server) nextID(kind string) string {
+	return kind + "-" + strconv.FormatUint(s.lastID.Add(1), 10)
+}
+
+// clientEnters counts a connection with a subscription, if the limit allows
+// it.
+func (s *Server) clientEnters() bool {
+	for {
+		n := s.clients.Load()
+		if n >= int64(s.config.MaxClients) {
+			return false
+		}
+		if s.clients.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// compile reads a query that a client sent, and narrows it to what the client
+// may see.
+func (s *Server) compile(id Identity, text string) (compiled, error) {
+	if len(text) > s.config.MaxQuery {
+		return compiled{}, errors.New("maximum query length exceeded")
+	}
+	q, err := query.New(text)
+	if err != nil {
+		return compiled{}, fmt.Errorf("failed to parse query: %w", err)
+	}
+	narrow, err := s.narrow(id, q)
+	return compiled{key: q.String(), narrow: narrow}, err
+}
+
+// narrow returns what a client may see of q.
+func (s *Server) narrow(id Identity, q *query.Query) (*query.Query, error) {
+	narrow, err := s.config.Narrow(id, q)
+	if err == nil && narrow == nil {
+		err = errors.New("nothing is left of the query")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("not allowed: %w", err)
+	}
+	return narrow, nil
+}
+
+// admit identifies the sender of a request and lets its connection in. The
+// caller calls leave when the connection has ended. If it is refused, the
+// request has been answered.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request) (id Identity, leave func(), ok bool) {
+	id, ok = s.identify(w, r)
+	if !ok {
+		return id, nil, false
+	}
+	ip := clientIP(r)
+	if refused := s.admission.enter(ip, id.Name); refused != nil {
+		refused.write(w)
+		return id, nil, false
+	}
+	return id, func() { s.admission.leave(ip, id.Name) }, true
+}
+
+// identify checks the origin of a request and who sent it.
+func (s *Server) identify(w http.ResponseWriter, r *http.Request) (Identity, bool) {
+	if !s.allowsOrigin(r) {
+		http.Error(w, "the origin is not allowed", http.StatusForbidden)
+		return Identity{}, false
+	}
+	id, err := s.config.Identify(r)
+	if err == nil && !id.Expires.IsZero() && !time.Now().Before(id.Expires) {
+		err = errors.New("expired")
+	}
+	if err != nil {
+		s.config.logDebug("stream: request refused", "remote", r.RemoteAddr, "error", err)
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		http.Error(w, "not authorized", http.StatusUnauthorized)
+		return Identity{}, false
+	}
+	return id, true
+}
+
+// ServeWebSocket upgrades a request to JSON-RPC over WebSocket.
+func (s *Server) ServeWebSocket(w http.ResponseWriter, r *http.Request) {
+	id, leave, ok := s.admit(w, r)
+	if !ok {
+		return
+	}
+	form, err := s.formOf(r)
+	if err != nil {
+		leave()
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	c := &s.config
+	sock, err := s.upgrade(&s.upgrader, timing{c.PingInterval, c.ReadTimeout, c.WriteTimeout, c.CloseTimeout}, w, r, id)
+	if err != nil {
+		leave()
+		return
+	}
+	sess := &session{socket: sock, form: form}
+	sock.w.farewell = sess.farewell
+	s.start(sess, sock, sess.receive, func() {
+		sess.ended()
+		leave()
+	})
+}
+
+// start registers a connection and serves it in a goroutine of its own, so
+// that the stack of the HTTP server's is not kept.
+func (s *Server) start(c connection, sock *socket, handle func(int, []byte) error, ended func()) {
+	s.add(c)
+	if at := sock.identity.Expires; !at.IsZero() {
+		sock.expiry = time.AfterFunc(time.Until(at), func() {
+			sock.spawn(func() { c.shutdown(closePolicyViolation, "the token has expired") })
+		})
+	}
+	go sock.serve(handle, func() {
+		ended()
+		s.remove(c)
+	})
+}
+
+// add registers a connection. One that comes too late is ended at once.
+func (s *Server) add(c connection) {
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	if s.admission.isClosed() {
+		go c.shutdown(closeServiceRestart, drainReason)
+	}
+}
+
+func (s *Server) remove(c connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	if len(s.conns) == 0 && s.empty != nil {
+		close(s.empty)
+		s.empty = nil
+	}
+}
+
+const drainReason = "the server is shutting down"
+
+// Shutdown lets nobody in any more, tells every subscription and connection
+// that it ends, and returns when all connections have ended. When ctx is done
+// before that, it cuts those that are left and returns the error of ctx.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.admission.close()
+	all, empty := s.connections()
+	for _, c := range all {
+		go c.shutdown(closeServiceRestart, drainReason)
+	}
+	var err error
+	select {
+	case <-empty:
+	case <-ctx.Done():
+		err = ctx.Err()
+		for _, c := range all {
+			c.kill()
+		}
+		<-empty
+	}
+	s.unobserve()
+	s.cancel()
+	return err
+}
+
+// connections returns all connections and a channel that is closed when the
+// last has ended.
+func (s *Server) connections() (all []connection, empty <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		all = append(all, c)
+	}
+	if s.empty == nil {
+		s.empty = make(chan struct{})
+		if len(all) == 0 {
+			defer func() { s.empty = nil }()
+			close(s.empty)
+		}
+	}
+	return all, s.empty
+}
+
+// formOf returns how a connection wants its data.
+func (s *Server) formOf(r *http.Request) (form, error) {
+	switch v := r.URL.Query().Get("carrier"); strings.ToLower(v) {
+	case "":
+		if s.config.Carrier {
+			return carrier, nil
+		}
+		return plain, nil
+	case "on", "1", "true":
+		return carrier, nil
+	case "off", "0", "false":
+		return plain, nil
+	default:
+		return plain, fmt.Errorf("stream: carrier is %q: use on or off", truncateUTF8(v, 32))
+	}
+}

@@ -1,0 +1,169 @@
+package stream
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/stretchr/testify/require"
+)
+
+// dialSmall opens a connection with a small buffer in the kernel, so that a
+// client that does not read is soon a slow one.
+func (r *rig) dialSmall(path string, header http.Header) *peer {
+	r.t.Helper()
+	d := websocket.Dialer{NetDial: func(network, addr string) (net.Conn, error) {
+		conn, err := net.Dial(network, addr)
+		if err == nil {
+			err = conn.(*net.TCPConn).SetReadBuffer(512 << 10)
+		}
+		return conn, err
+	}}
+	ws, _, err := d.Dial(r.url(path), header)
+	require.NoError(r.t, err)
+	r.t.Cleanup(func() { ws.Close() })
+	return &peer{r.t, ws}
+}
+
+// large is data that fills the kernel's buffers.
+var large = strings.Repeat("x", 200_000)
+
+// flood publishes to a subscriber that does not read until its buffer has
+// overflowed.
+func (r *rig) flood(n int) {
+	for range n {
+		r.publish(large, map[string][]string{"a": {"1"}})
+	}
+}
+
+func TestASlowSubscriptionIsCanceledAndTheConnectionStays(t *testing.T) {
+	r := newRig(t, Config{Buffer: 5})
+	p := r.dialSmall("/websocket", nil)
+	p.subscribe("1", "a=1")
+	p.subscribe("2", "b=1")
+	r.flood(100)
+	events := 0
+	for {
+		message := p.receive()
+		if !strings.Contains(message, `"error"`) {
+			events++
+			continue
+		}
+		require.JSONEq(t, `{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"Server error","data":"subscription was canceled (reason: internal subscription event buffer is out of capacity)"}}`, message)
+		break
+	}
+	require.Positive(t, events, "what was in the buffer comes before the reason")
+	r.publish(2, map[string][]string{"b": {"1"}})
+	require.Contains(t, p.receive(), `"id":2`)
+	p.subscribe("3", "a=1")
+}
+
+func TestPolicyCloseClosesWith1013AfterTellingEveryID(t *testing.T) {
+	r := newRig(t, Config{Buffer: 5, Overflow: OverflowClose})
+	p := r.dialSmall("/websocket", nil)
+	p.subscribe("1", "a=1")
+	p.subscribe("2", "b=1")
+	r.flood(100)
+	code, reason, messages := p.closed()
+	require.Equal(t, websocket.CloseTryAgainLater, code)
+	require.Equal(t, "the client is too slow", reason)
+	ends := strings.Join(messages[len(messages)-2:], "")
+	require.Contains(t, ends, `"id":1,"error":{"code":-32000`)
+	require.Contains(t, ends, `"id":2,"error":{"code":-32000`)
+}
+
+// Every event is either delivered or counted, and the client is told.
+func TestDroppedMessagesAreCountedToTheClient(t *testing.T) {
+	for _, policy := range []Overflow{OverflowDropOldest, OverflowDropNewest} {
+		for _, cursors := range []bool{true, false} {
+			r := newRig(t, Config{Buffer: 5, QueueBytes: 1, History: NewWindow(10, 0)})
+			p := r.dialSmall("/websocket", nil)
+			params := map[string]any{"query": "a=1", "overflow": policy}
+			if cursors {
+				params["after"] = ""
+			}
+			request, err := json.Marshal(map[string]any{"id": 1, "method": "subscribe", "params": params})
+			require.NoError(t, err)
+			p.call(string(request))
+			const n = 100
+			r.flood(n)
+			p.send(`{"id":9,"method":"health"}`)
+			delivered, dropped := uint64(0), uint64(0)
+			for {
+				var m struct {
+					ID     int
+					Result struct {
+						Data    json.RawMessage
+						Gap     *Gap
+						Dropped uint64
+						Events  map[string][]string
+					}
+				}
+				require.NoError(t, json.Unmarshal([]byte(p.receive()), &m))
+				if m.Result.Dropped > 0 {
+					dropped = m.Result.Dropped
+				}
+				switch {
+				case m.Result.Gap != nil:
+					require.Equal(t, GapOverflow, m.Result.Gap.Reason)
+					require.False(t, m.Result.Gap.To.Before(m.Result.Gap.From))
+					dropped += m.Result.Gap.Count
+				case m.Result.Data != nil:
+					delivered++
+				}
+				if m.Result.Events["last"] != nil {
+					break
+				}
+				if delivered+dropped >= n { // one more tells what was dropped at the end
+					r.publish(1, map[string][]string{"a": {"1"}, "last": {"1"}})
+				} else if m.ID == 1 && delivered == 5 && dropped == 0 && policy == OverflowDropNewest {
+					r.publish(1, map[string][]string{"a": {"1"}})
+				}
+			}
+			require.GreaterOrEqual(t, delivered+dropped, uint64(n), "%s, cursors %t", policy, cursors)
+			require.Positive(t, dropped)
+		}
+	}
+}
+
+// A peer that does not read for WriteTimeout is cut; it costs nobody else
+// anything.
+func TestAStalledPeerIsCutAndOthersDoNotNotice(t *testing.T) {
+	r := newRig(t, Config{Buffer: 1000, WriteTimeout: 200 * time.Millisecond, CloseTimeout: 100 * time.Millisecond})
+	stalled := r.dialSmall("/websocket", nil)
+	stalled.subscribe("1", "a=1")
+	other := r.dial()
+	other.subscribe("1", "a=1")
+	go r.flood(100)
+	for range 100 {
+		require.Contains(t, other.receive(), `"id":1`)
+	}
+	eventually(t, func() bool { return r.server.Stats().Stalls == 1 }, "it is cut")
+	eventually(t, func() bool { return r.server.Stats().Connections == 1 && r.bus.NumClients() == 1 }, "it is forgotten")
+	require.Zero(t, r.server.Stats().Queued)
+}
+
+func TestUnknownPolicyIsRefused(t *testing.T) {
+	p := newRig(t, Config{}).dial()
+	require.Contains(t, p.call(`{"id":1,"method":"subscribe","params":{"query":"a=1","overflow":"explode"}}`),
+		`overflow \"explode\": use cancel, close, drop-oldest or drop-newest`)
+}
+
+func TestConfigNamesTheFieldThatIsWrong(t *testing.T) {
+	for field, c := range map[string]Config{
+		"MaxFrame":     {MaxFrame: -1},
+		"Overflow":     {Overflow: "maybe"},
+		"PingInterval": {PingInterval: time.Second, ReadTimeout: time.Second},
+		"Origins":      {Origins: []string{"example.com"}},
+		"WriteTimeout": {WriteTimeout: -1},
+	} {
+		_, err := New(nil, c)
+		require.ErrorContains(t, err, "bus")
+		_, err = c.withDefaults()
+		require.ErrorContains(t, err, "Config."+field)
+	}
+}

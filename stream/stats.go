@@ -1,0 +1,111 @@
+package stream
+
+import (
+	"slices"
+	"time"
+)
+
+// Stats is what a server has done and holds. Counts are since it was made.
+type Stats struct {
+	Connections int `json:"connections"` // open now
+	Clients     int `json:"clients"`     // of these, with a JSON-RPC or SSE subscription
+	Topics      int `json:"topics"`      // with at least one client
+
+	Requests  uint64 `json:"requests"`  // JSON-RPC requests
+	Encodings uint64 `json:"encodings"` // payloads encoded, one for each publication and form
+	Frames    uint64 `json:"frames"`    // written
+	Writes    uint64 `json:"writes"`    // that the frames were written in
+	Bytes     uint64 `json:"bytes"`     // written
+	Stalls    uint64 `json:"stalls"`    // connections ended because the peer did not read
+	Queued    int64  `json:"queued"`    // bytes queued for all connections now
+
+	EventsDropped uint64 `json:"events_dropped"` // that did not fit into SubscriptionOptions.Events
+}
+
+// Stats returns what the server has done and holds now.
+func (s *Server) Stats() Stats {
+	return Stats{
+		Connections:   s.admission.len(),
+		Clients:       int(s.clients.Load()),
+		Topics:        s.topics.len(),
+		Requests:      s.requests.Load(),
+		Encodings:     s.encodings.made.Load(),
+		Frames:        s.writes.frames.Load(),
+		Writes:        s.writes.writes.Load(),
+		Bytes:         s.writes.bytes.Load(),
+		Stalls:        s.writes.stalls.Load(),
+		Queued:        s.queued.used.Load(),
+		EventsDropped: s.eventsDropped.Load(),
+	}
+}
+
+// SubscriptionStats is one subscription as an admin sees it.
+type SubscriptionStats struct {
+	ID        uint64        `json:"id"`     // for ending it
+	Client    string        `json:"client"` // its name on the bus
+	Identity  string        `json:"identity,omitempty"`
+	Remote    string        `json:"remote,omitempty"` // IP address
+	Query     string        `json:"query"`            // as the client sent it, or, of others, as the bus knows it
+	Overflow  string        `json:"overflow"`
+	Depth     int           `json:"depth"`
+	Capacity  int           `json:"capacity"`
+	Matched   uint64        `json:"matched"`
+	Delivered uint64        `json:"delivered"`
+	Dropped   uint64        `json:"dropped"`
+	Oldest    time.Duration `json:"oldest"` // age of the oldest message that waits, in nanoseconds
+}
+
+// Subscriptions returns all subscriptions of the bus, the slowest first: those
+// whose buffer is fullest. ID is that of the bus.
+func (s *Server) Subscriptions() []SubscriptionStats {
+	clients := s.sessionClients()
+	var all []SubscriptionStats
+	for _, b := range s.bus.Stats().Subscriptions {
+		line := SubscriptionStats{
+			ID: b.ID, Client: b.ClientID, Query: b.Query, Overflow: b.Overflow.String(), Depth: b.Depth, Capacity: b.Capacity,
+			Matched: b.Matched, Delivered: b.Delivered, Dropped: b.Dropped, Oldest: b.Oldest,
+		}
+		if sub := clients[b.ClientID]; sub != nil {
+			line.Identity, line.Remote, line.Query, line.Overflow = sub.session.identity.Name, sub.session.ip, sub.query, string(sub.overflow)
+		}
+		all = append(all, line)
+	}
+	slices.SortFunc(all, func(a, b SubscriptionStats) int {
+		if d := b.Depth*max(a.Capacity, 1) - a.Depth*max(b.Capacity, 1); d != 0 {
+			return d
+		}
+		return int(a.ID) - int(b.ID)
+	})
+	return all
+}
+
+// sessionClients returns the JSON-RPC subscriptions by their name on the bus.
+func (s *Server) sessionClients() map[string]*subscription {
+	s.mu.Lock()
+	var sessions []*session
+	for c := range s.conns {
+		if sess, ok := c.(*session); ok {
+			sessions = append(sessions, sess)
+		}
+	}
+	s.mu.Unlock()
+	clients := make(map[string]*subscription)
+	for _, sess := range sessions {
+		for _, sub := range sess.subscriptions() {
+			clients[sub.client] = sub
+		}
+	}
+	return clients
+}
+
+// EndSubscription ends the subscription that has an ID on the bus; its client
+// is told why. It returns pubsub.ErrSubscriptionNotFound if there is none.
+func (s *Server) EndSubscription(id uint64, reason string) error {
+	for _, sub := range s.sessionClients() {
+		if live := sub.live.Load(); live != nil && live.ID() == id {
+			sub.end(reason)
+			return nil
+		}
+	}
+	return s.bus.UnsubscribeID(s.ctx, id)
+}

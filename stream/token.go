@@ -1,0 +1,147 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// TokenConfig says which JSON Web Tokens are accepted.
+type TokenConfig struct {
+	// Algorithms are the only ones accepted, "ES256" for instance. There is no
+	// default, and "none" is refused.
+	Algorithms []string
+
+	// Key returns the key to verify a token with; kid is what its header says,
+	// "" if nothing. The type is what golang-jwt expects for the algorithm:
+	// []byte, *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey.
+	Key func(algorithm, kid string) (any, error)
+
+	Audience string        // must be in the token's "aud"; not empty
+	Issuer   string        // must be the token's "iss", if not empty
+	Leeway   time.Duration // for clocks that differ; default none
+
+	// AdminClaim is the name of a claim that makes its bearer an
+	// administrator if it is true; "" is nobody.
+	AdminClaim string
+}
+
+// Tokens identifies requests by a bearer token in the header "Authorization",
+// or, for clients that cannot send one, in the path:
+//
+//	/token/TOKEN/v1/websocket   is served as   /v1/websocket
+//
+// A token must have "exp", "aud" and "sub", which is the name of the identity,
+// and "nbf" and "iat" hold if it has them. Connections end when their token
+// does. Use it as
+//
+//	tokens, err := stream.NewTokens(stream.TokenConfig{…})
+//	server, err := stream.New(bus, stream.Config{Identify: tokens.Identify, …})
+//	http.Serve(listener, tokens.Handler(server))
+type Tokens struct {
+	config TokenConfig
+	parser *jwt.Parser
+}
+
+// NewTokens returns an error that names the field that is wrong.
+func NewTokens(c TokenConfig) (*Tokens, error) {
+	switch {
+	case len(c.Algorithms) == 0:
+		return nil, errors.New("stream: TokenConfig.Algorithms is empty: name those that are accepted")
+	case slices.ContainsFunc(c.Algorithms, func(a string) bool { return jwt.GetSigningMethod(a) == nil || strings.EqualFold(a, "none") }):
+		return nil, fmt.Errorf("stream: TokenConfig.Algorithms has one that is unknown or no signature: %q", c.Algorithms)
+	case c.Key == nil:
+		return nil, errors.New("stream: TokenConfig.Key is nil")
+	case c.Audience == "":
+		return nil, errors.New("stream: TokenConfig.Audience is empty: tokens for other services would be accepted")
+	}
+	options := []jwt.ParserOption{
+		jwt.WithValidMethods(c.Algorithms), jwt.WithAudience(c.Audience), jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(c.Leeway),
+	}
+	if c.Issuer != "" {
+		options = append(options, jwt.WithIssuer(c.Issuer))
+	}
+	return &Tokens{config: c, parser: jwt.NewParser(options...)}, nil
+}
+
+// errNoToken is the error of a request without a token.
+var errNoToken = errors.New("stream: the request has no token")
+
+// Identify implements Config.Identify.
+func (t *Tokens) Identify(r *http.Request) (Identity, error) {
+	text, ok := r.Context().Value(pathToken{}).(string)
+	if !ok {
+		text, ok = bearer(r)
+	}
+	if !ok {
+		return Identity{}, errNoToken
+	}
+	var claims jwt.MapClaims
+	if _, err := t.parser.ParseWithClaims(text, &claims, t.key); err != nil {
+		return Identity{}, fmt.Errorf("stream: the token is refused: %w", err)
+	}
+	return t.identity(claims)
+}
+
+func (t *Tokens) key(token *jwt.Token) (any, error) {
+	kid, _ := token.Header["kid"].(string)
+	return t.config.Key(token.Method.Alg(), kid)
+}
+
+func (t *Tokens) identity(claims jwt.MapClaims) (Identity, error) {
+	subject, err := claims.GetSubject()
+	if err != nil || subject == "" {
+		return Identity{}, errors.New("stream: the token has no subject")
+	}
+	expires, err := claims.GetExpirationTime()
+	if err != nil || expires == nil {
+		return Identity{}, errors.New("stream: the token has no expiry")
+	}
+	admin, _ := claims[t.config.AdminClaim].(bool)
+	return Identity{
+		Name:    subject,
+		Admin:   admin && t.config.AdminClaim != "",
+		Expires: expires.Add(t.config.Leeway),
+		Claims:  claims,
+	}, nil
+}
+
+func bearer(r *http.Request) (string, bool) {
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.TrimSpace(token), ok && strings.EqualFold(scheme, "Bearer")
+}
+
+// pathToken is the context key of a token that was in the path.
+type pathToken struct{}
+
+// PathTokenPrefix begins a path that has a token in it.
+const PathTokenPrefix = "/token/"
+
+// Handler takes a token out of the path before next sees the request: neither
+// a topic's name nor a log nor an error has it.
+func (t *Tokens) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rest, ok := strings.CutPrefix(r.URL.EscapedPath(), PathTokenPrefix)
+		if !ok {
+			next.ServeHTTP(w, r)
+			return
+		}
+		token, path, _ := strings.Cut(rest, "/")
+		clean, err := url.Parse("/" + path)
+		if err != nil || clean.Host != "" {
+			http.Error(w, "the path is no path", http.StatusBadRequest)
+			return
+		}
+		r2 := r.Clone(context.WithValue(r.Context(), pathToken{}, token))
+		r2.URL.Path, r2.URL.RawPath = clean.Path, clean.RawPath
+		r2.RequestURI = r2.URL.RequestURI()
+		next.ServeHTTP(w, r2)
+	})
+}

@@ -1,0 +1,159 @@
+package stream
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/harkbus/pubsub/query"
+)
+
+// A TopicMessage is what a publisher of a topic sent.
+type TopicMessage struct {
+	Binary  bool // the kind of the WebSocket message; else it is text
+	Payload []byte
+}
+
+// Keys of the events that a message on a topic is published with.
+const (
+	TopicKey     = "topic"     // the escaped path
+	PublisherKey = "publisher" // the publisher's client ID
+)
+
+// topics are the topics that have a client.
+type topics struct {
+	mu  sync.Mutex
+	all map[string]*topic
+}
+
+// A topic is a path with at least one client. Messages go over the bus, from
+// which each subscriber reads; the topic only sees to it that the publishers
+// do not run ahead of the subscribers:
+//
+//	publisher ──await──▶ bus ──▶ buffer of each subscriber ──▶ writer
+//	             ▲                                                │
+//	             └──────────── room, once all have caught up ─────┘
+//
+// So a topic loses nothing as long as its subscribers read, and the bus never
+// waits.
+type topic struct {
+	name    string
+	clients int // guarded by the mu of topics
+
+	waiting atomic.Int32 // publishers in await
+
+	mu          sync.Mutex
+	room        sync.Cond
+	subscribers map[*topicSubscriber]struct{}
+	credit      int // messages until subscribers are looked at again
+}
+
+// creditStep is how many messages are let through between two looks at all
+// subscribers. Their buffers have room for as many more.
+const creditStep = 64
+
+// join returns the topic of a path for one more client.
+func (ts *topics) join(name string) *topic {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	t := ts.all[name]
+	if t == nil {
+		if ts.all == nil {
+			ts.all = make(map[string]*topic)
+		}
+		t = &topic{name: name, subscribers: make(map[*topicSubscriber]struct{})}
+		t.room.L = &t.mu
+		ts.all[name] = t
+	}
+	t.clients++
+	return t
+}
+
+// leave takes a client out; the topic goes with its last one.
+func (ts *topics) leave(t *topic) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if t.clients--; t.clients == 0 {
+		delete(ts.all, t.name)
+	}
+}
+
+// find returns the topic of a path, nil if nobody is there.
+func (ts *topics) find(name string) *topic {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	return ts.all[name]
+}
+
+func (ts *topics) len() int {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	return len(ts.all)
+}
+
+// await waits until one more message may be published, or ctx is done.
+func (t *topic) await(ctx context.Context) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.credit == 0 && t.behind() {
+		t.waiting.Add(1)
+		defer t.waiting.Add(-1)
+		defer context.AfterFunc(ctx, t.wake)()
+		for t.credit == 0 && t.behind() && ctx.Err() == nil {
+			t.room.Wait()
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if t.credit == 0 {
+		t.credit = creditStep
+	}
+	t.credit--
+	return nil
+}
+
+// behind tells whether a subscriber has more than its share to read. The
+// caller holds t.mu.
+func (t *topic) behind() bool {
+	for s := range t.subscribers {
+		if s.bus.Len() > s.share {
+			return true
+		}
+	}
+	return false
+}
+
+// wake has publishers look at the subscribers again.
+func (t *topic) wake() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.room.Broadcast()
+}
+
+// caughtUp is called by a subscriber that has read something.
+func (t *topic) caughtUp() {
+	if t.waiting.Load() > 0 {
+		t.wake()
+	}
+}
+
+func (t *topic) add(s *topicSubscriber) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.subscribers[s] = struct{}{}
+}
+
+func (t *topic) remove(s *topicSubscriber) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.subscribers, s)
+	t.room.Broadcast()
+}
+
+// topicQuery matches what is published on a topic.
+func topicQuery(name string) (*query.Query, error) {
+	text := TopicKey + " = '" + strings.ReplaceAll(name, "'", "''") + "'"
+	return query.Limits{Length: len(text) + 1}.New(text)
+}

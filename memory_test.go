@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"weak"
 
 	"github.com/stretchr/testify/require"
@@ -155,7 +156,7 @@ func TestQueueHoldsNothingThatWasDispatched(t *testing.T) {
 // that is gone hold the server's others.
 func TestEndedSubscriptionIsCollected(t *testing.T) {
 	server := newServer(t)
-	subscribe(t, server, "stays", "a = 1", 10, pubsub.Cancel)
+	subscribe(t, server, "stays", "a = 1", 1, pubsub.Cancel) // is due no later
 	var gone []weak.Pointer[pubsub.Subscription]
 	for i := range 300 {
 		sub := subscribe(t, server, "goes", fmt.Sprintf("a = %d", i%2), 1, pubsub.Overflow(i%4))
@@ -181,4 +182,48 @@ func TestServerIsCollectedOnceItIsStopped(t *testing.T) {
 	server = nil
 	runtime.GC()
 	require.Nil(t, gone.Value())
+}
+
+// A delivery that waited holds neither its message nor who it waited for.
+func TestDeliveryThatWaitedHoldsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t)
+		sub, err := server.SubscribeUnbuffered(ctx, "c", query.All)
+		require.NoError(t, err)
+		var sent payloads
+		sent.publish(t, server, 1)
+		next(t, sub)
+		synctest.Wait()
+		require.Zero(t, sent.alive())
+
+		sent.publish(t, server, 1)
+		require.NoError(t, server.Unsubscribe(ctx, "c", query.All))
+		gone := weak.Make(sub)
+		sub = nil
+		synctest.Wait()
+		require.Zero(t, sent.alive())
+		require.Nil(t, gone.Value())
+		runtime.KeepAlive(server)
+	})
+}
+
+// One that was cut, or woken, is not held by the delivery that did it.
+func TestDeliveryHoldsNobodyItCutOrWoke(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t)
+		sub := subscribe(t, server, "c", "a = 1", 1, pubsub.Cancel)
+		read := make(chan any)
+		go func() { read <- next(t, sub) }()
+		synctest.Wait()
+		publish(t, server, 1, "a", "1") // wakes
+		<-read
+		publish(t, server, 1, "a", "1")
+		publish(t, server, 1, "a", "1") // cuts
+		gone := weak.Make(sub)
+		sub = nil
+		synctest.Wait()
+		runtime.GC()
+		require.Nil(t, gone.Value())
+		runtime.KeepAlive(server)
+	})
 }

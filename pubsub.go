@@ -103,7 +103,7 @@ func NewServer(options ...Option) *Server {
 func (s *Server) clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.registry = newRegistry(s.registry.slots)
+	s.registry = newRegistry(s.registry.slots, s.registry.births)
 	s.latent = latent{}
 	s.index = match.New[*topic]()
 	s.scan = match.NewLoop[*topic](s.queryFailed)

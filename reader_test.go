@@ -156,31 +156,86 @@ func TestEveryReaderThatWaitsIsWoken(t *testing.T) {
 	})
 }
 
+// The same for readers of many queries that one publication matches.
+func TestEveryReaderOfManyQueriesIsWoken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t)
+		const queries, clients = 300, 3
+		read := make(chan any, queries*clients)
+		for q := range queries {
+			for c := range clients {
+				sub := subscribe(t, server, fmt.Sprint(c), fmt.Sprintf("a >= %d", q), 1, pubsub.Cancel)
+				go func() { read <- next(t, sub) }()
+			}
+		}
+		synctest.Wait()
+		publish(t, server, 1, "a", fmt.Sprint(queries))
+		synctest.Wait()
+		require.Len(t, read, queries*clients)
+	})
+}
+
 // Readers that wait do not keep a subscription that has ended.
 func TestReadersThatWaitedDoNotKeepTheirSubscription(t *testing.T) {
-	server := newServer(t)
-	subscribe(t, server, "stays", "", 1, pubsub.DropOldest)
-	var gone []weak.Pointer[pubsub.Subscription]
-	for range 200 {
-		sub := subscribe(t, server, "goes", "", 1, pubsub.Cancel)
-		gone = append(gone, weak.Make(sub))
-		brief, cancel := context.WithCancel(ctx)
-		go cancel()
-		_, err := sub.Next(brief)
-		require.ErrorIs(t, err, context.Canceled)
-		require.NoError(t, server.UnsubscribeAll(ctx, "goes"))
-	}
-	runtime.GC()
-	kept := 0
-	for _, sub := range gone {
-		if sub.Value() != nil {
-			kept++
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t)
+		subscribe(t, server, "stays", "", 1, pubsub.DropOldest)
+		var gone []weak.Pointer[pubsub.Subscription]
+		kept := func() (n int) {
+			synctest.Wait()
+			runtime.GC()
+			for _, sub := range gone {
+				if sub.Value() != nil {
+					n++
+				}
+			}
+			return n
 		}
+		for range 200 {
+			sub := subscribe(t, server, "goes", "", 1, pubsub.Cancel)
+			gone = append(gone, weak.Make(sub))
+			brief, cancel := context.WithCancel(ctx)
+			go cancel()
+			_, err := sub.Next(brief)
+			require.ErrorIs(t, err, context.Canceled)
+			require.NoError(t, server.UnsubscribeAll(ctx, "goes"))
+		}
+		require.LessOrEqual(t, kept(), 20, "a few, until somebody publishes")
+		publishN(t, server, 0, 1)
+		require.Zero(t, kept())
+	})
+}
+
+// Tokens are fewer than the messages that overflowed the log at one go, and
+// than the readers that are to come to the channel of Out.
+func TestReadersWakeOneAnother(t *testing.T) {
+	const n = 8
+	tests := map[string]func(t *testing.T, server *pubsub.Server, sub *pubsub.Subscription){
+		"overflow": func(t *testing.T, server *pubsub.Server, _ *pubsub.Subscription) {
+			publishN(t, server, 0, n+1)
+		},
+		"out": func(t *testing.T, server *pubsub.Server, sub *pubsub.Subscription) {
+			sub.Out()
+			synctest.Wait()
+			publishN(t, server, 0, n)
+		},
 	}
-	require.LessOrEqual(t, kept, 20, "a few, until somebody publishes")
-	publishN(t, server, 0, 1)
-	runtime.GC()
-	for _, sub := range gone {
-		require.Nil(t, sub.Value())
+	for name, come := range tests {
+		t.Run(name, func(t *testing.T) {
+			for range 50 {
+				synctest.Test(t, func(t *testing.T) {
+					server := newServer(t)
+					sub := subscribe(t, server, "c", "", n, pubsub.DropOldest)
+					read := make(chan any, n)
+					for range n {
+						go func() { read <- next(t, sub) }()
+					}
+					synctest.Wait()
+					come(t, server, sub)
+					synctest.Wait()
+					require.Len(t, read, n, "some wait, with %d in the buffer", sub.Len())
+				})
+			}
+		})
 	}
 }

@@ -89,6 +89,9 @@ func decodeAttributes(src string) (map[string][]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if keys == 0 && left == 0 && src == "" {
+		return nil, nil
+	}
 	events := make(map[string][]string, min(keys, 1024))
 	values := make([]string, left)
 	for ; keys > 0; keys-- {

@@ -260,10 +260,7 @@ func (c *control) goodbye() {
 
 // send publishes a note and returns how many heard it.
 func (m *member) send(ctx context.Context, client rueidis.Client, channel, frame string) (int64, error) {
-	if client.Mode() == rueidis.ClientModeCluster {
-		return client.Do(ctx, client.B().Spublish().Channel(channel).Message(frame).Build()).AsInt64()
-	}
-	return client.Do(ctx, client.B().Publish().Channel(channel).Message(frame).Build()).AsInt64()
+	return client.Do(ctx, m.link.publishing(client, channel, frame)).AsInt64()
 }
 
 // watch keeps the view until the member ends.

@@ -68,8 +68,8 @@ func TestBlackHoleIsNoticedInTime(t *testing.T) {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()
 			redis := redistest.Start(t)
-			a := join(t, redis, Options{Mode: mode}).awaitReady(t)
-			b := join(t, redis, Options{Mode: mode}).awaitReady(t)
+			a := join(t, redis, Options{Mode: mode, SendAll: true}).awaitReady(t)
+			b := join(t, redis, Options{Mode: mode, SendAll: true}).awaitReady(t)
 			got := b.collect()
 			a.number(t, 0)
 			got.await(t, has(0))

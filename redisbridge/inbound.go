@@ -26,7 +26,9 @@ type Received struct {
 
 // A sink takes what was received, in order, from one goroutine per partition.
 type sink interface {
-	receive(ctx context.Context, r *Received) error // waits for room; an error ends the receiving
+	// receive takes a publication, whose fields it may keep but not r. It waits
+	// for room; an error ends the receiving.
+	receive(ctx context.Context, r *Received) error
 	gap(ctx context.Context, g Gap)
 }
 
@@ -38,8 +40,10 @@ type inbound struct {
 	sink      sink
 
 	// Of the goroutine of run.
-	origins *origins
-	up      bool // the reader is connected
+	origins  *origins
+	up       bool     // the reader is connected
+	decoded  Event    // the event in hand; reused
+	received Received // and what it is handed on as
 
 	known atomic.Int64 // origins.len, for Stats
 
@@ -201,9 +205,9 @@ func (b *inbound) events(a *arrival) error {
 
 // event hands on event i of a frame.
 func (b *inbound) event(from *account, a *arrival, i int, codec Codec, raw []byte) error {
-	var e Event
-	r := Received{Origin: from.origin, Partition: b.partition}
-	err := decode(codec, raw, &e)
+	e, r := &b.decoded, &b.received
+	*e, *r = Event{}, Received{Origin: from.origin, Partition: b.partition}
+	err := decode(codec, raw, e)
 	if err == nil {
 		r.Data, err = b.opt.Types.decodeData(e.Type, e.Data)
 	}
@@ -218,7 +222,7 @@ func (b *inbound) event(from *account, a *arrival, i int, codec Codec, raw []byt
 			r.position.events = allEvents
 		}
 	}
-	if err := b.sink.receive(b.ctx, &r); err != nil {
+	if err := b.sink.receive(b.ctx, r); err != nil {
 		return err
 	}
 	b.counts.received.Add(1)

@@ -13,6 +13,9 @@ import (
 // for the first time and then reconnects by itself.
 type link struct {
 	option rueidis.ClientOption
+	probe  string // a channel to try sharded Pub/Sub on
+
+	sharded bool // channels are sharded; written before up is closed
 
 	mu     sync.Mutex
 	client rueidis.Client
@@ -21,16 +24,17 @@ type link struct {
 	up chan struct{} // closed when client is there
 }
 
-func newLink(option rueidis.ClientOption) *link {
-	return &link{option: option, up: make(chan struct{})}
+func newLink(option rueidis.ClientOption, probe string) *link {
+	return &link{option: option, probe: probe, up: make(chan struct{})}
 }
 
 // dial tries once to make the client.
-func (l *link) dial() error {
+func (l *link) dial(ctx context.Context) error {
 	client, err := rueidis.NewClient(l.option)
 	if err != nil {
 		return err
 	}
+	l.sharded = shards(ctx, client, l.probe)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -70,9 +74,33 @@ func (l *link) close() {
 	}
 }
 
-// isCluster tells whether channels are sharded. The caller knows that the link
-// is up.
-func (l *link) isCluster() bool { return l.client.Mode() == rueidis.ClientModeCluster }
+// shards tells whether channels are to be sharded: in a cluster, unless its
+// servers are older than Redis 7 and know only channels of the whole cluster.
+func shards(ctx context.Context, client rueidis.Client, probe string) bool {
+	if client.Mode() != rueidis.ClientModeCluster {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	err := client.Do(ctx, client.B().Spublish().Channel(probe).Message("").Build()).Error()
+	return err == nil || !strings.Contains(err.Error(), "unknown command")
+}
+
+// publishing returns the command that publishes a frame on a channel.
+func (l *link) publishing(client rueidis.Client, channel, frame string) rueidis.Completed {
+	if l.sharded {
+		return client.B().Spublish().Channel(channel).Message(frame).Build()
+	}
+	return client.B().Publish().Channel(channel).Message(frame).Build()
+}
+
+// subscribing returns the command that subscribes to a channel.
+func (l *link) subscribing(conn line, channel string) rueidis.Completed {
+	if l.sharded {
+		return conn.B().Ssubscribe().Channel(channel).Build()
+	}
+	return conn.B().Subscribe().Channel(channel).Build()
+}
 
 // A line is a connection of one reader: nothing else waits behind what it
 // does. close ends it.

@@ -90,11 +90,7 @@ func (s *subscriber) subscribe(ctx context.Context, conn line) error {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	for _, channel := range s.channels {
-		command := conn.B().Subscribe().Channel(channel).Build()
-		if s.link.isCluster() {
-			command = conn.B().Ssubscribe().Channel(channel).Build()
-		}
-		if err := conn.Do(ctx, command).Error(); err != nil {
+		if err := conn.Do(ctx, s.link.subscribing(conn, channel)).Error(); err != nil {
 			return err
 		}
 	}

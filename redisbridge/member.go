@@ -58,13 +58,13 @@ func newMember(o Options) (*member, error) {
 		opt:     o,
 		origin:  pubsub.Origin{Name: o.Name, Epoch: newEpoch()},
 		codecs:  codecsWith(o.Codec),
-		link:    newLink(o.Redis),
 		laidOut: make(chan struct{}),
 		waiting: 1, // the layout
 		ready:   make(chan struct{}),
 		done:    make(chan struct{}),
 	}
 	m.names = namesOfNamespace(o.Namespace, m.origin)
+	m.link = newLink(o.Redis, m.names.probe)
 	m.opt.Keys = prepare(o.Keys)
 	if len(m.opt.Keys) > 0 {
 		m.sign = &m.opt.Keys[0]
@@ -83,8 +83,8 @@ func (m *member) start() {
 		m.control.start()
 	}
 	m.wg.Go(func() {
-		m.try("connect", func(context.Context) (bool, error) {
-			err := m.link.dial()
+		m.try("connect", func(ctx context.Context) (bool, error) {
+			err := m.link.dial(ctx)
 			return err == nil, err
 		})
 		m.watchLayout()

@@ -20,6 +20,7 @@ import (
 //	hark:{shop}:interest:NAME:EPOCH    what one asks for; expires
 //	hark:{shop}:control                channel for news of interests
 //	hark:{shop}:inbox:NAME:EPOCH       channel for answers to one process
+//	hark:{shop}:probe                  channel nobody listens to: does the server shard?
 type partitionNames struct{ stream, meta, origin, channel string }
 
 func namesOfPartition(namespace string, partition int, origin pubsub.Origin) partitionNames {
@@ -32,7 +33,7 @@ func namesOfPartition(namespace string, partition int, origin pubsub.Origin) par
 	}
 }
 
-type namespaceNames struct{ layout, members, interest, control, inbox string }
+type namespaceNames struct{ layout, members, interest, control, inbox, probe string }
 
 func namesOfNamespace(namespace string, origin pubsub.Origin) namespaceNames {
 	prefix := "hark:{" + namespace + "}:"
@@ -42,6 +43,7 @@ func namesOfNamespace(namespace string, origin pubsub.Origin) namespaceNames {
 		interest: prefix + "interest:", // and the origin's text
 		control:  prefix + "control",
 		inbox:    prefix + "inbox:" + originText(origin),
+		probe:    prefix + "probe",
 	}
 }
 

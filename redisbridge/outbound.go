@@ -363,10 +363,7 @@ func (w *outbound) check(r rueidis.RedisResult) error {
 
 // publish is the command of Live.
 func (w *outbound) publish(client rueidis.Client, f *sealed, _ bool) rueidis.Completed {
-	if client.Mode() == rueidis.ClientModeCluster {
-		return client.B().Spublish().Channel(w.keys.channel).Message(f.frame).Build()
-	}
-	return client.B().Publish().Channel(w.keys.channel).Message(f.frame).Build()
+	return w.link.publishing(client, w.keys.channel, f.frame)
 }
 
 // appendToStream is the command of Durable. The oldest frame that is not

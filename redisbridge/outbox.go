@@ -215,6 +215,11 @@ func (o *outbox) reserve(ctx context.Context, size int) error {
 		o.mu.Unlock()
 		return ErrClosed
 	}
+	if len(o.waiters) == 0 && o.fits(size) {
+		o.reserved.add(1, size)
+		o.mu.Unlock()
+		return nil
+	}
 	w := &roomWaiter{size: size, done: make(chan struct{})}
 	o.waiters = append(o.waiters, w)
 	o.grantRoom()

@@ -78,6 +78,9 @@ func (r *Reader) Next(ctx context.Context) (Received, error) {
 	}
 }
 
+// Buffered returns how many publications and gaps Next returns without waiting.
+func (r *Reader) Buffered() int { return len(r.ahead) }
+
 // All iterates over what Next returns, until its error, which comes once and
 // last.
 func (r *Reader) All(ctx context.Context) iter.Seq2[Received, error] {

@@ -80,7 +80,7 @@ same queries and shows what the bus does on a simulated chain.`,
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	root.AddCommand(a.newBench(), a.newDemo(), a.newMatch(), a.newServe(), a.newVersion())
+	root.AddCommand(a.newBench(), a.newDemo(), a.newMatch(), a.newPub(), a.newServe(), a.newSub(), a.newVersion())
 	return root
 }
 

@@ -37,10 +37,10 @@ func (s *Session) measureQueryAllocations(name string, n int) error {
 	}
 	st.Events = st.Events[:64] // so that each subscription gets many
 	server, err := delivery.NewHarkQueries(st.Queries, st.Events, st.targets())
-	defer server.Close()
 	if err != nil {
 		return err
 	}
+	defer server.Close()
 	return s.allocations(fmt.Sprintf("%s, %s queries", name, number(n)), server.Contender())
 }
 

@@ -20,10 +20,10 @@ func (s *Session) measureChurn(n int) error {
 		return err
 	}
 	server, err := delivery.NewHarkQueries(st.Queries, st.Events, st.targets())
-	defer server.Close()
 	if err != nil {
 		return err
 	}
+	defer server.Close()
 
 	var idle, churned latencies
 	changes := 0

@@ -256,11 +256,11 @@ func (s *Session) measureLongValue(n int) error {
 	matches := len(st.index.Match(events, nil))
 	var found []int
 	r, err := trial.Run(s.Plan,
-		repeated("hark", func() bool {
+		repeatedly("hark", func() bool {
 			found = st.index.Match(events, found[:0])
 			return len(found) == matches
 		}),
-		repeated("bytes.Count", func() bool { return bytes.Count(text, word) == 0 }),
+		repeatedly("bytes.Count", func() bool { return bytes.Count(text, word) == 0 }),
 	)
 	if err != nil {
 		return err
@@ -270,9 +270,9 @@ func (s *Session) measureLongValue(n int) error {
 	return nil
 }
 
-// repeated is a contender that does one thing, which tells whether it went
+// repeatedly is a contender that does one thing, which tells whether it went
 // well.
-func repeated(name string, do func() bool) trial.Contender {
+func repeatedly(name string, do func() bool) trial.Contender {
 	return trial.Contender{Name: name, Sample: func(n int) (float64, error) {
 		well := true
 		began := time.Now()

@@ -35,17 +35,17 @@ func (s *Session) measurePublish(n int) (err error) {
 	}
 	targets := st.targets()
 	ours, err := delivery.NewHarkQueries(st.Queries, st.Events, targets)
-	defer ours.Close()
 	if err != nil {
 		return err
 	}
+	defer ours.Close()
 	contenders := []trial.Contender{ours.Contender()}
 	if n <= mostOfCometBFT {
 		theirs, err := delivery.NewCometBFTQueries(st.Queries, st.Events, targets)
-		defer theirs.Close()
 		if err != nil {
 			return err
 		}
+		defer theirs.Close()
 		contenders = append(contenders, theirs.Contender())
 	}
 	r, err := trial.Run(s.Plan, contenders...)

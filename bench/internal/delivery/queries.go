@@ -34,8 +34,7 @@ type Queries struct {
 // A number is the data of one event: the pointer to it.
 type number struct{ _ int }
 
-// NewHarkQueries has Hark's server serve the queries. The result is to be closed,
-// also if there is an error.
+// NewHarkQueries has Hark's server serve the queries.
 func NewHarkQueries(queries []*query.Query, events []map[string][]string, targets [][]int) (*Queries, error) {
 	server := pubsub.NewServer()
 	q, ctx := newQueries("hark", events, targets, server.Stop)
@@ -52,11 +51,10 @@ func NewHarkQueries(queries []*query.Query, events []map[string][]string, target
 	for i := 0; i < len(subs) && err == nil; i++ {
 		subs[i], err = server.SubscribeWithArgs(ctx, pubsub.SubscribeArgs{ClientID: strconv.Itoa(i), Query: queries[i]})
 	}
-	return q, err
+	return q.opened(err)
 }
 
-// NewCometBFTQueries has CometBFT's server serve the queries. The result is to
-// be closed, also if there is an error.
+// NewCometBFTQueries has CometBFT's server serve the queries.
 func NewCometBFTQueries(queries []*query.Query, events []map[string][]string, targets [][]int) (*Queries, error) {
 	server := comet.NewServer()
 	q, ctx := newQueries("CometBFT", events, targets, server.Stop)
@@ -79,7 +77,7 @@ func NewCometBFTQueries(queries []*query.Query, events []map[string][]string, ta
 			subs[i], err = server.Subscribe(ctx, strconv.Itoa(i), compiled, pubsub.DefaultCapacity)
 		}
 	}
-	return q, err
+	return q.opened(err)
 }
 
 func newQueries(name string, events []map[string][]string, targets [][]int, stop func() error) (*Queries, context.Context) {
@@ -91,6 +89,14 @@ func newQueries(name string, events []map[string][]string, targets [][]int, stop
 			return stop()
 		},
 	}, ctx
+}
+
+// opened returns q, closed if there is an error.
+func (q *Queries) opened(err error) (*Queries, error) {
+	if err != nil {
+		return nil, errors.Join(err, q.Close())
+	}
+	return q, nil
 }
 
 // Close stops the server.

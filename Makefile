@@ -1,7 +1,7 @@
 # Hark: `make help` lists the targets; `make test` is what a change must pass.
 
 # The commands besides Go that tests start; scripts/need knows their packages.
-NEEDS    = git gcc redis-server
+NEEDS    = git gcc redis-server node npm
 FUZZTIME = 3s
 
 export GOFLAGS += -buildvcs=false # a clone owned by another user still builds

@@ -48,7 +48,7 @@ var layers = [][]part{
 	},
 	{
 		{packages: []string{""}},
-		{packages: []string{"store/tmdb"}, vendors: []string{"github.com/tendermint/tm-db", "github.com/cometbft/cometbft-db"}},
+		{packages: []string{"store/tmdb"}, vendors: []string{"github.com/tendermint/tm-db"}},
 	},
 	{
 		{packages: []string{"redismux"}, vendors: []string{rueidis}},

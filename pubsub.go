@@ -103,7 +103,7 @@ func NewServer(options ...Option) *Server {
 func (s *Server) clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.registry = newRegistry(s.registry.slots)
+	s.registry = newRegistry(s.registry.slots, s.registry.births)
 	s.latent = latent{}
 	s.index = match.New[*topic]()
 	s.scan = match.NewLoop[*topic](s.queryFailed)
@@ -133,8 +133,9 @@ func (s *Server) OnStop() {
 	s.mu.Lock()
 	s.stopped = true
 	s.mu.Unlock()
+	mine := s.queue.close() // first: a wait that ends makes room for who waits
 	close(s.stopping)
-	if s.queue.close() {
+	if mine {
 		s.handed <- struct{}{}
 	}
 	<-s.ended

@@ -53,11 +53,12 @@ func (c *client) remove(sub *Subscription) {
 	delete(c.byText, sub.topic.text)
 }
 
-// newRegistry returns an empty registry that goes on with slots, all free, so
-// that no ID is given again.
-func newRegistry(slots slots) registry {
+// newRegistry returns an empty registry that goes on with the slots, all free,
+// and the births of another one: no ID is given again, and no count of changes.
+func newRegistry(slots slots, births uint64) registry {
 	return registry{
 		slots:   slots,
+		births:  births,
 		clients: make(map[string]*client),
 		topics:  make(map[string]*topic),
 	}

@@ -89,8 +89,8 @@ func (c *core) visitGroup(events []map[string][]string, ends *[]int) {
 		c.event.end()
 		cues[i+1] = len(c.cues)
 	}
-	c.touchSlots(0)
-	c.touchPostings()
+	c.touchSlots(&c.table, 0)
+	c.touchPostings(&c.table, 0)
 	for i, e := range events {
 		c.begin(e, c.taken[taken[i]:taken[i+1]])
 		c.visitBy(c.root, cues[i], cues[i+1])
@@ -140,18 +140,4 @@ func (c *core) touchValues() {
 		}
 	}
 	c.touched += uint64(sum)
-}
-
-// touchPostings makes the processor load the entries and lists that the cues
-// lead to.
-func (c *core) touchPostings() {
-	blocks := c.fitting[:0]
-	for i := range c.cues {
-		p := c.table.find(c.cues[i].hash)
-		if p.form() == oneEntry || p.form() == listed {
-			blocks = append(blocks, ref(p.value()))
-		}
-	}
-	c.touchRecords(blocks)
-	c.fitting = blocks
 }

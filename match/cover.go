@@ -302,6 +302,23 @@ func (p *plan) boxed(begin int) filing {
 	return filing{way: byRange, begin: uint16(begin), size: uint16(len(p.bounds) - begin)}
 }
 
+// isBox reports whether a filing holds all that the query asks for: it is by
+// range, and the query is no more than its ranges, one for each bound.
+func (p *plan) isBox(f filing) bool {
+	if f.way != byRange || int(f.size) != len(p.atoms) {
+		return false
+	}
+	if p.isRange(0) {
+		return true
+	}
+	for child := p.branches[0].child; child >= 0; child = p.branches[child].sibling {
+		if !p.isRange(child) {
+			return false
+		}
+	}
+	return p.branches[0].join == allOf
+}
+
 func costOfBox(bounds []bound) int {
 	for i := range bounds[1:] {
 		if bounds[i].key == bounds[i+1].key && bounds[i].scale == bounds[i+1].scale {

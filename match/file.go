@@ -29,7 +29,7 @@ func (c *core) addEntry(e ref) ref {
 func (c *core) file(p *plan, n *node, e ref, f filing) {
 	c.moves++
 	at := c.entry(e)
-	at.node, at.way, at.term, at.offset = n.number, f.way, f.term, f.offset
+	at.node, at.way, at.term, at.offset, at.exact = n.number, f.way, f.term, f.offset, p.isBox(f)
 	n.count()
 	switch f.way {
 	case byNothing:

@@ -89,18 +89,26 @@ func (c *core) searchBytes(f *field, q *cue) {
 	}
 }
 
+// searchGramsOf looks up the grams of one size. Those that pass the bloom are
+// kept until there are many, so that what they lead to loads at the same time.
 func (c *core) searchGramsOf(f *field, q *cue, class int) {
 	size := gramSizes[class]
 	salt := gramSalt(f.salt, class)
 	var done gramsDone
 	var hashes [siftSize]uint64
 	var passed [siftSize]uint8
+	first := len(c.cues)
 	for begin := 0; begin+size <= len(q.value); begin += siftSize {
 		n := hashGrams(&hashes, q.value[begin:], size, salt)
 		for _, i := range passed[:c.grams.sift(hashes[:n], &passed)] {
-			c.lookGram(hashes[i], q, begin+int(i), &done)
+			q.hash, q.at = hashes[i], begin+int(i)
+			c.cue(*q)
+		}
+		if len(c.cues)-first >= siftSize {
+			c.lookGrams(first, &done)
 		}
 	}
+	c.lookGrams(first, &done)
 }
 
 // hashGrams hashes the grams at the first places of a text, as many as there
@@ -120,13 +128,17 @@ func hashGrams(hashes *[siftSize]uint64, text string, size int, salt uint64) (n 
 // long value may consist of few grams.
 type gramsDone [64]uint64
 
-func (c *core) lookGram(hash uint64, q *cue, at int, done *gramsDone) {
-	seen := &done[hash>>40%64]
-	if *seen == hash {
-		return
+// lookGrams looks up the cues from first on, and removes them.
+func (c *core) lookGrams(first int, done *gramsDone) {
+	c.touchSlots(&c.grams, first)
+	c.touchPostings(&c.grams, first)
+	for i := first; i < len(c.cues); i++ {
+		hash := c.cues[i].hash
+		seen := &done[hash>>40%uint64(len(done))]
+		if *seen != hash && c.look(&c.grams, &c.cues[i]) {
+			*seen = hash
+		}
 	}
-	q.at, q.hash = at, hash
-	if c.look(&c.grams, q) {
-		*seen = hash
-	}
+	clear(c.cues[first:])
+	c.cues = c.cues[:first]
 }

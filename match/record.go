@@ -18,7 +18,7 @@ type entry struct {
 	term   uint16 // the condition that it is filed by
 	offset uint16 // by a gram: where that is in the text of the condition
 	way    way
-	_      uint8
+	exact  bool // in a range tree: its point is all that the query asks for
 }
 
 // A record is all that is needed to try an event on a query, in one block of

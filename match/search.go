@@ -56,7 +56,7 @@ func (c *core) tableOf(w way) *table {
 //	visit ─┬─▶ pile ───────────────────────────────▶ try ──▶ decide
 //	       ├─▶ gather: cues of all fields ─▶ look ─▶ tryBy ─▶ decide
 //	       │                                  └────▶ visit the node below
-//	       └─▶ searchSlow ┬─▶ searchGrams ─▶ look …
+//	       └─▶ searchSlow ┬─▶ searchGrams ─▶ look ─▶ …
 //	                      └─▶ searchTree ──────────▶ try ──▶ decide
 func (c *core) visit(n *node) {
 	if n.visited == c.event.number {
@@ -64,7 +64,7 @@ func (c *core) visit(n *node) {
 	}
 	begin := len(c.cues)
 	c.gather(n)
-	c.touchSlots(begin)
+	c.touchSlots(&c.table, begin)
 	c.visitBy(n, begin, len(c.cues))
 	clear(c.cues[begin:]) // lets go of the values
 	c.cues = c.cues[:begin]
@@ -149,12 +149,26 @@ func (c *core) cue(q cue) { c.cues = append(c.cues, q) }
 
 // touchSlots makes the processor load the slots of the cues from begin on. It
 // is a loop so tight that many loads are under way at a time.
-func (c *core) touchSlots(begin int) {
+func (c *core) touchSlots(t *table, begin int) {
 	var sum uint64
 	for i := begin; i < len(c.cues); i++ {
-		sum += c.table.touch(c.cues[i].hash)
+		sum += t.touch(c.cues[i].hash)
 	}
 	c.touched += sum
+}
+
+// touchPostings makes the processor load the entries and lists that the cues
+// from begin on lead to.
+func (c *core) touchPostings(t *table, begin int) {
+	blocks := c.fitting[:0]
+	for i := begin; i < len(c.cues); i++ {
+		p := t.find(c.cues[i].hash)
+		if p.form() == oneEntry || p.form() == listed {
+			blocks = append(blocks, ref(p.value()))
+		}
+	}
+	c.touchRecords(blocks)
+	c.fitting = blocks
 }
 
 // touchRecords makes the processor load the records that begin with entries.
@@ -204,10 +218,29 @@ func (c *core) searchTree(t *tree) {
 			q[k] = ^upwards(p.low)
 		}
 	}
-	c.fitting = t.search(c, &q, c.fitting[:0])
+	c.inside, c.fitting = c.inside[:0], c.fitting[:0]
+	t.search(c, &q)
+	c.touchRecords(c.inside)
 	c.touchRecords(c.fitting)
+	for _, e := range c.inside {
+		c.tryInside(e)
+	}
 	for _, e := range c.fitting {
 		c.try(e)
+	}
+}
+
+// tryInside is try for an entry whose ranges hold.
+func (c *core) tryInside(e ref) {
+	at := c.entry(e)
+	if !at.exact {
+		c.try(e)
+		return
+	}
+	if r := c.recordOf(e, at); r.tried != c.event.number {
+		c.stats.Candidates++
+		r.tried = c.event.number
+		c.found = append(c.found, r.position)
 	}
 }
 

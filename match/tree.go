@@ -345,8 +345,10 @@ func (t *tree) tighten(c *core, r ref) {
 	}
 }
 
-// search appends to found the entries whose points fit q.
-func (t *tree) search(c *core, q *[maxBounds]uint64, found []ref) []ref {
+// search appends the entries whose points fit q: to c.inside those that are
+// less than q in every coordinate, to c.fitting those that are equal in one, so
+// that only their conditions can tell.
+func (t *tree) search(c *core, q *[maxBounds]uint64) {
 	stack := append(c.stack[:0], t.root)
 	for len(stack) > 0 {
 		b := c.block(stack[len(stack)-1])
@@ -355,12 +357,13 @@ func (t *tree) search(c *core, q *[maxBounds]uint64, found []ref) []ref {
 		fits := t.fitting(b, q)
 		if b.level > 0 {
 			stack = appendRefs(stack, b, fits)
-		} else {
-			found = appendRefs(found, b, fits)
+			continue
 		}
+		inside := t.inside(b, q, fits)
+		c.inside = appendRefs(c.inside, b, inside)
+		c.fitting = appendRefs(c.fitting, b, fits&^inside)
 	}
 	c.stack = stack
-	return found
 }
 
 // fitting returns a bit for each item that fits q.
@@ -380,6 +383,20 @@ func (t *tree) fitting(b *block, q *[maxBounds]uint64) uint32 {
 	return fits
 }
 
+// inside returns those of the items which that are less than q.
+func (t *tree) inside(b *block, q *[maxBounds]uint64, which uint32) (inside uint32) {
+	for ; which != 0; which &= which - 1 {
+		i := bits.TrailingZeros32(which)
+		less := uint64(1)
+		for k := range t.bounds {
+			_, borrow := bits.Sub64(b.planes[k][i], q[k], 0)
+			less &= borrow
+		}
+		inside |= uint32(less) << i
+	}
+	return inside
+}
+
 func appendRefs(refs []ref, b *block, which uint32) []ref {
 	for ; which != 0; which &= which - 1 {
 		refs = append(refs, b.ref[bits.TrailingZeros32(which)])
@@ -393,6 +410,7 @@ func (c *core) fileInTree(n *node, e ref, bounds []bound, point []uint64) {
 	t := f.tree(bounds)
 	if t == nil && len(f.trees) >= enoughTrees {
 		bounds = ownBounds(bounds) // events pass through few trees per key
+		c.entry(e).exact = false
 		t = f.tree(bounds)
 	}
 	if t == nil {

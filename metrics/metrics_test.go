@@ -1,7 +1,10 @@
 package metrics_test
 
 import (
+	"encoding/json"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -63,4 +66,27 @@ func value(t *testing.T, bus *pubsub.Server, name string) float64 {
 	}
 	t.Fatalf("no metric %s", name)
 	return 0
+}
+
+// The dashboard asks for metrics that there are.
+func TestTheDashboardNamesMetricsThatThereAre(t *testing.T) {
+	text, err := os.ReadFile("../docs/grafana.json")
+	require.NoError(t, err)
+	require.True(t, json.Valid(text))
+	server := pubsub.NewServer()
+	wire, err := stream.New(server, stream.Config{})
+	require.NoError(t, err)
+	defer func() { _ = wire.Shutdown(t.Context()) }()
+	descs := make(chan *prometheus.Desc, 100)
+	metrics.NewBus(server).Describe(descs)
+	metrics.NewStream(wire).Describe(descs)
+	(*metrics.Bridge)(nil).Describe(descs)
+	close(descs)
+	known := ""
+	for d := range descs {
+		known += d.String()
+	}
+	for _, name := range regexp.MustCompile(`hark_\w+`).FindAllString(string(text), -1) {
+		require.Contains(t, known, `"`+name+`"`)
+	}
 }

@@ -49,7 +49,6 @@ type control struct {
 	// Of the goroutine of announce.
 	current   interest
 	announced time.Time // when Redis took it last
-	known     bool      // the script
 
 	mu      sync.Mutex
 	asking  bool                     // the next announcement wants answers

@@ -70,9 +70,6 @@ type header struct {
 	namespace string
 }
 
-// last returns the sequence of the last event.
-func (h *header) last() uint64 { return h.first + uint64(h.count) - 1 }
-
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // appendHeader appends what comes before the payload. The count and the

@@ -49,6 +49,7 @@ type Client struct {
 	ctx     context.Context // ends with the client
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when serve is over
+	http    *http.Client  // for publishing
 
 	mu     sync.Mutex
 	ws     *websocket.Conn // nil while it is dialled again
@@ -95,6 +96,7 @@ func (e *RPCError) Error() string {
 type SubscribeOptions struct {
 	After    string   // a cursor to resume after; "" is from now on
 	Overflow Overflow // "" is the server's
+	Accepted func()   // called when the server has accepted it first; may be nil
 }
 
 // Dial connects to a server. The client lives until Close, whatever becomes of
@@ -110,7 +112,7 @@ func Dial(ctx context.Context, address string, o ClientOptions) (*Client, error)
 	o.ReadTimeout = orDefault(o.ReadTimeout, 60*time.Second)
 	o.MaxMessage = orDefault(o.MaxMessage, 16<<20)
 	o.Buffer = orDefault(o.Buffer, 64)
-	c := &Client{url: address, options: o, done: make(chan struct{}), subs: make(map[int64]*clientSubscription)}
+	c := &Client{url: address, options: o, http: httpClient(o.Dialer), done: make(chan struct{}), subs: make(map[int64]*clientSubscription)}
 	ws, err := c.dial(ctx)
 	if err != nil {
 		return nil, err
@@ -131,6 +133,7 @@ func orDefault[T int | int64 | time.Duration](v, otherwise T) T {
 func (c *Client) Close() error {
 	c.cancel()
 	<-c.done
+	c.http.CloseIdleConnections()
 	return nil
 }
 
@@ -359,8 +362,12 @@ func (s *clientSubscription) take(r *clientResponse) error {
 		}
 	}
 	s.client.mu.Lock()
+	first := !s.accepted
 	s.options.After, s.accepted = r.Result.Cursor, true
 	s.client.mu.Unlock()
+	if first && s.options.Accepted != nil {
+		s.options.Accepted()
+	}
 	return nil
 }
 
@@ -436,38 +443,67 @@ func unwrap(d Data) Data {
 // Publish publishes over POST /publish of the same server and returns the
 // cursor.
 func (c *Client) Publish(ctx context.Context, p Publication) (Cursor, error) {
-	body, err := json.Marshal(p)
+	_, cursor, err := c.PublishAll(ctx, []Publication{p})
+	return cursor, err
+}
+
+// PublishAll publishes several, in order, and returns how many were accepted,
+// also if there is an error: the server did not take the one after them.
+func (c *Client) PublishAll(ctx context.Context, list []Publication) (n int, last Cursor, err error) {
+	body, err := json.Marshal(list)
 	if err != nil {
-		return Cursor{}, fmt.Errorf("stream: publish: %w", err)
+		return 0, Cursor{}, fmt.Errorf("stream: publish: %w", err)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, publishURL(c.url), bytes.NewReader(body))
 	if err != nil {
-		return Cursor{}, fmt.Errorf("stream: publish: %w", err)
+		return 0, Cursor{}, fmt.Errorf("stream: publish: %w", err)
 	}
 	if header := c.options.Header.Clone(); header != nil {
 		request.Header = header
 	}
 	request.Header.Set("Content-Type", "application/json")
-	response, err := c.http().Do(request)
+	response, err := c.http.Do(request)
 	if err != nil {
-		return Cursor{}, fmt.Errorf("stream: publish: %w", err)
+		return 0, Cursor{}, fmt.Errorf("stream: publish: %w", err)
 	}
 	defer response.Body.Close()
-	var answer published
-	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	if err != nil {
-		return Cursor{}, fmt.Errorf("stream: publish: %w", err)
-	}
-	if json.Unmarshal(text, &answer) != nil || response.StatusCode != http.StatusOK {
-		return Cursor{}, fmt.Errorf("stream: publish: the server answered %s: %s", response.Status, bytes.TrimSpace(text))
-	}
-	return ParseCursor(answer.Cursor)
+	return readPublished(response)
 }
 
-// http returns a client that connects as the dialer does.
-func (c *Client) http() *http.Client {
-	d := c.options.Dialer
-	return &http.Client{Transport: &http.Transport{DialContext: d.NetDialContext, TLSClientConfig: d.TLSClientConfig, Proxy: d.Proxy, DisableKeepAlives: true}}
+// A PublishError says that the server did not accept a publication.
+type PublishError struct {
+	Status int    // of HTTP
+	Reason string // what the server said
+}
+
+// Error says what the server said.
+func (e *PublishError) Error() string {
+	return fmt.Sprintf("stream: publish: the server answered %d: %s", e.Status, e.Reason)
+}
+
+func readPublished(response *http.Response) (n int, last Cursor, err error) {
+	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err != nil {
+		return 0, Cursor{}, fmt.Errorf("stream: publish: %w", err)
+	}
+	var answer published
+	if json.Unmarshal(text, &answer) != nil {
+		return 0, Cursor{}, &PublishError{response.StatusCode, string(bytes.TrimSpace(text))}
+	}
+	if answer.Cursor != "" {
+		if last, err = ParseCursor(answer.Cursor); err != nil {
+			return answer.Published, last, err
+		}
+	}
+	if response.StatusCode != http.StatusOK {
+		err = &PublishError{response.StatusCode, answer.Error}
+	}
+	return answer.Published, last, err
+}
+
+// httpClient returns a client that connects as the dialer does.
+func httpClient(d *websocket.Dialer) *http.Client {
+	return &http.Client{Transport: &http.Transport{DialContext: d.NetDialContext, TLSClientConfig: d.TLSClientConfig, Proxy: d.Proxy}}
 }
 
 // publishURL returns where to publish on the server of a WebSocket's URL.

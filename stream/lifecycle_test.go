@@ -126,7 +126,7 @@ type raw struct {
 
 func (r *rig) raw(path string) *raw {
 	r.t.Helper()
-	conn, err := net.Dial("tcp", r.http.Listener.Addr().String())
+	conn, err := r.dialRaw()
 	require.NoError(r.t, err)
 	r.t.Cleanup(func() { conn.Close() })
 	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", path)

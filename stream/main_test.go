@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -29,6 +30,8 @@ type rig struct {
 	bus    *pubsub.Server
 	server *Server
 	http   *httptest.Server
+
+	dialRaw func() (net.Conn, error)
 }
 
 func newRig(t *testing.T, c Config) *rig {
@@ -38,6 +41,7 @@ func newRig(t *testing.T, c Config) *rig {
 	require.NoError(t, err)
 	require.NoError(t, bus.Start())
 	r := &rig{t: t, bus: bus, server: server, http: httptest.NewServer(server)}
+	r.dialRaw = func() (net.Conn, error) { return net.Dial("tcp", r.http.Listener.Addr().String()) }
 	t.Cleanup(r.stop)
 	return r
 }

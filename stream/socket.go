@@ -60,7 +60,7 @@ func (s *Server) upgrade(u *websocket.Upgrader, t timing, w http.ResponseWriter,
 	upgrader := *u
 	upgrader.HandshakeTimeout = t.write
 	if upgrader.ReadBufferSize == 0 {
-		upgrader.ReadBufferSize = 1024 // else the server's 4 KiB are kept
+		upgrader.ReadBufferSize = 512 // else the server's 4 KiB are kept
 	}
 	upgrader.WriteBufferPool = &unusedBuffers
 	hijacked := &hijacker{ResponseWriter: w}
@@ -230,7 +230,16 @@ func (s *socket) readMessage(kind int, r io.Reader, handle func(kind int, payloa
 		s.closeNow(websocket.CloseInvalidFramePayloadData, "text is not UTF-8")
 		return errNotUTF8
 	}
-	return handle(kind, payload)
+	return aside(func() error { return handle(kind, payload) })
+}
+
+// aside runs f on a goroutine of its own and waits for it. The reader's stack
+// then holds no more than reading needs, which is most of what an idle
+// connection costs.
+func aside(f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	return <-done
 }
 
 var errNotUTF8 = errors.New("stream: text is not UTF-8")

@@ -31,11 +31,14 @@ for ever or until --give-up-after.
 
 The exit status is 0 if all was published, 1 if a line was skipped or something
 was lost, and 2 if the command was wrong or gave up.
+
+With --url it publishes to what hark serve offers, and gives up when that cannot
+be reached.
 ` + redisHelp
 
 func (a *app) newPub() *cobra.Command {
 	var redis redisFlags
-	route := ""
+	route, url := "", ""
 	c := &cobra.Command{
 		Use:   "pub [flags] [FILE...]",
 		Short: "Publish events to other processes, through Redis",
@@ -44,6 +47,9 @@ func (a *app) newPub() *cobra.Command {
   tail -f events.jsonl | HARK_REDIS=redis://:secret@db hark pub --mode live`,
 		DisableFlagsInUseLine: true,
 		RunE: func(_ *cobra.Command, files []string) error {
+			if url != "" {
+				return a.pubURL(url, files)
+			}
 			o, err := redis.options()
 			if err != nil {
 				return err
@@ -57,6 +63,7 @@ func (a *app) newPub() *cobra.Command {
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
+	flags.StringVar(&url, "url", "", "`URL` of a server's WebSocket, ws://localhost:26657/websocket, instead of Redis")
 	redis.addTo(flags)
 	flags.StringVar(&route, "route", "", "with several partitions: the `KEY` of the attribute that says which")
 	return c

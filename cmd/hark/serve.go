@@ -17,6 +17,7 @@ import (
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/env"
 	"github.com/harkbus/pubsub/metrics"
+	"github.com/harkbus/pubsub/redisbridge"
 	"github.com/harkbus/pubsub/sim"
 	"github.com/harkbus/pubsub/stream"
 	"github.com/harkbus/pubsub/stream/comet"
@@ -37,9 +38,12 @@ It listens on this machine only, unless there are tokens or --insecure says
 that everybody may do everything. SIGTERM or an interrupt drains it: what is
 buffered is sent, every subscription is told, and it exits with status 0.
 
+With --redis its bus is one with those of other processes.
+
 Settings come from flags, else from the environment (--max-clients is
 HARK_MAX_CLIENTS; PUBSUB_ADDR is --listen), else from the JSON object in the
-file of --config, whose fields are named as the flags are.`
+file of --config, whose fields are named as the flags are.
+` + redisHelp
 
 const serveExamples = `  hark serve --simulate 500
   PUBSUB_ADDR=127.0.0.1:8080 hark serve
@@ -59,6 +63,7 @@ type serveOptions struct {
 	windowBytes         int
 	overflow            string
 	config              stream.Config
+	redis               redisFlags
 	file                string
 }
 
@@ -105,6 +110,7 @@ func (a *app) newServe() *cobra.Command {
 	f.IntVar(&o.windowBytes, "window-bytes", stream.DefaultWindowBytes, "bytes of them")
 	f.IntVar(&o.queue, "queue", 1000, "publications that wait to be dispatched")
 	f.DurationVar(&o.drain, "drain-timeout", 10*time.Second, "time for clients to take what is left when the server ends")
+	o.redis.addTo(f)
 	f.StringVar(&o.file, "config", "", "file with settings, JSON")
 	return c
 }
@@ -127,6 +133,7 @@ type served struct {
 	options serveOptions
 	bus     *pubsub.Server
 	stream  *stream.Server
+	bridge  *redisbridge.Bridge // nil: no Redis
 	tokens  *stream.Tokens
 	chain   *comet.Chain // nil: nothing is simulated
 }
@@ -173,8 +180,44 @@ func (s *served) build() (err error) {
 	s.bus.SetLogger(s.app.log)
 	s.stream, err = stream.New(s.bus, c)
 	if err == nil {
-		s.stream.SetMetrics(metrics.Handler(metrics.NewBus(s.bus), metrics.NewStream(s.stream)))
+		err = s.join()
 	}
+	if err != nil {
+		return err
+	}
+	bus, wire := metrics.NewBus(s.bus), metrics.NewStream(s.stream)
+	if s.bridge == nil {
+		s.stream.SetMetrics(metrics.Handler(bus, wire))
+	} else {
+		s.stream.SetMetrics(metrics.Handler(bus, wire, metrics.NewBridge(s.bridge)))
+	}
+	return nil
+}
+
+// join joins the bus to those of other processes, if there is a Redis.
+func (s *served) join() error {
+	if s.options.redis.url == "" && os.Getenv("HARK_REDIS") == "" {
+		return nil
+	}
+	o, err := s.options.redis.options()
+	if err != nil {
+		return err
+	}
+	if s.options.redis.partitions > 1 {
+		return errors.New("--partitions is for pub and sub: serve keeps all publications in one order")
+	}
+	types := redisbridge.NewRegistry()
+	if err := errors.Join(
+		redisbridge.Register[comet.Tx](types, comet.TypeTx),
+		redisbridge.Register[comet.NewBlock](types, comet.TypeNewBlock),
+		redisbridge.Register[comet.NewBlockHeader](types, comet.TypeNewBlockHeader),
+		redisbridge.Register[stream.TopicMessage](types, "hark/topic"),
+	); err != nil {
+		return err
+	}
+	o.Types, o.OnError = types, s.app.reportErrors()
+	o.OnGap = func(g redisbridge.Gap) { s.app.log.Warn("gap", "gap", g.String()) }
+	s.bridge, err = redisbridge.Attach(s.bus, o)
 	return err
 }
 
@@ -286,5 +329,9 @@ func (s *served) drain(servers []*http.Server) error {
 			_ = server.Close()
 		}
 	}
-	return s.bus.Stop()
+	var left error
+	if s.bridge != nil {
+		left = s.bridge.Close()
+	}
+	return errors.Join(left, s.bus.Stop())
 }

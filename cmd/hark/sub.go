@@ -30,6 +30,8 @@ reading from Redis; with --mode live it misses what does not fit its buffers.
 
 The exit status is 0 after --count lines or an interrupt, 1 if there was a gap,
 and 2 if the command was wrong or gave up.
+
+With --url it does the same with what hark serve offers.
 ` + redisHelp
 
 // subOptions are the flags of sub.
@@ -37,6 +39,7 @@ type subOptions struct {
 	redis redisFlags
 	count int
 	from  string
+	url   string
 }
 
 func (a *app) newSub() *cobra.Command {
@@ -46,7 +49,8 @@ func (a *app) newSub() *cobra.Command {
 		Short: "Print the events of other processes that match a query, through Redis",
 		Long:  subLong,
 		Example: `  hark sub --redis redis://localhost:6379 "transfer.amount > 1000"
-  hark sub --from start --count 10 "tm.event = 'Tx'"`,
+  hark sub --from start --count 10 "tm.event = 'Tx'"
+  hark sub --url ws://localhost:26657/websocket "tm.event = 'Tx'"`,
 		DisableFlagsInUseLine: true,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -57,11 +61,15 @@ func (a *app) newSub() *cobra.Command {
 				return err
 			}
 			a.warnOfTextOrder([]namedQuery{{"", q}})
+			if options.url != "" {
+				return a.subURL(&options, args[0])
+			}
 			return a.sub(&options, q)
 		},
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
+	flags.StringVar(&options.url, "url", "", "`URL` of a server's WebSocket, ws://localhost:26657/websocket, instead of Redis")
 	options.redis.addTo(flags)
 	flags.IntVar(&options.count, "count", 0, "end after `N` lines; 0 is never")
 	flags.StringVar(&options.from, "from", "now", `"now", "start" or the CURSOR of a line`)

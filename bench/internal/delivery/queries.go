@@ -28,6 +28,7 @@ type Queries struct {
 
 	publish func(data any, events map[string][]string) error
 	receive func(subscription int) (data any, err error)
+	settle  func() error // nil: nothing is left to do once all is received
 	close   func() error
 }
 
@@ -69,6 +70,14 @@ func NewCometBFTQueries(queries []*query.Query, events []map[string][]string, ta
 		case <-subs[i].Canceled():
 			return nil, subs[i].Err()
 		}
+	}
+	// It hands a message out as soon as it comes to a query that matches, and
+	// then goes on trying the others, which belongs to the cost.
+	q.settle = func() error {
+		if _, err := server.Subscribe(ctx, "settle", cometquery.All); err != nil {
+			return err
+		}
+		return server.Unsubscribe(ctx, "settle", cometquery.All)
 	}
 	err := server.Start()
 	for i := 0; i < len(subs) && err == nil; i++ {
@@ -112,6 +121,11 @@ func (q *Queries) Contender() trial.Contender {
 				err = q.receiveAll(event)
 			}
 			if err != nil {
+				return 0, err
+			}
+		}
+		if q.settle != nil {
+			if err := q.settle(); err != nil {
 				return 0, err
 			}
 		}

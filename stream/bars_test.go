@@ -1,0 +1,235 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub"
+)
+
+// The bars that repeat on any machine: allocations, bytes, encodings. What is
+// measured in time is in bench/.
+
+// A sink is a connection that takes everything.
+type sink struct{ net.Conn }
+
+func (sink) Write(b []byte) (int, error)      { return len(b), nil }
+func (sink) SetWriteDeadline(time.Time) error { return nil }
+func (sink) SetReadDeadline(time.Time) error  { return nil }
+func (sink) Close() error                     { return nil }
+
+// newSinks returns a server with n subscriptions, each on a connection of its
+// own that takes everything.
+func newSinks(t testing.TB, n int, query func(i int) string, after bool) (*Server, *pubsub.Server) {
+	bus := pubsub.NewServer()
+	server, err := New(bus, Config{MaxClients: n, MaxConnections: n})
+	require.NoError(t, err)
+	require.NoError(t, bus.Start())
+	var sessions []*session
+	for i := range n {
+		sock := &socket{server: server, conn: sink{}, id: server.nextID("ws")}
+		sock.ctx, sock.cancel = context.WithCancel(server.ctx)
+		sock.w.init(sock.conn, time.Second, server.config.QueueBytes, &server.queued, &server.writes)
+		s := &session{socket: sock}
+		sessions = append(sessions, s)
+		sub, fault := s.subscribe(wanted{id: []byte("1"), query: query(i), overflow: OverflowCancel, cursors: after})
+		require.Nil(t, fault)
+		s.spawn(sub.pump)
+	}
+	t.Cleanup(func() {
+		for _, s := range sessions {
+			s.cancel()
+			s.tasks.Wait()
+		}
+		_ = server.Shutdown(context.Background())
+		_ = bus.Stop()
+	})
+	return server, bus
+}
+
+func TestDeliveringAllocatesNothingPerSubscriber(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	for _, cursors := range []bool{false, true} {
+		const n = 1000
+		server, bus := newSinks(t, n, func(int) string { return "tm.event = 'Tx'" }, cursors)
+		data := Data{"tendermint/event/Tx", []byte(`{"TxResult":{"height":"13"}}`)}
+		events := map[string][]string{"tm.event": {"Tx"}, "transfer.amount": {"13"}, "tx.height": {"13"}}
+		deliver := func() {
+			before := server.writes.frames.Load()
+			require.NoError(t, bus.PublishWithEvents(t.Context(), data, events))
+			for server.writes.frames.Load() < before+n {
+				runtime.Gosched()
+			}
+		}
+		for range 100 {
+			deliver()
+		}
+		per := testing.AllocsPerRun(200, deliver) / n
+		t.Logf("cursors %t: %.4f allocations per delivery", cursors, per)
+		require.LessOrEqual(t, per, 0.01)
+	}
+}
+
+// An idle connection costs at most 10 KiB of heap and stacks, the test's end of
+// it included; a subscription, which has a goroutine, 5 KiB more.
+func TestAnIdleConnectionCostsLittle(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector takes memory of its own")
+	}
+	const n = 1000
+	r := newRig(t, Config{MaxConnections: 3 * n, MaxClients: 3 * n})
+	open := func(request string) {
+		p := r.raw("/websocket")
+		_, err := p.conn.Write(masked(0x81, []byte(request)))
+		require.NoError(t, err)
+		p.next()
+		p.in = nil
+	}
+	perConnection := func(request string) int {
+		for range 100 {
+			open(request) // what is made once is made
+		}
+		before := memory()
+		for range n {
+			open(request)
+		}
+		return (memory() - before) / n
+	}
+	idle := perConnection(`{"id":1,"method":"health"}`)
+	subscribed := perConnection(`{"id":1,"method":"subscribe","params":{"query":"a=1"}}`)
+	t.Logf("%d bytes, %d with a subscription", idle, subscribed)
+	require.LessOrEqual(t, idle, 10<<10)
+	require.LessOrEqual(t, subscribed, 15<<10)
+}
+
+// memory returns the bytes of heap and stacks in use.
+func memory() int {
+	for range 3 {
+		runtime.GC()
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc + m.StackInuse)
+}
+
+// 10,000 clients that are cut at once come back and get exactly what they
+// missed, within 5 s of serving them.
+func TestManyClientsResume(t *testing.T) {
+	n := 10_000
+	if testing.Short() || raceEnabled {
+		n = 500
+	}
+	r := newRig(t, Config{MaxConnections: n, MaxClients: n, PingInterval: time.Minute, ReadTimeout: 2 * time.Minute})
+	pipes := newPipes() // 10,000 connections have 20,000 ends, more than a process may open files
+	go func() { _ = http.Serve(pipes, r.server) }()
+	defer pipes.Close()
+	r.dialRaw = pipes.dial
+	r.publishNumbers(0, 10)
+	missed := r.server.config.History.Cursor(5).String()
+	request := masked(0x81, []byte(`{"id":1,"method":"subscribe","params":{"query":"n EXISTS","after":"`+missed+`"}}`))
+	peers := make([]*raw, n)
+	var workers sync.WaitGroup
+	var failed atomic.Int64
+	for worker := range 8 {
+		workers.Go(func() {
+			for i := worker; i < n; i += 8 {
+				peers[i] = r.raw("/websocket")
+			}
+		})
+	}
+	workers.Wait()
+	begun := time.Now()
+	for worker := range 8 {
+		workers.Go(func() {
+			for i := worker; i < n; i += 8 {
+				_, _ = peers[i].conn.Write(request)
+				_ = peers[i].conn.SetReadDeadline(time.Now().Add(patience))
+			}
+			for i := worker; i < n; i += 8 {
+				peers[i].next()
+				for k := 6; k <= 10; k++ {
+					if !strings.Contains(peers[i].next().payload, fmt.Sprintf(`"value":%d}`, k-1)) {
+						failed.Add(1)
+					}
+				}
+			}
+		})
+	}
+	workers.Wait()
+	took := time.Since(begun)
+	t.Logf("%d clients resumed in %v", n, took)
+	require.Zero(t, failed.Load())
+	require.Less(t, took, 5*time.Second)
+}
+
+// pipes is a listener whose connections are in memory.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.conns:
+		return conn, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
+func (p *pipes) dial() (net.Conn, error) {
+	server, client := net.Pipe()
+	select {
+	case p.conns <- server:
+		return client, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func BenchmarkDelivery(b *testing.B) {
+	for _, queries := range []string{"one", "different"} {
+		b.Run("subscribers=1000/queries="+queries, func(b *testing.B) {
+			const n = 1000
+			server, bus := newSinks(b, n, func(i int) string {
+				if queries == "one" {
+					return "tm.event = 'Tx'"
+				}
+				return fmt.Sprintf("tm.event = 'Tx' AND tx.height > %d", i)
+			}, false)
+			data := Data{"tendermint/event/Tx", []byte(`{"TxResult":{"height":"13"}}`)}
+			events := map[string][]string{"tm.event": {"Tx"}, "tx.height": {"100000"}}
+			b.ReportAllocs()
+			for b.Loop() {
+				before := server.writes.frames.Load()
+				require.NoError(b, bus.PublishWithEvents(b.Context(), data, events))
+				for server.writes.frames.Load() < before+n {
+					runtime.Gosched()
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/delivery")
+		})
+	}
+}

@@ -118,13 +118,13 @@ func (m *member) startReceiving(s sink) (getting []*inbound) {
 // publisher's path.
 func (b *Bridge) observe(m pubsub.Message) {
 	if m.Origin() == (pubsub.Origin{}) {
-		b.offer(b.outboundFor(m), m, b.measure.sizeOf(m))
+		b.offer(b.outboundFor(m), m)
 	}
 	b.seen.reach(m.Sequence())
 }
 
-func (b *Bridge) offer(w *outbound, m pubsub.Message, size int) {
-	if w.box.offer(m, size, m.CameWith(&b.reserved)) {
+func (b *Bridge) offer(w *outbound, m pubsub.Message) {
+	if w.box.offer(m, &b.measure, m.CameWith(&b.reserved)) {
 		b.notes.dropped(w.partition)
 	}
 }

@@ -13,7 +13,7 @@ type inbox struct {
 	room  chan struct{} // capacity 1: something was taken
 
 	mu    sync.Mutex
-	queue ring[arrival]
+	queue fifo[arrival]
 	bytes int
 }
 

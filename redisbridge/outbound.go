@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -15,6 +16,7 @@ import (
 )
 
 const (
+	takeEvents  = 256
 	batchEvents = 4096
 	batchBytes  = 256 << 10
 )
@@ -51,7 +53,8 @@ type outbound struct {
 // change, with the items that its answer releases. It may have no frame.
 type sealed struct {
 	frame    string
-	previous uint64 // last sequence of the frame before
+	buf      *[]byte // what holds frame, to be used again once it is answered
+	previous uint64  // last sequence of the frame before
 	last     uint64
 	events   int
 	gone     load
@@ -151,20 +154,29 @@ func (w *outbound) sayGoodbye() {
 // finish has everything sent and both goroutines end.
 func (w *outbound) finish() { close(w.finishing) }
 
-// sealNext packs what is in the outbox, up to the size of a batch.
+// sealNext packs what is in the outbox, up to the size of a batch. It takes a
+// few at a time, because publishers wait for the outbox meanwhile.
 func (w *outbound) sealNext() []sealed {
-	var skipped uint64
-	w.items, skipped = w.box.take(w.items[:0], batchEvents, batchBytes)
 	p := packer{outbound: w}
-	for i := range w.items {
-		p.add(&w.items[i])
+	for events, bytes := batchEvents, batchBytes; events > 0 && bytes > 0; {
+		var skipped uint64
+		w.items, skipped = w.box.take(w.items[:0], takeEvents, bytes)
+		for i := range w.items {
+			p.add(&w.items[i])
+			bytes -= w.items[i].size
+		}
+		events -= len(w.items)
+		if skipped > 0 {
+			p.close()
+			w.sequence += skipped
+			p.batch = append(p.batch, w.mark(false))
+		}
+		if len(w.items) < takeEvents {
+			break
+		}
 	}
 	p.close()
-	clear(w.items)
-	if skipped > 0 {
-		w.sequence += skipped
-		p.batch = append(p.batch, w.mark(false))
-	}
+	clear(w.items[:cap(w.items)])
 	return p.batch
 }
 
@@ -240,15 +252,23 @@ func (p *packer) begin() {
 		kind: kindEvents, codec: p.opt.Codec.ID(), partition: uint16(p.partition),
 		first: p.sequence + 1, epoch: p.origin.Epoch, name: p.origin.Name, namespace: p.opt.Namespace,
 	}
-	p.buf = appendHeader(make([]byte, 0, frameTarget+frameTarget/4), &h)
+	p.open.buf = frames.Get().(*[]byte)
+	p.buf = appendHeader((*p.open.buf)[:0], &h)
 }
+
+// frames are buffers of frames that were answered.
+var frames = sync.Pool{New: func() any {
+	b := make([]byte, 0, frameTarget+frameTarget/4)
+	return &b
+}}
 
 // close seals the open frame. Without events in it there is nothing to send,
 // and its items are released when what came before is answered.
 func (p *packer) close() {
 	f := p.open
 	if f.events > 0 {
-		f.frame = rueidis.BinaryString(finish(p.buf, f.events, p.sign))
+		*f.buf = finish(p.buf, f.events, p.sign)
+		f.frame = rueidis.BinaryString(*f.buf)
 		f.previous, f.last = p.written, p.sequence
 		p.written = f.last
 	}
@@ -382,6 +402,15 @@ func (w *outbound) appendToStream(client rueidis.Client, f *sealed, oldest bool)
 	return client.B().Evalsha().Sha1(writeScript.hash).Numkeys(3).Key(keys...).Arg(args...).Build()
 }
 
+// reuse gives the buffer of a frame back, if it was sent once: then the client,
+// which has the answer, is done with it. Large ones are left to the collector.
+func (f *sealed) reuse() {
+	if f.tries == 1 && cap(*f.buf) <= 2*frameTarget {
+		frames.Put(f.buf)
+	}
+	f.frame, f.buf = "", nil
+}
+
 // acknowledge counts what is answered and makes room in the outbox.
 func (w *outbound) acknowledge(batch []sealed) {
 	var gone load
@@ -393,6 +422,7 @@ func (w *outbound) acknowledge(batch []sealed) {
 			w.counts.sentEvents.Add(uint64(f.events))
 			w.counts.sentFrames.Add(1)
 			w.counts.sentBytes.Add(uint64(len(f.frame)))
+			f.reuse()
 		case f.frame != "":
 			w.counts.marks.Add(1)
 		}

@@ -27,7 +27,7 @@ type outbox struct {
 	wake chan struct{} // capacity 1: something came for whoever takes
 
 	mu       sync.Mutex
-	queue    ring[item]
+	queue    fifo[item]
 	queued   load   // of queue
 	flying   load   // taken, not released
 	reserved load   // room for those who wait to publish
@@ -90,26 +90,50 @@ func (o *outbox) fits(size int) bool {
 
 // offer takes a message in or drops one. It tells whether an episode of
 // dropping began. A message with a reservation uses it up and is never dropped.
-func (o *outbox) offer(m pubsub.Message, size int, hasRoom bool) (episode bool) {
+func (o *outbox) offer(m pubsub.Message, s *measure, hasRoom bool) (episode bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closed {
+	switch {
+	case o.closed:
+		return false
+	case hasRoom && o.reserved.count > 0:
+		size := s.sizeOf(m)
+		o.reserved.add(-1, -size)
+		o.push(m, size)
 		return false
 	}
 	dropped := o.dropped
-	if hasRoom && o.reserved.count > 0 {
-		o.reserved.add(-1, -size)
-	} else if !o.fits(size) && !o.makeRoom(size) {
+	size := o.sizeOf(m, s)
+	if !o.fits(size) && !o.makeRoom(size) {
 		o.skipped++
 		o.dropped++
 		return o.beginEpisode()
 	}
+	o.push(m, size)
+	return o.dropped > dropped && o.beginEpisode()
+}
+
+// sizeOf measures a message as far as it matters: looking at all attributes is
+// most of what an offer costs. When there is no room for anything the size
+// does not matter, and while there is less than a frame to send, a rough one
+// will do. The caller holds o.mu.
+func (o *outbox) sizeOf(m pubsub.Message, s *measure) int {
+	switch {
+	case !o.fits(0) && o.policy == DropNewest:
+		return 0
+	case o.queue.len() < frameEvents:
+		return s.roughly(m)
+	}
+	return s.sizeOf(m)
+}
+
+// push puts a message into the queue. The caller holds o.mu.
+func (o *outbox) push(m pubsub.Message, size int) {
 	o.ticket++
 	o.queue.push(item{message: m, skipped: o.skipped, ticket: o.ticket, size: size})
 	o.queued.add(1, size)
 	o.skipped = 0
 	o.wakeTaker()
-	return o.dropped > dropped && o.beginEpisode()
 }
 
 // makeRoom drops the oldest of the queue until an item fits, if that is the
@@ -320,37 +344,4 @@ func (o *outbox) addTo(s *Stats) {
 	s.Queued += o.queued.count
 	s.QueuedBytes += o.queued.bytes
 	s.InFlight += o.flying.count
-}
-
-// A ring is a queue that grows by doubling and keeps its memory.
-type ring[T any] struct {
-	items []T
-	head  int
-	n     int
-}
-
-func (r *ring[T]) len() int  { return r.n }
-func (r *ring[T]) front() *T { return &r.items[r.head] }
-
-func (r *ring[T]) push(v T) {
-	if r.n == len(r.items) {
-		r.grow()
-	}
-	r.items[(r.head+r.n)&(len(r.items)-1)] = v
-	r.n++
-}
-
-func (r *ring[T]) pop() T {
-	v := r.items[r.head]
-	r.items[r.head] = *new(T)
-	r.head = (r.head + 1) & (len(r.items) - 1)
-	r.n--
-	return v
-}
-
-func (r *ring[T]) grow() {
-	items := make([]T, max(16, 2*len(r.items)))
-	n := copy(items, r.items[r.head:])
-	copy(items[n:], r.items[:r.head])
-	r.items, r.head = items, 0
 }

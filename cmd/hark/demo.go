@@ -21,10 +21,14 @@ them is content with the newest message and has others dropped; one stops
 reading and is cut, without anybody else waiting for it.
 
 On a terminal it refreshes a table, elsewhere it prints a line every second. An
-interrupt ends it early, with its summary.`
+interrupt ends it early, with its summary.
+
+With --bridge it shows two processes on one bus instead, through a Redis server
+that is embedded in this one and refuses everything for a moment.`
 
 func (a *app) newDemo() *cobra.Command {
 	options := demo.Options{Seed: 1, Rate: 1000, Duration: 10 * time.Second}
+	bridge := false
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "See in ten seconds what the bus does",
@@ -32,17 +36,18 @@ func (a *app) newDemo() *cobra.Command {
 		Example: `  hark demo
   hark demo --rate 100000 --duration 30s`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return a.demo(options) },
+		RunE: func(*cobra.Command, []string) error { return a.demo(options, bridge) },
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
 	flags.Uint64Var(&options.Seed, "seed", options.Seed, "which chain to simulate")
 	flags.Float64Var(&options.Rate, "rate", options.Rate, "publications a second; 0 is as many as possible")
 	flags.DurationVar(&options.Duration, "duration", options.Duration, "how long; 0 is until an interrupt")
+	flags.BoolVar(&bridge, "bridge", false, "show two processes on one bus")
 	return c
 }
 
-func (a *app) demo(options demo.Options) error {
+func (a *app) demo(options demo.Options, bridge bool) error {
 	if !(options.Rate >= 0) {
 		return fmt.Errorf("--rate is %v; it is a number of publications a second, or 0", options.Rate)
 	}
@@ -51,6 +56,9 @@ func (a *app) demo(options demo.Options) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if bridge {
+		return a.duo(ctx, options)
+	}
 	err := demo.Run(ctx, options, newDisplay(a.out))
 	if isClosed(err) {
 		return nil // nobody looks any more

@@ -7,7 +7,7 @@ import (
 )
 
 // GoRedis is PUBLISH by go-redis, 64 to a pipeline, received by its channel.
-var GoRedis = Kind{"go-redis PUBLISH", openGoRedis}
+var GoRedis = Kind{Name: "go-redis PUBLISH", Open: openGoRedis}
 
 type goRedis struct {
 	client  *redis.Client

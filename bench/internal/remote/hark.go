@@ -11,10 +11,10 @@ import (
 // Hark's own ways: the payload alone, seen by an observer of the receiving
 // server; and end to end, with attributes that one subscription matches.
 var (
-	HarkLive       = Kind{"hark live", harkOpen(redisbridge.Live, false)}
-	HarkDurable    = Kind{"hark durable", harkOpen(redisbridge.Durable, false)}
-	HarkLiveAll    = Kind{"hark live, end to end", harkOpen(redisbridge.Live, true)}
-	HarkDurableAll = Kind{"hark durable, end to end", harkOpen(redisbridge.Durable, true)}
+	HarkLive       = Kind{Name: "hark live", Open: harkOpen(redisbridge.Live, false)}
+	HarkDurable    = Kind{Name: "hark durable", Open: harkOpen(redisbridge.Durable, false)}
+	HarkLiveAll    = Kind{Name: "hark live, end to end", Open: harkOpen(redisbridge.Live, true)}
+	HarkDurableAll = Kind{Name: "hark durable, end to end", Open: harkOpen(redisbridge.Durable, true)}
 )
 
 type hark struct {

@@ -7,7 +7,7 @@ import (
 )
 
 // Redigo is PUBLISH by redigo, 64 to a pipeline, received in a loop.
-var Redigo = Kind{"redigo PUBLISH", openRedigo}
+var Redigo = Kind{Name: "redigo PUBLISH", Open: openRedigo}
 
 type redigo struct {
 	sender  redis.Conn

@@ -26,6 +26,15 @@ type Kind struct {
 	// Open connects both ends to the server at addr. The receiving end calls
 	// got once for each publication.
 	Open func(addr string, got func()) (Way, error)
+
+	Slow bool // each publication waits for an answer: samples may be small
+}
+
+func (k *Kind) least() int {
+	if k.Slow {
+		return batch
+	}
+	return least
 }
 
 // A Way is open.
@@ -67,7 +76,12 @@ func (l *Line) Contender() trial.Contender {
 // drop any.
 const window = 1 << 14
 
+// least is the smallest sample: fewer would measure how long one takes to
+// arrive, not how many do.
+const least = window / 2
+
 func (l *Line) sample(n int) (float64, error) {
+	n = max(n, l.kind.least())
 	from := l.got.Load()
 	began := time.Now()
 	for sent := 0; sent < n; {

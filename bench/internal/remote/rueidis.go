@@ -8,7 +8,7 @@ import (
 
 // Rueidis is PUBLISH by the client that Hark uses, 64 to a pipeline, received
 // by hooks on a connection of its own.
-var Rueidis = Kind{"rueidis PUBLISH", openRueidis}
+var Rueidis = Kind{Name: "rueidis PUBLISH", Open: openRueidis}
 
 type raw struct {
 	client  rueidis.Client

@@ -13,8 +13,8 @@ import (
 // a call, a consumer group, an acknowledgement for each message. WatermillAll
 // has the attributes as metadata.
 var (
-	Watermill    = Kind{"watermill-redisstream", watermillOpen(false)}
-	WatermillAll = Kind{"watermill-redisstream, end to end", watermillOpen(true)}
+	Watermill    = Kind{Name: "watermill-redisstream", Open: watermillOpen(false), Slow: true}
+	WatermillAll = Kind{Name: "watermill-redisstream, end to end", Open: watermillOpen(true), Slow: true}
 )
 
 type mill struct {

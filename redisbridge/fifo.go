@@ -1,0 +1,66 @@
+package redisbridge
+
+const fifoChunk = 256
+
+// A fifo is a queue in chunks: it grows without moving what it holds, so that
+// no single push is slow, and gives memory back as it is emptied.
+//
+//	first ─▶ [· · x x] ─▶ [x x x x] ─▶ [x · · ·] ◀─ last
+//	              ▲ from                  ▲ to
+type fifo[T any] struct {
+	first, last *chunk[T] // nil before the first push
+	from, to    int       // in first and in last
+	n           int
+	spare       *chunk[T] // the last one emptied, so that a short queue takes no memory
+}
+
+type chunk[T any] struct {
+	items [fifoChunk]T
+	next  *chunk[T]
+}
+
+func (f *fifo[T]) len() int { return f.n }
+
+// front returns the first item of a queue that is not empty.
+func (f *fifo[T]) front() *T { return &f.first.items[f.from] }
+
+func (f *fifo[T]) push(v T) {
+	if f.last == nil || f.to == fifoChunk {
+		f.grow()
+	}
+	f.last.items[f.to] = v
+	f.to++
+	f.n++
+}
+
+func (f *fifo[T]) grow() {
+	c := f.spare
+	f.spare = nil
+	if c == nil {
+		c = new(chunk[T])
+	}
+	if f.last == nil {
+		f.first, f.from = c, 0
+	} else {
+		f.last.next = c
+	}
+	f.last, f.to = c, 0
+}
+
+// pop takes the first item of a queue that is not empty.
+func (f *fifo[T]) pop() T {
+	c := f.first
+	v := c.items[f.from]
+	c.items[f.from] = *new(T)
+	f.from++
+	f.n--
+	switch {
+	case f.n == 0 && c == f.last: // begin the chunk again
+		f.from, f.to = 0, 0
+	case f.from == fifoChunk:
+		f.first, f.from = c.next, 0
+		c.next = nil
+		f.spare = c
+	}
+	return v
+}

@@ -36,6 +36,32 @@ func allowsOrigin(r *http.Request, allowed []string) bool {
 	return u.Scheme == scheme && withPort(u.Host, scheme) == withPort(strings.ToLower(r.Host), scheme)
 }
 
+// answerOrigin tells the browser of an allowed origin that its page may read
+// the answer.
+func answerOrigin(w http.ResponseWriter, r *http.Request) {
+	if origin := r.Header.Get("Origin"); origin != "" {
+		w.Header().Set("Access-Control-Allow-Origin", origin)
+		w.Header().Add("Vary", "Origin")
+	}
+}
+
+// isPreflight tells whether a browser asks if a page may send a request.
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
+}
+
+// servePreflight answers a browser that asks.
+func (s *Server) servePreflight(w http.ResponseWriter, r *http.Request) {
+	if !s.allowsOrigin(r) {
+		http.Error(w, "the origin is not allowed", http.StatusForbidden)
+		return
+	}
+	answerOrigin(w, r)
+	w.Header().Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
+	w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID")
+	w.WriteHeader(http.StatusNoContent)
+}
+
 // withPort returns host with the port that the scheme stands for.
 func withPort(host, scheme string) string {
 	u := url.URL{Host: host}

@@ -19,6 +19,10 @@ import (
 //
 // Anything else is answered with 400, as a topic without a role.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if isPreflight(r) {
+		s.servePreflight(w, r)
+		return
+	}
 	if len(r.Header[http.CanonicalHeaderKey(RoleHeader)]) > 0 {
 		s.ServeTopic(w, r)
 		return

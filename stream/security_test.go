@@ -115,6 +115,31 @@ func TestAForeignOriginIsRefusedEverywhere(t *testing.T) {
 	require.Zero(t, r.server.Stats().Connections)
 }
 
+// A page of a listed origin may do what a page of the server's own may.
+func TestAListedOriginMayPublishAndRead(t *testing.T) {
+	const origin = "https://app.example.com"
+	r := newRig(t, Config{Origins: []string{origin}})
+	do := func(method, from string, header http.Header) *http.Response {
+		request, err := http.NewRequestWithContext(t.Context(), method, r.http.URL+"/publish", strings.NewReader(`{"events":{"a":"1"}}`))
+		require.NoError(t, err)
+		request.Header = header.Clone()
+		request.Header.Set("Origin", from)
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		response.Body.Close()
+		return response
+	}
+	ask := http.Header{"Access-Control-Request-Method": {"POST"}}
+	response := do(http.MethodOptions, origin, ask)
+	require.Equal(t, http.StatusNoContent, response.StatusCode)
+	require.Equal(t, origin, response.Header.Get("Access-Control-Allow-Origin"))
+	require.Contains(t, response.Header.Get("Access-Control-Allow-Headers"), "Content-Type")
+	require.Equal(t, http.StatusForbidden, do(http.MethodOptions, "https://evil.com", ask).StatusCode)
+	response = do(http.MethodPost, origin, http.Header{"Content-Type": {"application/json"}})
+	require.Equal(t, 200, response.StatusCode)
+	require.Equal(t, origin, response.Header.Get("Access-Control-Allow-Origin"))
+}
+
 func (r *rig) post(path, contentType, body string) (int, string) {
 	r.t.Helper()
 	response, err := http.Post(r.http.URL+path, contentType, strings.NewReader(body))

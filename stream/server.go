@@ -164,6 +164,7 @@ func (s *Server) identify(w http.ResponseWriter, r *http.Request) (Identity, boo
 		http.Error(w, "the origin is not allowed", http.StatusForbidden)
 		return Identity{}, false
 	}
+	answerOrigin(w, r)
 	id, err := s.config.Identify(r)
 	if err == nil && !id.Expires.IsZero() && !time.Now().Before(id.Expires) {
 		err = errors.New("expired")

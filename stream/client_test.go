@@ -1,0 +1,150 @@
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestClientPublishesAndReceivesTypedData(t *testing.T) {
+	type price struct{ Pair, Value string }
+	r := newRig(t, Config{})
+	for _, path := range []string{"/websocket", "/websocket?carrier=on"} {
+		c, err := Dial(t.Context(), r.url(path), ClientOptions{})
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		accepted := make(chan struct{})
+		var publisher sync.WaitGroup
+		publisher.Go(func() {
+			<-accepted
+			cursor, err := c.Publish(ctx, Publication{Data: json.RawMessage(`{"type":"test/price","value":{"Pair":"EURUSD","Value":"1.07"}}`), Events: Events{"pair": {"EURUSD"}}})
+			if err != nil || cursor.Offset == 0 {
+				t.Error(cursor, err)
+			}
+		})
+		for result, err := range c.Subscribe(ctx, "pair = 'EURUSD'", SubscribeOptions{Accepted: func() { close(accepted) }}) {
+			require.NoError(t, err)
+			require.Equal(t, "test/price", result.Data.Type)
+			got, err := DataAs[price](result)
+			require.NoError(t, err)
+			require.Equal(t, price{"EURUSD", "1.07"}, got)
+			require.Equal(t, []string{"EURUSD"}, result.Events["pair"])
+			_, err = DataAs[int](result)
+			require.ErrorContains(t, err, "data of type test/price as int")
+			break
+		}
+		publisher.Wait()
+		cancel()
+		require.NoError(t, c.Close())
+	}
+	eventually(t, func() bool { return r.bus.NumClients() == 0 }, "leaving the loop unsubscribes")
+}
+
+func TestClientTellsWhatTheServerRefuses(t *testing.T) {
+	r := newRig(t, Config{AllowPublish: func(Identity, string, map[string][]string) error { return fmt.Errorf("not you") }})
+	c := r.client(ClientOptions{})
+	for _, err := range c.Subscribe(t.Context(), "a =", SubscribeOptions{}) {
+		var refused *RPCError
+		require.ErrorAs(t, err, &refused)
+		require.Equal(t, -32603, refused.Code)
+		require.Contains(t, refused.Data, "failed to parse query: ")
+	}
+	_, err := c.Publish(t.Context(), Publication{Data: json.RawMessage("1")})
+	var refused *PublishError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, http.StatusForbidden, refused.Status)
+	require.Contains(t, refused.Reason, "not you")
+
+	_, err = Dial(t.Context(), "http://127.0.0.1", ClientOptions{})
+	require.ErrorContains(t, err, "ws:// or wss:// URL")
+	_, err = Dial(t.Context(), r.url("/nothing"), ClientOptions{})
+	require.ErrorContains(t, err, "400")
+}
+
+func TestPublishAllTellsHowManyWereAccepted(t *testing.T) {
+	r := newRig(t, Config{AllowPublish: func(_ Identity, _ string, events map[string][]string) error {
+		if events["bad"] != nil {
+			return fmt.Errorf("bad")
+		}
+		return nil
+	}})
+	n, _, err := r.client(ClientOptions{}).PublishAll(t.Context(), []Publication{{Events: Events{"a": {"1"}}}, {Events: Events{"bad": {"1"}}}, {Events: Events{"a": {"2"}}}})
+	require.Equal(t, 1, n)
+	require.ErrorContains(t, err, "publication 2: not allowed: bad")
+}
+
+func TestClientLoopEndsWithItsContextAndWithTheClient(t *testing.T) {
+	r := newRig(t, Config{})
+	c := r.client(ClientOptions{})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	for _, err := range c.Subscribe(ctx, "a=1", SubscribeOptions{}) {
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	}
+	go c.Close()
+	for _, err := range c.Subscribe(t.Context(), "a=2", SubscribeOptions{}) {
+		require.ErrorIs(t, err, ErrClientClosed)
+	}
+}
+
+func TestClientWithoutReconnectEndsWithItsConnection(t *testing.T) {
+	r := newRig(t, Config{})
+	c := r.client(ClientOptions{NoReconnect: true})
+	accepted := func() {
+		all, _ := r.server.connections()
+		for _, conn := range all {
+			conn.kill()
+		}
+	}
+	for _, err := range c.Subscribe(t.Context(), "a=1", SubscribeOptions{Accepted: accepted}) {
+		require.ErrorContains(t, err, "connection lost")
+	}
+}
+
+// A loop that is too slow for the server's buffer is cut, resumes out of the
+// history, and misses nothing.
+func TestASlowClientLosesNothingAsLongAsTheHistoryHasIt(t *testing.T) {
+	r := newRig(t, Config{Buffer: 2, QueueBytes: 1})
+	c := r.client(ClientOptions{Buffer: 1})
+	const n = 60
+	big := strings.Repeat("x", 300_000)
+	publish := func() {
+		for i := range n {
+			r.publish(fmt.Sprint(i, " ", big), map[string][]string{"a": {"1"}})
+		}
+	}
+	next := 0
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for result, err := range c.Subscribe(ctx, "a=1", SubscribeOptions{Accepted: func() { go publish() }}) {
+		require.NoError(t, err)
+		require.Nil(t, result.Gap)
+		text, err := DataAs[string](result)
+		require.NoError(t, err)
+		require.True(t, strings.HasPrefix(text, fmt.Sprint(next, " ")), "%.10s is not %d", text, next)
+		if next++; next == n {
+			break
+		}
+	}
+}
+
+// After a restart every client is told that the history is another one.
+func TestARestartIsAGapForEverybody(t *testing.T) {
+	first := newRig(t, Config{})
+	first.publishNumbers(0, 5)
+	results := collect(t, first.client(ClientOptions{}), "n EXISTS", SubscribeOptions{After: first.server.config.History.Cursor(0).String()}, 5)
+	last := results[4].Cursor
+	second := newRig(t, Config{})
+	second.publishNumbers(5, 7)
+	results = collect(t, second.client(ClientOptions{}), "n EXISTS", SubscribeOptions{After: last.String()}, 3)
+	require.Equal(t, GapEpochChanged, results[0].Gap.Reason)
+	require.True(t, last.Before(results[0].Gap.From))
+	require.Equal(t, 5, number(t, results[1]))
+}

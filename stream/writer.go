@@ -127,7 +127,7 @@ func (w *writer) kick(src source) error {
 func (w *writer) sendPing() {
 	w.mu.Lock()
 	w.ping = true
-	w.kick(nil) // an error shows in the reader
+	_ = w.kick(nil) // an error shows in the reader
 }
 
 // sendPong has a ping answered. Of several that wait only the last is, which

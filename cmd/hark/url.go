@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 
 	"github.com/harkbus/pubsub/cmd/hark/internal/feed"
@@ -217,7 +216,7 @@ func (p *urlPublisher) add(name string, line feed.Line) {
 		for key, values := range publication.Events {
 			events[key] = append([]string{}, values...) // the decoder uses them again
 		}
-		p.batch = append(p.batch, stream.Publication{Data: raw, Events: maps.Clone(events)})
+		p.batch = append(p.batch, stream.Publication{Data: raw, Events: events})
 		p.lines = append(p.lines, line.Number)
 		p.bytes += len(text)
 	}

@@ -67,7 +67,7 @@ const (
 	markAfter            = 500 * time.Millisecond
 	originKeyLife        = 24 * time.Hour
 	steadyAfter          = 100 * time.Millisecond // a connection that held so long may be dialed again at once
-	keepAlive            = 200 * time.Millisecond
+	keepAlive            = 100 * time.Millisecond
 	connWriteTimeout     = time.Second
 	interestPollInterval = 20 * time.Millisecond
 )

@@ -251,7 +251,7 @@ func (c *crowd) auditPublishers(t *testing.T) {
 
 func (c *crowd) auditAccount(t *testing.T, a *account) {
 	what := fmt.Sprintf("%s, capacity %d, %v, to %v", a.args.ClientID, a.args.Capacity, a.args.Overflow, a.args.Query)
-	var all []uint64
+	all := []uint64{}
 	for _, one := range a.read {
 		require.IsIncreasing(t, append([]uint64{0}, one...), what)
 		all = append(all, one...)
@@ -290,8 +290,9 @@ func (c *crowd) auditAccount(t *testing.T, a *account) {
 }
 
 // matching returns what an account should have got of the publications after
-// one.
-func (c *crowd) matching(a *account, after uint64) (all []uint64) {
+// one, never nil.
+func (c *crowd) matching(a *account, after uint64) []uint64 {
+	all := []uint64{}
 	for _, m := range c.seen {
 		if m.Sequence() <= after {
 			continue

@@ -56,10 +56,13 @@ await Promise.all([
   }),
 ]);
 
-console.log("ready");
 await new Promise((resolve, reject) => {
+  let ready = false;
   client.subscribeNewBlock().subscribe({
-    next: () => {},
+    next: () => {
+      if (!ready) console.log("ready"); // before, there is nobody to be told
+      ready = true;
+    },
     error: (error) => {
       console.log(JSON.stringify({ told: String(error.message ?? error) }));
       resolve();

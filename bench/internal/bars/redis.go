@@ -15,9 +15,9 @@ import (
 
 func redisExperiments() []Experiment {
 	return []Experiment{
-		{Name: "redis transport", Measure: measureTransport},
-		{Name: "redis end to end", Measure: measureEndToEnd},
-		{Name: "redis publish", Measure: measureBridgedPublish},
+		{Name: "redis: transport", Measure: measureTransport},
+		{Name: "redis: end to end", Measure: measureEndToEnd},
+		{Name: "redis: publish", Measure: measureBridgedPublish},
 	}
 }
 

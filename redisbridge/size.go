@@ -38,8 +38,8 @@ func (s *measure) guess(m pubsub.Message, perKey int) (size int, isGuess bool) {
 
 // Matches implements pubsub.Query.
 func (s *measure) Matches(events map[string][]string) (bool, error) {
-	s.keys = len(events)
-	if s.keysOnly {
+	s.keys, s.bytes = len(events), 0
+	if s.keysOnly || len(events) == 0 {
 		return true, nil
 	}
 	bytes := 0

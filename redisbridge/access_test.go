@@ -200,3 +200,54 @@ func TestForgedInterestIsDropped(t *testing.T) {
 	eventually(t, "it is dropped", func() bool { return a.Stats().Unsigned == 1 })
 	require.Equal(t, 1, a.Stats().Interest.Peers)
 }
+
+// What a stranger says in another's name, without the key: that it has sent a
+// thousand publications more, that it is gone, and what the answer to a request
+// is.
+func TestForgedMarksAndRepliesAreDropped(t *testing.T) {
+	redis := redistest.Start(t)
+	keys, err := ParseKeys("1:00112233445566778899aabbccddeeff")
+	require.NoError(t, err)
+	strange, err := ParseKeys("1:ffeeddccbbaa99887766554433221100")
+	require.NoError(t, err)
+	o := live("forging")
+	o.Keys = keys
+	a := join(t, redis, o).awaitReady(t)
+	b := join(t, redis, o).awaitReady(t)
+	got := b.collect()
+	a.number(t, 1)
+	got.await(t, has(1))
+
+	channel := namesOfPartition("forging", 0, a.Origin()).channel
+	asking := make(chan error, 1)
+	go func() {
+		_, err := a.Request(within(t, patience), "who are you", nil)
+		asking <- err
+	}()
+	eventually(t, "the request waits", func() bool { return a.waitingRequests() == 1 })
+	for _, sign := range []*Key{nil, &prepare(strange)[0]} {
+		for _, closing := range []bool{false, true} {
+			h := header{kind: kindMark, first: 1000, closing: closing, epoch: a.Origin().Epoch, name: a.Origin().Name, namespace: "forging"}
+			redis.Do(t, "PUBLISH", channel, string(finish(append(appendHeader(nil, &h), 0, 0, 10, 0), 0, sign)))
+		}
+		h := header{kind: kindReply, codec: Binary.ID(), partition: noPartition, first: 1, epoch: 1, name: "stranger", namespace: "forging"}
+		reply := beginEvent(appendHeader(nil, &h))
+		begun := len(reply)
+		reply, err = Binary.Append(reply, &Event{Type: labelString, Data: []byte("your friend")})
+		require.NoError(t, err)
+		endEvent(reply, begun)
+		redis.Do(t, "PUBLISH", a.names.inbox, string(finish(reply, 0, sign)))
+	}
+	eventually(t, "they are dropped", func() bool { return b.Stats().Unsigned == 4 && a.Stats().Unsigned == 2+4 })
+	require.Empty(t, asking)
+	require.Equal(t, 1, b.Stats().Origins, "nobody is gone")
+	a.number(t, 2)
+	got.await(t, has(2))
+	require.Empty(t, b.gaps.all(), "nothing is missing")
+}
+
+func (m *member) waitingRequests() int {
+	m.requests.mu.Lock()
+	defer m.requests.mu.Unlock()
+	return len(m.requests.waiting)
+}

@@ -62,7 +62,7 @@ func TestEventsAreAPrivateCopy(t *testing.T) {
 		e["d"] = nil
 	}
 	server.Observe(func(m pubsub.Message) { spoil(m.Events()) })
-	readings := []reading{byNext, byMessages, byOut}
+	readings := []reading{byNext, byBatch, byMessages, byOut}
 	want := events("a", "1", "b", "2", "c", "3")
 	var wg sync.WaitGroup
 	for i, read := range append(readings, readings...) {

@@ -313,7 +313,7 @@ func TestSequenceBeginsWithOneAndGoesOnAfterReset(t *testing.T) {
 func TestOrderIsTheSameForAllSubscriptions(t *testing.T) {
 	server := newServer(t, pubsub.BufferCapacity(4))
 	const publishers, each = 6, 200
-	readings := map[string]reading{"next": byNext, "messages": byMessages, "out": byOut}
+	readings := map[string]reading{"next": byNext, "batch": byBatch, "messages": byMessages, "out": byOut}
 	type seen struct {
 		data      []any
 		sequences []uint64

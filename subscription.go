@@ -54,7 +54,7 @@ func (o Overflow) String() string {
 // may be called from any goroutine; if several read, each message goes to one
 // of them.
 //
-// Read with Next or Messages. Out serves code that selects on a channel; it
+// Read with Next, NextBatch or Messages. Out serves code that selects on a channel; it
 // costs a channel of the full capacity and a channel send per message.
 type Subscription struct {
 	// What a reader and the dispatcher touch for each message comes first, in
@@ -200,6 +200,32 @@ func (s *Subscription) Next(ctx context.Context) (Message, error) {
 	return s.wait(ctx)
 }
 
+// NextBatch takes messages out of the buffer into batch, in order, and returns
+// how many, at least one: all that are there, up to len(batch). It waits for
+// the first one as Next does, and for no other. A reader that is behind takes
+// many messages for little more than one costs.
+//
+// It returns an error where Next does, and for an empty batch.
+func (s *Subscription) NextBatch(ctx context.Context, batch []Message) (int, error) {
+	if len(batch) == 0 {
+		return 0, errEmptyBatch
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	if n := s.cursor.readBatch(&s.topic.log, batch); n > 0 {
+		return n, nil
+	}
+	m, err := s.wait(ctx)
+	if err != nil {
+		return 0, err
+	}
+	batch[0] = m
+	return 1 + s.readMore(batch[1:]), nil
+}
+
+var errEmptyBatch = errors.New("pubsub: NextBatch into an empty slice: give it room for one message at least")
+
 // Messages iterates over the messages like Next. It ends with one error: that
 // of ctx, or the reason why the subscription ended. Leaving the loop does not
 // unsubscribe.
@@ -297,6 +323,36 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 		}
 		s.sleep(ctx, token)
 	}
+}
+
+// readMore takes what is in the buffer without waiting.
+func (s *Subscription) readMore(batch []Message) (n int) {
+	if len(batch) == 0 {
+		return 0
+	}
+	if _, onLog := s.cursor.position(); onLog {
+		return s.cursor.readBatch(&s.topic.log, batch)
+	}
+	s.mu.Lock()
+	out := s.out
+	for ; n < len(batch) && s.ring.len() > 0; n++ {
+		batch[n] = s.ring.pop()
+	}
+	if n > 0 {
+		s.handover.notify()
+	}
+	if s.ring.len() > 0 {
+		s.wake()
+	}
+	s.mu.Unlock()
+	for ; n < len(batch); n++ {
+		select {
+		case batch[n] = <-out:
+		default:
+			return n
+		}
+	}
+	return n
 }
 
 // receive is Next once Out has been called.

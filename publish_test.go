@@ -273,6 +273,27 @@ func TestBeforeStartAQueueWithoutCapacityWaitsForTheContext(t *testing.T) {
 	})
 }
 
+// A publisher that comes while Start is not done yet may find the server idle
+// and dispatch, which needs all that Start makes.
+func TestPublicationMayComeDuringStart(t *testing.T) {
+	for range 200 {
+		server := pubsub.NewServer()
+		var readers sync.WaitGroup
+		for _, client := range []string{"a", "b"} {
+			sub := subscribe(t, server, client, "", 10, pubsub.Cancel)
+			readers.Go(func() { _, _ = sub.Next(ctx) })
+		}
+		readers.Go(func() {
+			for server.Publish(ctx, nil) == nil {
+			}
+		})
+		require.NoError(t, server.Start())
+		require.NoError(t, server.Publish(ctx, nil))
+		require.NoError(t, server.Stop())
+		readers.Wait()
+	}
+}
+
 func TestSubscriptionCanEndBeforeStart(t *testing.T) {
 	server := pubsub.NewServer(pubsub.BufferCapacity(100))
 	for i := range 20 { // some begin later than others

@@ -54,8 +54,9 @@ func (o Overflow) String() string {
 // may be called from any goroutine; if several read, each message goes to one
 // of them.
 //
-// Read with Next, NextBatch or Messages. Out serves code that selects on a channel; it
-// costs a channel of the full capacity and a channel send per message.
+// Read with Next, NextBatch or Messages. Out serves code that selects on a
+// channel; it costs a channel of the full capacity and a channel send per
+// message.
 type Subscription struct {
 	// What a reader and the dispatcher touch for each message comes first, in
 	// one line of the cache.

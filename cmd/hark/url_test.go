@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"net"
+	"regexp"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,12 +19,19 @@ func freeAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// startServe starts hark serve and returns when it listens.
-func startServe(t *testing.T, address string) *command {
+// startServe starts hark serve and returns its address once it listens there.
+func startServe(t *testing.T, args ...string) (*command, string) {
 	t.Helper()
-	server := startHark(t, nil, "serve", "--listen", address)
+	server := startHark(t, nil, append([]string{"serve"}, args...)...)
 	server.await(t, "msg=listening")
-	return server
+	return server, regexp.MustCompile(`address=(\S+)`).FindStringSubmatch(server.said())[1]
+}
+
+// stop ends a server as an operator would.
+func (c *command) stop(t *testing.T) {
+	t.Helper()
+	require.NoError(t, c.Process.Signal(syscall.SIGTERM))
+	c.exits(t, 0)
 }
 
 // A server that starts late, and one that is started anew, are waited for. What
@@ -35,25 +44,23 @@ func TestPubAndSubWaitForAServer(t *testing.T) {
 	sub.await(t, "trying again")
 	pub.await(t, "trying again")
 
-	server := startServe(t, address)
+	server, _ := startServe(t, "--listen", address)
 	sub.awaitReady(t)
 	for i := range 2 {
 		fmt.Fprintf(pub.in, `{"events":{"n":["%d"]},"data":%d}`+"\n", i, i)
 		require.Equal(t, fmt.Sprint(i), string(sub.line(t).Data))
 	}
-	interrupt(t, server)
-	server.exits(t, 0)
+	server.stop(t)
 	fmt.Fprintln(pub.in, `{"events":{"n":["2"]},"data":2}`)
 	pub.await(t, "stream: publish: ")
 
-	server = startServe(t, address)
+	server, _ = startServe(t, "--listen", address)
 	require.Equal(t, "2", string(sub.line(t).Data))
 	require.NoError(t, pub.in.Close())
 	pub.exits(t, 0)
 	sub.exits(t, 1)
 	require.Contains(t, sub.said(), ": epoch_changed")
-	interrupt(t, server)
-	server.exits(t, 0)
+	server.stop(t)
 }
 
 // An interrupt ends pub and sub with success, though there is no server.
@@ -70,10 +77,9 @@ func TestInterruptEndsTheWaitForAServer(t *testing.T) {
 // What will not get better is not tried again.
 func TestARefusedConnectionIsExitStatusTwo(t *testing.T) {
 	address := freeAddress(t)
-	server := startServe(t, address)
+	server, _ := startServe(t, "--listen", address)
 	sub := startHark(t, nil, "sub", "--url", "ws://"+address+"/nothing", "n EXISTS")
 	sub.exits(t, 2)
 	require.Contains(t, sub.said(), "the server answered 400 Bad Request")
-	interrupt(t, server)
-	server.exits(t, 0)
+	server.stop(t)
 }

@@ -230,7 +230,7 @@ func (s *served) join() error {
 // ready tells whether what other processes publish from now on arrives.
 func (s *served) ready() error {
 	if s.bridge != nil && !s.joined.Load() {
-		return errors.New("Redis has not been reached yet")
+		return errors.New("there is no connection to Redis yet")
 	}
 	return nil
 }

@@ -90,14 +90,13 @@ func (c *core) visitGroup(events []map[string][]string, ends *[]int) {
 		cues[i+1] = len(c.cues)
 	}
 	c.touchSlots(&c.table, 0)
-	c.touchPostings(&c.table, 0)
+	c.settle(&c.table, 0)
 	for i, e := range events {
 		c.begin(e, c.taken[taken[i]:taken[i+1]])
 		c.visitBy(c.root, cues[i], cues[i+1])
 		c.event.end()
 		*ends = append(*ends, len(c.found))
 	}
-	clear(c.cues)
 	clear(c.taken)
 	c.cues, c.taken = emptied(c.cues), emptied(c.taken)
 }

@@ -41,7 +41,7 @@ type core struct {
 	cues    []cue    // scratch of visit: those of the nodes that it is in
 	taken   []taken  // scratch of visitGroup
 	touched uint64   // sum of what was loaded ahead, for the compiler to keep the loads
-	fitting []ref    // scratch of searchTree and touchPostings
+	fitting []ref    // scratch of searchTree
 	inside  []ref    // scratch of searchTree
 	stack   []ref    // scratch of tree.search
 }

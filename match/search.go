@@ -169,6 +169,7 @@ func (c *core) settle(t *table, begin int) {
 	for i := range cues {
 		if p := cues[i].posting; p.form() == oneEntry || p.form() == listed {
 			sum += touchBlock(&c.slab, ref(p.value()))
+			sum += c.beside.touch(ref(p.value()))
 		}
 	}
 	c.touched += sum
@@ -248,7 +249,7 @@ func (c *core) tryInside(e ref) {
 	if r := c.recordOf(e, at); r.tried != c.event.number {
 		c.stats.Candidates++
 		r.tried = c.event.number
-		c.found = append(c.found, r.position)
+		c.found = append(c.found, at.query)
 	}
 }
 
@@ -313,7 +314,7 @@ func (c *core) decide(r *record, known int) {
 	c.stats.Candidates++
 	r.tried = c.event.number
 	if c.holds(r, known) {
-		c.found = append(c.found, r.position)
+		c.found = append(c.found, r.query)
 	}
 }
 

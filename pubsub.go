@@ -119,10 +119,10 @@ func (s *Server) clear() {
 // the server is idle when it returns: the next publication is dispatched by
 // its publisher.
 func (s *Server) OnStart() error {
+	s.waker = newWaker() // before anybody else can have the pass
 	if !s.queue.idle() {
 		s.handed <- struct{}{}
 	}
-	s.waker = newWaker()
 	go s.dispatchQueued(s.stopping, s.ended)
 	return nil
 }
@@ -266,7 +266,7 @@ func (s *Server) subscribe(ctx context.Context, args SubscribeArgs) (*Subscripti
 	}
 	sub.cursor.word.Store(offLog)
 	if args.Capacity == 0 {
-		sub.out = make(chan Message) // readers and deliveries meet in it
+		sub.out.set(make(chan Message)) // readers and deliveries meet in it
 	}
 	s.registry.add(sub, args.ClientID)
 	if sub.after == s.finished {
@@ -402,7 +402,9 @@ type PublishArgs struct {
 	// one. It is not copied and must not be modified.
 	Origin *Origin
 
-	// Time is what Message.Time returns; if zero, the time of dispatch.
+	// Time is what Message.Time returns; if zero, the time of dispatch. It is
+	// kept to the nanosecond from the end of 1677 to the beginning of 2262;
+	// beyond, it becomes the nearest of these.
 	Time time.Time
 }
 
@@ -427,9 +429,5 @@ func (s *Server) PublishWithEvents(ctx context.Context, data any, events map[str
 // PublishWithArgs is PublishWithEvents for bridges. It returns the Sequence
 // that the publication was given.
 func (s *Server) PublishWithArgs(ctx context.Context, args PublishArgs) (sequence uint64, err error) {
-	m := Message{data: args.Data, events: args.Events, origin: args.Origin}
-	if !args.Time.IsZero() {
-		m.at = args.Time.UnixNano()
-	}
-	return s.publish(ctx, m)
+	return s.publish(ctx, Message{data: args.Data, events: args.Events, origin: args.Origin, at: stamp(args.Time)})
 }

@@ -72,11 +72,20 @@ func (b *Bridge) addControl() {
 		c.view = newView()
 	}
 	if !b.opt.SendOnly {
-		c.ask = func() ([]*query.Query, uint64, bool) { return b.server.Interests(b.opt.MaxInterests) }
+		c.ask = b.interests
 		c.changes = b.server.SubscriptionChanges
 		c.lapsed = func() { reportLapse(b.getting) }
 	}
 	b.control = c
+}
+
+// interests returns what this process asks for; it is not whole if that is
+// everything.
+func (b *Bridge) interests() (queries []*query.Query, changes uint64, whole bool) {
+	if b.opt.ReceiveAll {
+		return nil, 0, false
+	}
+	return b.server.Interests(b.opt.MaxInterests)
 }
 
 // reportLapse reports that this process may have been sent nothing for a while.

@@ -159,6 +159,11 @@ type Options struct {
 	// process has a subscription for are sent too.
 	SendAll bool
 
+	// ReceiveAll has a process sent everything in Live, not only what its
+	// server's subscriptions ask for at that moment: for programs that observe
+	// the server, or keep what it published for clients that come back.
+	ReceiveAll bool
+
 	// MaxInterests is how many queries a process announces; with more, it is
 	// sent everything.
 	MaxInterests int

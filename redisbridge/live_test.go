@@ -19,9 +19,7 @@ func live(namespace string) Options {
 // Whatever is cut, what came and what is reported missing is everything.
 func TestLiveReportsEveryLossExactly(t *testing.T) {
 	redis := redistest.Start(t)
-	a := join(t, redis, live("cuts")).awaitReady(t)
-	b := join(t, redis, live("cuts")).awaitReady(t)
-	got := b.collect()
+	a, b, got := joinTwo(t, redis, live("cuts"))
 	a.number(t, 0)
 	got.await(t, has(0)) // the first frame seen
 
@@ -61,9 +59,7 @@ func requireGapsFit(t *testing.T, n int, got []int, gaps []Gap) {
 
 func TestMarkTellsOfALostTailWithinASecond(t *testing.T) {
 	redis := redistest.Start(t)
-	a := join(t, redis, live("tail")).awaitReady(t)
-	b := join(t, redis, live("tail")).awaitReady(t)
-	got := b.collect()
+	a, b, got := joinTwo(t, redis, live("tail"))
 	a.number(t, 0)
 	got.await(t, has(0))
 	b.proxy.Refuse(t, true)
@@ -84,9 +80,7 @@ func TestCloseSendsAMarkAndNobodyIsMissed(t *testing.T) {
 	redis := redistest.Start(t)
 	o := live("close")
 	o.Lease = 2 * time.Second
-	a := join(t, redis, o).awaitReady(t)
-	b := join(t, redis, o).awaitReady(t)
-	got := b.collect()
+	a, b, got := joinTwo(t, redis, o)
 	for i := range 100 {
 		require.NoError(t, a.server.PublishWithEvents(background(), i, numberEvents(i)))
 	}
@@ -101,9 +95,7 @@ func TestSilentOriginIsAGapWhenItsLeaseEnds(t *testing.T) {
 	o := live("silent")
 	o.Lease = 2 * time.Second
 	o.CloseTimeout = time.Millisecond
-	a := join(t, redis, o).awaitReady(t)
-	b := join(t, redis, o).awaitReady(t)
-	got := b.collect()
+	a, b, got := joinTwo(t, redis, o)
 	a.number(t, 0)
 	got.await(t, has(0))
 	a.proxy.Refuse(t, true)
@@ -119,9 +111,7 @@ func TestReaderThatWasCutOffDoesNotTakeOthersForDead(t *testing.T) {
 	redis := redistest.Start(t)
 	o := live("cutoff")
 	o.Lease = 2 * time.Second
-	a := join(t, redis, o).awaitReady(t)
-	b := join(t, redis, o).awaitReady(t)
-	got := b.collect()
+	a, b, got := joinTwo(t, redis, o)
 	a.number(t, 0)
 	got.await(t, has(0))
 	b.proxy.Refuse(t, true)
@@ -199,9 +189,7 @@ func TestInboxThatOverflowsIsAGapAndRedisDoesNotCut(t *testing.T) {
 
 func TestLiveSurvivesAServerThatIsKilledAndRestarted(t *testing.T) {
 	redis := redistest.Start(t)
-	a := join(t, redis, live("restart")).awaitReady(t)
-	b := join(t, redis, live("restart")).awaitReady(t)
-	got := b.collect()
+	a, b, got := joinTwo(t, redis, live("restart"))
 	a.number(t, 0)
 	got.await(t, has(0))
 	for i := 1; i < 300; i++ {

@@ -122,9 +122,9 @@ type Options struct {
 	// OutboxCount and OutboxBytes bound, per partition, what is accepted and
 	// not acknowledged by Redis. Bytes are those of events and of data that is
 	// []byte, string, json.RawMessage or has a method Size() int; anything
-	// else counts as 256. The events of the newest publications, at most 1,024,
-	// count as the heaviest before them until they were looked at, which the
-	// publisher does not wait for.
+	// else counts as 256. The publisher does not wait until the events were
+	// looked at: for that moment there may be half as many bytes more, or more
+	// than that if publications grow suddenly, 1,024 of them at the most.
 	OutboxCount int
 	OutboxBytes int
 

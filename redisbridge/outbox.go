@@ -41,7 +41,7 @@ type outbox struct {
 	waiters  []*roomWaiter
 	flushers []flusher
 	guessed  []guess // items whose size is a guess, in order; some may be gone
-	perKey   int     // bytes that a guess counts for each key
+	mayGuess int     // how many they may be
 	idle     bool    // whoever takes has found nothing and waits for wake
 	closed   bool
 
@@ -87,8 +87,9 @@ var (
 )
 
 func newOutbox(o *Options) *outbox {
-	return &outbox{limit: o.OutboxCount, limitBytes: o.OutboxBytes, policy: o.Full, perKey: leastPerKey,
-		wake: make(chan struct{}, 1), weigh: make(chan struct{}, 1)}
+	return &outbox{limit: o.OutboxCount, limitBytes: o.OutboxBytes, policy: o.Full,
+		mayGuess: min(firstGuessed, o.OutboxBytes/2/opaqueSize),
+		wake:     make(chan struct{}, 1), weigh: make(chan struct{}, 1)}
 }
 
 // fits tells whether one more item of a size may come. The caller holds o.mu.
@@ -115,8 +116,8 @@ func (o *outbox) offer(m pubsub.Message, s *measure, hasRoom bool) (episode bool
 		return o.drop()
 	}
 	dropped := o.dropped
-	size, isGuess := s.guess(m, o.perKey)
-	if isGuess && len(o.guessed) == maxGuessed { // nobody had time to weigh
+	size, isGuess := s.guess(m)
+	if isGuess && (len(o.guessed) >= o.mayGuess || !o.fits(size)) {
 		size, isGuess = s.sizeOf(m), false
 	}
 	if !o.fits(size) && !o.makeRoom(size) {

@@ -30,34 +30,37 @@ func exactly(m pubsub.Message) int { return new(measure).sizeOf(m) }
 func TestOfferedItemsAreWeighedForWhoeverTakes(t *testing.T) {
 	o, s := newTestOutbox(10_000, 4<<20, DropNewest), &scale{}
 	m := heavy(3, 1000)
-	for range 300 {
+	for range firstGuessed {
 		o.offer(m, &measure{}, false)
 	}
-	require.Less(t, o.queued.bytes, 300*exactly(m), "guessed")
+	require.Less(t, o.queued.bytes, firstGuessed*exactly(m), "guessed")
 	require.Len(t, o.weigh, 1, "there is much to weigh")
 	o.weighGuessed(s)
-	require.Equal(t, 300*exactly(m), o.queued.bytes)
+	require.Equal(t, firstGuessed*exactly(m), o.queued.bytes)
 
 	o.offer(m, &measure{}, false)
-	require.InDelta(t, 301*exactly(m), o.queued.bytes, 100, "the next guess counts what the last items had")
+	require.Less(t, o.queued.bytes, (firstGuessed+1)*exactly(m), "guessed again")
 	items, _ := o.take(s, nil, 1000, 4<<20)
-	require.Equal(t, 301, len(items))
-	require.Equal(t, load{301, 301 * exactly(m)}, o.flying, "what is taken is weighed in any case")
+	require.Equal(t, firstGuessed+1, len(items))
+	require.Equal(t, load{len(items), len(items) * exactly(m)}, o.flying, "what is taken is weighed in any case")
 	require.Zero(t, o.queued)
 }
 
-func TestPublishersWeighWhenNobodyElseDoes(t *testing.T) {
-	o := newTestOutbox(10_000, 1<<20, DropNewest)
-	m := heavy(1, 1000)
-	for range 2 * maxGuessed {
+func TestGuessesAreNoMoreThanHalfOfWhatMayBeHeld(t *testing.T) {
+	const limit = 1 << 20
+	for _, bytes := range []int{1, 100, 1000, 10_000, limit / 4, limit} {
+		o, s := newTestOutbox(1<<20, limit, DropNewest), &scale{}
+		m := heavy(1, bytes)
 		o.offer(m, &measure{}, false)
+		o.weighGuessed(s)
+		for range 2 * limit / bytes {
+			o.offer(m, &measure{}, false) // and nobody weighs
+		}
+		held := o.queue.len() * exactly(m)
+		require.LessOrEqual(t, held, limit+limit/2+exactly(m), "%d bytes", bytes)
+		require.Positive(t, o.dropped, "%d bytes", bytes)
+		require.GreaterOrEqual(t, held+exactly(m), limit-maxGuessed*(messageSize+guessPerKey), "%d bytes: nothing is dropped for a guess", bytes)
 	}
-	require.Equal(t, o.ticket+o.dropped, uint64(2*maxGuessed))
-	require.Positive(t, o.dropped)
-	require.LessOrEqual(t, o.queued.bytes, 1<<20, "by what is known")
-	o.weighGuessed(&scale{})
-	require.LessOrEqual(t, o.queued.bytes, 1<<20+maxGuessed*exactly(m), "in truth")
-	require.False(t, o.fits(0))
 }
 
 func TestWhatIsDroppedWhileItIsWeighedIsPassedOver(t *testing.T) {

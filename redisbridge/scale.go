@@ -7,13 +7,15 @@ import (
 )
 
 const (
-	// maxGuessed is how many items of an outbox may have a guess for a size.
-	// With more, publishers weigh what they offer themselves.
-	maxGuessed = 1024
+	// maxGuessed is how many items of an outbox may have a guess for a size, at
+	// most, and firstGuessed before anything was weighed. With more, publishers
+	// weigh what they offer themselves.
+	maxGuessed   = 1024
+	firstGuessed = 64
 
 	weighAt     = maxGuessed / 4 // where whoever takes is told that there is much to weigh
 	weighAtOnce = 32
-	leastPerKey = 64 // bytes that a guess counts for a key and its values, at least
+	guessPerKey = 64 // bytes that a guess counts for a key and its values
 )
 
 // A scale weighs the items of an outbox for whoever takes them. The publisher
@@ -23,9 +25,10 @@ const (
 //	unlocked   their attributes are looked at
 //	locked     the sizes are put in, for those items that are still there
 //
-// So an outbox holds at most maxGuessed items whose size is a guess, for as long
-// as a goroutine takes to be scheduled, and each key of those counts as much as
-// the heaviest of the weighing before.
+// How many items may have a guess is so chosen that as many of the heaviest of
+// the last weighing would be half of what the outbox may hold. So it may hold
+// half as much again, for as long as a goroutine takes to be scheduled; and more
+// only if publications grow from one moment to the next.
 type scale struct {
 	measure
 	guesses []guess // being weighed
@@ -33,7 +36,7 @@ type scale struct {
 	// Of the guesses in hand.
 	messages []pubsub.Message // the zero Message: the item is gone
 	sizes    []int
-	heaviest int // bytes of a key
+	heaviest int // size
 }
 
 // A guess is an item whose size is one. The item is gone when it has another
@@ -51,7 +54,7 @@ func (o *outbox) weighGuessed(s *scale) {
 	if len(s.guesses) == 0 {
 		return
 	}
-	s.heaviest = leastPerKey
+	s.heaviest = 1
 	for some := range slices.Chunk(s.guesses, weighAtOnce) {
 		o.copyOut(s, some)
 		s.weigh()
@@ -61,7 +64,7 @@ func (o *outbox) weighGuessed(s *scale) {
 	clear(s.messages)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.perKey = s.heaviest
+	o.mayGuess = min(maxGuessed, o.limitBytes/2/s.heaviest)
 	o.grantRoom()
 }
 
@@ -81,8 +84,9 @@ func (o *outbox) copyOut(s *scale, guesses []guess) {
 
 func (s *scale) weigh() {
 	for _, m := range s.messages {
-		s.sizes = append(s.sizes, s.sizeOf(m))
-		s.heaviest = max(s.heaviest, s.bytes/max(s.keys, 1))
+		size := s.sizeOf(m)
+		s.sizes = append(s.sizes, size)
+		s.heaviest = max(s.heaviest, size)
 	}
 }
 
@@ -102,7 +106,7 @@ func (o *outbox) putIn(s *scale, guesses []guess) {
 // o.mu.
 func (o *outbox) remember(i *item) {
 	o.guessed = append(o.guessed, guess{i, i.ticket})
-	if len(o.guessed) != weighAt {
+	if len(o.guessed) != min(weighAt, o.mayGuess) {
 		return
 	}
 	select {

@@ -30,10 +30,10 @@ func (s *measure) sizeOf(m pubsub.Message) int {
 
 // guess only counts the keys, which takes no time. Without any the size is no
 // guess.
-func (s *measure) guess(m pubsub.Message, perKey int) (size int, isGuess bool) {
+func (s *measure) guess(m pubsub.Message) (size int, isGuess bool) {
 	s.keysOnly = true
 	_, _ = m.Matches(s)
-	return messageSize + s.keys*perKey + sizeOfData(m.Data()), s.keys > 0
+	return messageSize + s.keys*guessPerKey + sizeOfData(m.Data()), s.keys > 0
 }
 
 // Matches implements pubsub.Query.

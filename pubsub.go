@@ -266,7 +266,7 @@ func (s *Server) subscribe(ctx context.Context, args SubscribeArgs) (*Subscripti
 	}
 	sub.cursor.word.Store(offLog)
 	if args.Capacity == 0 {
-		sub.out = make(chan Message) // readers and deliveries meet in it
+		sub.out.set(make(chan Message)) // readers and deliveries meet in it
 	}
 	s.registry.add(sub, args.ClientID)
 	if sub.after == s.finished {

@@ -64,7 +64,7 @@ func (a *app) newPub() *cobra.Command {
 	flags := c.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&url, "url", "", "`URL` of a server's WebSocket, ws://localhost:26657/websocket, instead of Redis")
-	redis.addTo(flags)
+	redis.addTo(c)
 	flags.StringVar(&route, "route", "", "with several partitions: the `KEY` of the attribute that says which")
 	return c
 }

@@ -53,10 +53,12 @@ type Server struct {
 	queue queue
 
 	// Of the goroutine that has the pass of turn.
-	clock clock
-	full  fullness
-	hits  []*topic // what the index found; reused
-	scans []*topic // what the scan found; reused
+	clock  clock
+	full   fullness
+	hits   []*topic              // what the index found; reused
+	scans  []*topic              // what the scan found; reused
+	ahead  match.Batch[*topic]   // what the index found for a group; empty but for drain
+	events []map[string][]string // of the group; reused
 
 	mu       sync.Mutex // never held while a delivery waits or user code runs
 	registry registry

@@ -2,6 +2,7 @@ package match
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"strings"
 
 	"github.com/harkbus/pubsub/query"
@@ -66,8 +67,23 @@ func (c *core) visit(n *node) {
 	c.gather(n)
 	c.touchSlots(&c.table, begin)
 	c.settle(&c.table, begin)
+	c.readAhead(begin)
 	c.visitBy(n, begin, len(c.cues))
 	c.cues = c.cues[:begin]
+}
+
+func (c *core) readAhead(begin int) {
+	var with uint64
+	for i := begin; i < len(c.cues); i++ {
+		if c.cues[i].posting != 0 {
+			with |= c.keys.with[c.cues[i].key]
+		}
+	}
+	for ; with != 0; with &= with - 1 {
+		if values := c.attribute(uint32(bits.TrailingZeros64(with))).values; len(values) > 0 && len(values[0]) > 0 {
+			c.touched += uint64(values[0][0])
+		}
+	}
 }
 
 // visitBy is visit after the cues have been settled.

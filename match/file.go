@@ -39,20 +39,7 @@ func (c *core) file(p *plan, n *node, e ref, f filing) {
 	default:
 		_, t := c.termOf(e)
 		n.note(t.key, f.way, int(t.size))
-		c.associate(t.key, e)
 		c.post(n, e, f)
-	}
-}
-
-func (c *core) associate(key uint32, e ref) {
-	r := c.record(c.entry(e).query)
-	if r.terms == opaque {
-		return
-	}
-	for i := range min(int(r.terms), 8) {
-		if k := r.term(i).key; k < 64 && k != key {
-			c.keys.with[key] |= 1 << k
-		}
 	}
 }
 

@@ -8,7 +8,6 @@ type keys struct {
 	numbers map[string]uint32
 	names   []string
 	uses    []uint32 // terms with the key
-	with    []uint64 // the keys, of the first 64, that queries filed by the key ask for too
 	free    []uint32 // numbers to use again
 }
 
@@ -30,7 +29,6 @@ func (k *keys) number(name string) (n uint32) {
 		n = uint32(len(k.names))
 		k.names = append(k.names, name)
 		k.uses = append(k.uses, 0)
-		k.with = append(k.with, 0)
 	}
 	k.numbers[name] = n
 	return n
@@ -43,6 +41,5 @@ func (k *keys) drop(n uint32) {
 	}
 	delete(k.numbers, k.names[n])
 	k.names[n] = ""
-	k.with[n] = 0
 	k.free = append(k.free, n)
 }

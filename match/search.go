@@ -2,7 +2,6 @@ package match
 
 import (
 	"hash/maphash"
-	"math/bits"
 	"strings"
 
 	"github.com/harkbus/pubsub/query"
@@ -67,23 +66,8 @@ func (c *core) visit(n *node) {
 	c.gather(n)
 	c.touchSlots(&c.table, begin)
 	c.settle(&c.table, begin)
-	c.readAhead(begin)
 	c.visitBy(n, begin, len(c.cues))
 	c.cues = c.cues[:begin]
-}
-
-func (c *core) readAhead(begin int) {
-	var with uint64
-	for i := begin; i < len(c.cues); i++ {
-		if c.cues[i].posting != 0 {
-			with |= c.keys.with[c.cues[i].key]
-		}
-	}
-	for ; with != 0; with &= with - 1 {
-		if values := c.attribute(uint32(bits.TrailingZeros64(with))).values; len(values) > 0 && len(values[0]) > 0 {
-			c.touched += uint64(values[0][0])
-		}
-	}
 }
 
 // visitBy is visit after the cues have been settled.
@@ -183,9 +167,11 @@ func (c *core) settle(t *table, begin int) {
 	}
 	var sum uint64
 	for i := range cues {
-		if p := cues[i].posting; p.form() == oneEntry || p.form() == listed {
-			sum += touchBlock(&c.slab, ref(p.value()))
-			sum += c.beside.touch(ref(p.value()))
+		switch p := cues[i].posting; p.form() {
+		case oneEntry:
+			sum += touchBlock(&c.slab, ref(p.value())) + c.beside.touch(ref(p.value()))
+		case listed:
+			sum += uint64(c.list(p).len)
 		}
 	}
 	c.touched += sum
@@ -340,7 +326,7 @@ func (c *core) satisfies(q *cue, r *record, t *term, offset int) bool {
 	if q.way == byPresence {
 		return true
 	}
-	a, text := &c.event.attributes[q.key], r.textOf(t)
+	a, text := c.attribute(q.key), r.textOf(t)
 	value := a.values[q.value]
 	switch q.way {
 	case byText:

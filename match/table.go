@@ -57,7 +57,7 @@ func homeOf(tag uint32) int { return int(uint64(tag) * tagMix >> 48 * segmentSlo
 
 func newTable() table { return table{dir: []*segment{new(segment)}, deepest: 1} }
 
-func (t *table) index(hash uint64) uint64 { return hash >> (64 - t.depth) }
+func (t *table) index(hash uint64) uint64 { return hash >> 1 >> ((63 - t.depth) & 63) }
 
 // find returns the posting of a hash, 0 if there is none.
 func (t *table) find(hash uint64) posting {

@@ -72,11 +72,20 @@ func (b *Bridge) addControl() {
 		c.view = newView()
 	}
 	if !b.opt.SendOnly {
-		c.ask = func() ([]*query.Query, uint64, bool) { return b.server.Interests(b.opt.MaxInterests) }
+		c.ask = b.interests
 		c.changes = b.server.SubscriptionChanges
 		c.lapsed = func() { reportLapse(b.getting) }
 	}
 	b.control = c
+}
+
+// interests returns what this process asks for; it is not whole if that is
+// everything.
+func (b *Bridge) interests() (queries []*query.Query, changes uint64, whole bool) {
+	if b.opt.ReceiveAll {
+		return nil, 0, false
+	}
+	return b.server.Interests(b.opt.MaxInterests)
 }
 
 // reportLapse reports that this process may have been sent nothing for a while.
@@ -117,16 +126,14 @@ func (m *member) startReceiving(s sink) (getting []*inbound) {
 // observe offers a publication to the outbox of its partition. It runs on the
 // publisher's path.
 func (b *Bridge) observe(m pubsub.Message) {
-	if m.Origin() == (pubsub.Origin{}) {
-		b.offer(b.outboundFor(m), m)
+	hasRoom := m.CameWith(&b.reserved)
+	if hasRoom || m.Origin() == (pubsub.Origin{}) {
+		w := b.outboundFor(m)
+		if w.box.offer(m, &b.measure, hasRoom) {
+			b.notes.dropped(w.partition)
+		}
 	}
 	b.seen.reach(m.Sequence())
-}
-
-func (b *Bridge) offer(w *outbound, m pubsub.Message) {
-	if w.box.offer(m, &b.measure, m.CameWith(&b.reserved)) {
-		b.notes.dropped(w.partition)
-	}
 }
 
 // outboundFor returns the partition of a publication.

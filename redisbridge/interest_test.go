@@ -85,6 +85,19 @@ func TestInterestFailsOpen(t *testing.T) {
 	}
 }
 
+// Who observes gets what nobody has subscribed to.
+func TestReceiveAllAsksForEverything(t *testing.T) {
+	redis := redistest.Start(t)
+	a := join(t, redis, forwarding("all")).awaitReady(t)
+	o := forwarding("all")
+	o.ReceiveAll = true
+	b := join(t, redis, o).awaitReady(t)
+	observed := make(chan struct{})
+	b.server.Observe(func(pubsub.Message) { close(observed) })
+	a.number(t, 7)
+	<-observed
+}
+
 // A publisher that was cut off from the news of interests sends everything
 // until it has loaded them again.
 func TestPublisherSendsEverythingUntilItKnows(t *testing.T) {

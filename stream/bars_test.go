@@ -4,11 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"runtime"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -122,91 +118,6 @@ func memory() int {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int(m.HeapAlloc + m.StackInuse)
-}
-
-// 10,000 clients that are cut at once come back and get exactly what they
-// missed, within 5 s of serving them.
-func TestManyClientsResume(t *testing.T) {
-	n := 10_000
-	if testing.Short() || raceEnabled {
-		n = 500
-	}
-	r := newRig(t, Config{MaxConnections: n, MaxClients: n, PingInterval: time.Minute, ReadTimeout: 2 * time.Minute})
-	pipes := newPipes() // 10,000 connections have 20,000 ends, more than a process may open files
-	go func() { _ = http.Serve(pipes, r.server) }()
-	defer pipes.Close()
-	r.dialRaw = pipes.dial
-	r.publishNumbers(0, 10)
-	missed := r.server.config.History.Cursor(5).String()
-	request := masked(0x81, []byte(`{"id":1,"method":"subscribe","params":{"query":"n EXISTS","after":"`+missed+`"}}`))
-	peers := make([]*raw, n)
-	var workers sync.WaitGroup
-	var failed atomic.Int64
-	for worker := range 8 {
-		workers.Go(func() {
-			for i := worker; i < n; i += 8 {
-				peers[i] = r.raw("/websocket")
-			}
-		})
-	}
-	workers.Wait()
-	begun := time.Now()
-	for worker := range 8 {
-		workers.Go(func() {
-			for i := worker; i < n; i += 8 {
-				_, _ = peers[i].conn.Write(request)
-				_ = peers[i].conn.SetReadDeadline(time.Now().Add(patience))
-			}
-			for i := worker; i < n; i += 8 {
-				peers[i].next()
-				for k := 6; k <= 10; k++ {
-					if !strings.Contains(peers[i].next().payload, fmt.Sprintf(`"value":%d}`, k-1)) {
-						failed.Add(1)
-					}
-				}
-			}
-		})
-	}
-	workers.Wait()
-	took := time.Since(begun)
-	t.Logf("%d clients resumed in %v", n, took)
-	require.Zero(t, failed.Load())
-	require.Less(t, took, 5*time.Second)
-}
-
-// pipes is a listener whose connections are in memory.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case conn := <-p.conns:
-		return conn, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
-
-func (p *pipes) dial() (net.Conn, error) {
-	server, client := net.Pipe()
-	select {
-	case p.conns <- server:
-		return client, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
 }
 
 func BenchmarkDelivery(b *testing.B) {

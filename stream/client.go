@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,6 +16,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/harkbus/pubsub/internal/backoff"
 )
 
 // ClientOptions configure a [Client]. A zero field stands for its default.
@@ -27,6 +28,15 @@ type ClientOptions struct {
 	MaxMessage  int64             // largest message that is taken, in bytes; default 16 MiB
 	Buffer      int               // results that wait for one loop; default 64
 	NoReconnect bool              // end with the first connection
+
+	// Wait has Dial try again while the server cannot be reached, until its
+	// context is done.
+	Wait bool
+
+	// OnConnection is told how the connection is: nil once there is one, or why
+	// it was lost or an attempt failed. It is called by one goroutine at a time
+	// and must not wait. Default: nobody is told.
+	OnConnection func(error)
 }
 
 // A Client subscribes to queries over one connection. When the connection is
@@ -100,7 +110,7 @@ type SubscribeOptions struct {
 }
 
 // Dial connects to a server. The client lives until Close, whatever becomes of
-// ctx.
+// ctx. A server that answers with a status of 4xx is not asked again.
 func Dial(ctx context.Context, address string, o ClientOptions) (*Client, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "ws" && u.Scheme != "wss" {
@@ -112,8 +122,14 @@ func Dial(ctx context.Context, address string, o ClientOptions) (*Client, error)
 	o.ReadTimeout = orDefault(o.ReadTimeout, 60*time.Second)
 	o.MaxMessage = orDefault(o.MaxMessage, 16<<20)
 	o.Buffer = orDefault(o.Buffer, 64)
+	if o.OnConnection == nil {
+		o.OnConnection = func(error) {}
+	}
 	c := &Client{url: address, options: o, http: httpClient(o.Dialer), done: make(chan struct{}), subs: make(map[int64]*clientSubscription)}
 	ws, err := c.dial(ctx)
+	if err != nil && o.Wait && isTemporary(err) {
+		ws, err = c.dialAgain(ctx, isTemporary)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -137,15 +153,38 @@ func (c *Client) Close() error {
 	return nil
 }
 
+// A dialError is the answer of a server that does not upgrade a connection.
+type dialError struct {
+	status int // of HTTP
+	err    error
+}
+
+func (e *dialError) Error() string {
+	return fmt.Sprintf("%v: the server answered %d %s", e.err, e.status, http.StatusText(e.status))
+}
+
+func (e *dialError) Unwrap() error { return e.err }
+
+// isTemporary tells whether dialling again may help.
+func isTemporary(err error) bool {
+	refused, ok := errors.AsType[*dialError](err)
+	return !ok || refused.status >= 500 || refused.status == http.StatusTooManyRequests
+}
+
 func (c *Client) dial(ctx context.Context) (*websocket.Conn, error) {
 	ws, response, err := c.options.Dialer.DialContext(ctx, c.url, c.options.Header.Clone())
 	if err != nil {
 		if response != nil {
-			err = fmt.Errorf("%w: the server answered %s", err, response.Status)
+			err = &dialError{response.StatusCode, err}
 		}
-		return nil, fmt.Errorf("stream: connect: %w", err)
+		err = fmt.Errorf("stream: connect: %w", err)
+		if ctx.Err() == nil {
+			c.options.OnConnection(err)
+		}
+		return nil, err
 	}
 	ws.SetReadLimit(c.options.MaxMessage)
+	c.options.OnConnection(nil)
 	return ws, nil
 }
 
@@ -156,11 +195,14 @@ func (c *Client) serve(ws *websocket.Conn) {
 		c.connected(ws)
 		err := c.read(ws)
 		_ = ws.Close()
-		c.lost(err)
+		err = c.lost(err)
 		if c.ctx.Err() != nil || c.options.NoReconnect {
 			return
 		}
-		ws = c.redial()
+		c.options.OnConnection(err)
+		if ws, err = c.dialAgain(c.ctx, always); err != nil {
+			_ = c.lost(err)
+		}
 	}
 }
 
@@ -174,14 +216,16 @@ func (c *Client) connected(ws *websocket.Conn) {
 	}
 }
 
-// lost takes note of the end of the connection.
-func (c *Client) lost(err error) {
+// lost takes note of the end of the connection and returns the error for those
+// who wait.
+func (c *Client) lost(err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ws = nil
 	if c.err = fmt.Errorf("stream: connection lost: %w", err); c.ctx.Err() != nil {
 		c.err = ErrClientClosed
 	}
+	return c.err
 }
 
 // Delays before attempts to dial again: a random part of one that doubles.
@@ -190,22 +234,22 @@ const (
 	maxRedial = 5 * time.Second
 )
 
-// redial returns nil when the client has ended.
-func (c *Client) redial() *websocket.Conn {
-	for delay := minRedial; ; delay = min(2*delay, maxRedial) {
-		timer := time.NewTimer(rand.N(delay))
-		select {
-		case <-timer.C:
-		case <-c.ctx.Done():
-			timer.Stop()
-			c.lost(c.ctx.Err())
-			return nil
+// dialAgain dials until there is a connection, ctx is done, or an error is not
+// worth another attempt.
+func (c *Client) dialAgain(ctx context.Context, worthwhile func(error) bool) (*websocket.Conn, error) {
+	for retry := backoff.New(minRedial, maxRedial); ; {
+		if err := retry.Wait(ctx); err != nil {
+			return nil, err
 		}
-		if ws, err := c.dial(c.ctx); err == nil {
-			return ws
+		if ws, err := c.dial(ctx); err == nil || !worthwhile(err) {
+			return ws, err
 		}
 	}
 }
+
+// always is for a client that was let in before: a token may be renewed, a
+// path come back.
+func always(error) bool { return true }
 
 // read dispatches what the server sends.
 func (c *Client) read(ws *websocket.Conn) error {

@@ -72,6 +72,10 @@ type Config struct {
 	// node that has nothing to tell.
 	Status func() any
 
+	// Ready may keep /readyz from saying that all is well: its error is what is
+	// not. Default: nothing.
+	Ready func() error
+
 	// Topics says how topics behave; see SubscriptionOptions.
 	Topics *SubscriptionOptions
 
@@ -149,6 +153,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Narrow == nil {
 		c.Narrow = func(_ Identity, q *query.Query) (*query.Query, error) { return q, nil }
+	}
+	if c.Ready == nil {
+		c.Ready = func() error { return nil }
 	}
 	if c.AllowPublish == nil {
 		c.AllowPublish = func(Identity, string, map[string][]string) error { return nil }

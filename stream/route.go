@@ -59,7 +59,8 @@ func (s *Server) newRoutes() map[string]http.HandlerFunc {
 // serveLive answers that the process is there.
 func (s *Server) serveLive(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }
 
-// serveReady answers whether connections are taken and the bus runs.
+// serveReady answers whether connections are taken, the bus runs, and
+// Config.Ready agrees.
 func (s *Server) serveReady(w http.ResponseWriter, _ *http.Request) {
 	switch {
 	case s.admission.isClosed():
@@ -67,6 +68,10 @@ func (s *Server) serveReady(w http.ResponseWriter, _ *http.Request) {
 	case !s.bus.IsRunning():
 		http.Error(w, "the bus does not run", http.StatusServiceUnavailable)
 	default:
+		if err := s.config.Ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
 		_, _ = w.Write([]byte("ok\n"))
 	}
 }

@@ -32,8 +32,8 @@ for ever or until --give-up-after.
 The exit status is 0 if all was published, 1 if a line was skipped or something
 was lost, and 2 if the command was wrong or gave up.
 
-With --url it publishes to what hark serve offers, and gives up when that cannot
-be reached.
+With --url it publishes to what hark serve offers, in the same way. What was
+sent when the connection broke is sent again, and may come twice.
 ` + redisHelp
 
 func (a *app) newPub() *cobra.Command {
@@ -48,7 +48,7 @@ func (a *app) newPub() *cobra.Command {
 		DisableFlagsInUseLine: true,
 		RunE: func(_ *cobra.Command, files []string) error {
 			if url != "" {
-				return a.pubURL(url, files)
+				return a.pubURL(url, redis.giveUpAfter, files)
 			}
 			o, err := redis.options()
 			if err != nil {

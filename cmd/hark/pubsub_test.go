@@ -42,13 +42,17 @@ func (c *command) said() string {
 	return c.err.String()
 }
 
-// startHark starts a process of hark. It is killed if the test ends before it.
+// startHark starts a process of hark, with a Redis or nil. It is killed if the
+// test ends before it.
 func startHark(t *testing.T, redis *redistest.Server, args ...string) *command {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	c := &command{Cmd: exec.CommandContext(ctx, "hark", args...)}
-	c.Env = append(c.Environ(), "HARK_REDIS=redis://"+redis.Addr)
+	c.Env = append(c.Environ(), "HARK_REDIS=")
+	if redis != nil {
+		c.Env = append(c.Env, "HARK_REDIS=redis://"+redis.Addr)
+	}
 	c.Stderr = c
 	in, err := c.StdinPipe()
 	require.NoError(t, err)
@@ -59,9 +63,12 @@ func startHark(t *testing.T, redis *redistest.Server, args ...string) *command {
 	return c
 }
 
-func (c *command) awaitReady(t *testing.T) {
+func (c *command) awaitReady(t *testing.T) { c.await(t, "ready\n") }
+
+// await waits until it has said so on standard error.
+func (c *command) await(t *testing.T, text string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return strings.Contains(c.said(), "ready\n") }, 30*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(c.said(), text) }, 30*time.Second, 5*time.Millisecond, text)
 }
 
 // line returns the next line of standard output, decoded.

@@ -46,7 +46,7 @@ func (f *redisFlags) addTo(flags *pflag.FlagSet) {
 	flags.StringVar(&f.namespace, "namespace", redisbridge.DefaultNamespace, "which of the buses in that Redis")
 	flags.StringVar(&f.keys, "keys", "", "`FILE` of keys that sign; HARK_REDIS_KEYS if not given")
 	flags.IntVar(&f.partitions, "partitions", 1, "how many partitions the namespace has")
-	flags.DurationVar(&f.giveUpAfter, "give-up-after", 0, "end if Redis cannot be reached for so long; 0 is never")
+	flags.DurationVar(&f.giveUpAfter, "give-up-after", 0, "end if Redis, or the server of --url, cannot be reached for so long; 0 is never")
 }
 
 // options returns what the flags and the environment say.
@@ -69,12 +69,19 @@ func (f *redisFlags) options() (o redisbridge.Options, err error) {
 	default:
 		return o, fmt.Errorf(`--mode is %q; it is "live" or "durable"`, f.mode)
 	}
-	if f.giveUpAfter < 0 {
-		return o, fmt.Errorf("--give-up-after is %v; it is a time such as 30s, or 0", f.giveUpAfter)
+	if err := checkGiveUpAfter(f.giveUpAfter); err != nil {
+		return o, err
 	}
 	o.Namespace, o.Partitions = f.namespace, f.partitions
 	o.Keys, err = f.readKeys()
 	return o, err
+}
+
+func checkGiveUpAfter(d time.Duration) error {
+	if d < 0 {
+		return fmt.Errorf("--give-up-after is %v; it is a time such as 30s, or 0", d)
+	}
+	return nil
 }
 
 func (f *redisFlags) readKeys() ([]redisbridge.Key, error) {

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,7 +32,8 @@ const serveLong = `Serve offers a bus over HTTP:
     POST / and /v1           JSON-RPC: status, health, events
     GET /events?query=…      Server-Sent Events
     POST /publish            publications, JSON or one a line
-    GET /livez, /readyz      is it alive, does it take connections
+    GET /livez, /readyz      is it alive, does it take connections and see the
+                             publications of other processes
     GET /metrics, /v1/stats, /v1/subscriptions, /v1/check, POST /v1/explain
                              for administrators, or on --admin-listen
 
@@ -134,6 +137,7 @@ type served struct {
 	bus     *pubsub.Server
 	stream  *stream.Server
 	bridge  *redisbridge.Bridge // nil: no Redis
+	joined  atomic.Bool         // the bridge has reached Redis
 	tokens  *stream.Tokens
 	chain   *comet.Chain // nil: nothing is simulated
 }
@@ -169,6 +173,7 @@ func (s *served) build() (err error) {
 	c.History = stream.NewWindow(s.options.windowCount, s.options.windowBytes)
 	c.Overflow = stream.Overflow(s.options.overflow)
 	c.Logger = s.app.log
+	c.Ready = s.ready
 	if s.tokens != nil {
 		c.Identify = s.tokens.Identify
 	}
@@ -216,9 +221,26 @@ func (s *served) join() error {
 		return err
 	}
 	o.Types, o.OnError = types, s.app.reportErrors()
+	o.ReceiveAll = true // a client that comes back asks for what nobody waited for
 	o.OnGap = func(g redisbridge.Gap) { s.app.log.Warn("gap", "gap", g.String()) }
 	s.bridge, err = redisbridge.Attach(s.bus, o)
 	return err
+}
+
+// ready tells whether what other processes publish from now on arrives.
+func (s *served) ready() error {
+	if s.bridge != nil && !s.joined.Load() {
+		return errors.New("there is no connection to Redis yet")
+	}
+	return nil
+}
+
+// awaitBridge takes note when the bridge has reached Redis.
+func (s *served) awaitBridge(ctx context.Context) {
+	if s.bridge != nil && s.bridge.Ready(ctx) == nil {
+		s.joined.Store(true)
+		s.app.log.Info("joined the bus in Redis", "namespace", s.options.redis.namespace)
+	}
 }
 
 // A listener is an address with what is served at it.
@@ -283,13 +305,11 @@ func (s *served) run(ctx context.Context, listeners []listener) error {
 			}
 		}()
 	}
-	simulated := make(chan struct{})
-	go func() {
-		defer close(simulated)
-		s.simulate(ctx)
-	}()
+	var work sync.WaitGroup
+	work.Go(func() { s.awaitBridge(ctx) })
+	work.Go(func() { s.simulate(ctx) })
 	<-ctx.Done()
-	<-simulated
+	work.Wait()
 	return errors.Join(s.drain(servers), failure(ctx))
 }
 

@@ -6,9 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
+	"sync"
+	"time"
 
 	"github.com/harkbus/pubsub/cmd/hark/internal/feed"
+	"github.com/harkbus/pubsub/internal/backoff"
 	"github.com/harkbus/pubsub/stream"
 )
 
@@ -18,28 +22,127 @@ func (a *app) subURL(options *subOptions, query string) error {
 	if err != nil {
 		return err
 	}
-	ctx, release := interruptible()
+	interrupted, release := interruptible()
 	defer release()
-	client, err := stream.Dial(ctx, options.url, stream.ClientOptions{})
+	server, err := a.reach(interrupted, options.url, options.redis.giveUpAfter)
 	if err != nil {
-		return err
+		return unlessInterrupted(err)
 	}
-	defer client.Close()
+	defer server.close()
+	ctx, stop := either(interrupted, server.trying)
+	defer stop()
 	p := &urlPrinter{app: a, left: options.count, endless: options.count == 0, fromStart: options.from == "start", out: bufio.NewWriterSize(a.out, outputSize)}
-	err = p.run(client.Subscribe(ctx, query, stream.SubscribeOptions{After: from, Accepted: func() { fmt.Fprintln(a.err, "ready") }}))
+	err = p.run(server.Subscribe(ctx, query, stream.SubscribeOptions{After: from, Accepted: func() { fmt.Fprintln(a.err, "ready") }}))
 	if flushed := p.out.Flush(); err == nil {
 		err = flushed
 	}
-	switch {
-	case isClosed(err) || errors.Is(err, context.Canceled):
-		err = nil
-	case err != nil:
-		return err
+	if ctx.Err() != nil {
+		err = unlessInterrupted(context.Cause(ctx))
 	}
-	if p.gaps > 0 {
+	switch {
+	case err != nil && !isClosed(err):
+		return err
+	case p.gaps > 0:
 		return incomplete
 	}
+	return nil
+}
+
+func unlessInterrupted(err error) error {
+	if errors.Is(err, errInterrupted) {
+		return nil
+	}
 	return err
+}
+
+// A link is a connection to a server, which is made again when it is lost.
+type link struct {
+	*stream.Client
+	trying context.Context // ends when we give up
+	close  func()
+}
+
+// reach connects to a server, which may be started later. It gives up, and so
+// do those who use the link, when the server could not be reached for longer
+// than giveUpAfter, unless that is 0.
+func (a *app) reach(ctx context.Context, url string, giveUpAfter time.Duration) (*link, error) {
+	if err := checkGiveUpAfter(giveUpAfter); err != nil {
+		return nil, err
+	}
+	trying, cancel := context.WithCancelCause(context.Background())
+	o := &outage{giveUpAfter: giveUpAfter, cancel: cancel}
+	o.begins(errors.New("it does not answer"))
+	dialing, stop := either(ctx, trying)
+	defer stop()
+	client, err := stream.Dial(dialing, url, stream.ClientOptions{Wait: true, OnConnection: func(err error) {
+		if err == nil {
+			o.ends()
+			return
+		}
+		a.log.Warn("trying again", "error", err)
+		o.begins(err)
+	}})
+	if err != nil {
+		o.ends()
+		cancel(nil)
+		if dialing.Err() != nil {
+			err = context.Cause(dialing)
+		}
+		return nil, err
+	}
+	return &link{client, trying, func() {
+		_ = client.Close()
+		o.ends()
+		cancel(nil)
+	}}, nil
+}
+
+// either returns a context that ends with a or with b, for the same cause.
+func either(a, b context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(a)
+	stop := context.AfterFunc(b, func() { cancel(context.Cause(b)) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+// An outage is the time in which a server cannot be reached. Its methods may be
+// called from any goroutine.
+type outage struct {
+	giveUpAfter time.Duration
+	cancel      context.CancelCauseFunc // when it lasts for longer
+
+	mu    sync.Mutex
+	why   error       // the latest error
+	timer *time.Timer // nil: there is no outage
+}
+
+// begins takes note of an error, and of the time if it is the first one.
+func (o *outage) begins(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.why = err
+	if o.timer == nil && o.giveUpAfter > 0 {
+		o.timer = time.AfterFunc(o.giveUpAfter, o.giveUp)
+	}
+}
+
+func (o *outage) ends() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.timer != nil {
+		o.timer.Stop()
+		o.timer = nil
+	}
+}
+
+func (o *outage) giveUp() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.timer != nil {
+		o.cancel(fmt.Errorf("gave up after %v without the server: %w", o.giveUpAfter, o.why))
+	}
 }
 
 // cursor returns what --from stands for.
@@ -114,18 +217,20 @@ func (p *urlPrinter) print(r stream.Result) error {
 }
 
 // pubURL is pub for a server.
-func (a *app) pubURL(url string, files []string) error {
-	ctx, release := interruptible()
+func (a *app) pubURL(url string, giveUpAfter time.Duration, files []string) error {
+	interrupted, release := interruptible()
 	defer release()
-	client, err := stream.Dial(ctx, url, stream.ClientOptions{})
-	if err != nil {
-		return err
-	}
-	defer client.Close()
 	if len(files) == 0 {
 		files = []string{standardInput}
 	}
-	p := &urlPublisher{app: a, client: client}
+	server, err := a.reach(interrupted, url, giveUpAfter)
+	if err != nil {
+		return unlessInterrupted(err)
+	}
+	defer server.close()
+	ctx, stop := either(interrupted, server.trying)
+	defer stop()
+	p := &urlPublisher{app: a, server: server}
 	for _, name := range files {
 		if err := p.file(ctx, name); errors.Is(err, errInterrupted) {
 			break
@@ -142,7 +247,7 @@ func (a *app) pubURL(url string, files []string) error {
 // A urlPublisher publishes lines to a server, several in one request.
 type urlPublisher struct {
 	*app
-	client  *stream.Client
+	server  *link
 	decoder feed.Decoder
 	skipped int // lines
 
@@ -158,6 +263,8 @@ const (
 	batchBytes = 256 << 10
 )
 
+// file publishes what a file holds. When ctx ends it still publishes what was
+// read.
 func (p *urlPublisher) file(ctx context.Context, name string) error {
 	in := p.in
 	if name != standardInput {
@@ -173,7 +280,7 @@ func (p *urlPublisher) file(ctx context.Context, name string) error {
 		select {
 		case item, more := <-lines:
 			if !more {
-				return p.send(ctx, name)
+				return p.send(name)
 			}
 			if item.err != nil {
 				p.skip(name, item.line.Number, item.err)
@@ -181,11 +288,14 @@ func (p *urlPublisher) file(ctx context.Context, name string) error {
 				p.add(name, item.line)
 			}
 			if len(p.batch) >= batchCount || p.bytes >= batchBytes || len(lines) == 0 {
-				if err := p.send(ctx, name); err != nil {
+				if err := p.send(name); err != nil {
 					return err
 				}
 			}
 		case <-ctx.Done():
+			if err := p.send(name); err != nil {
+				return err
+			}
 			return context.Cause(ctx)
 		}
 	}
@@ -222,26 +332,35 @@ func (p *urlPublisher) add(name string, line feed.Line) {
 	}
 }
 
-// send publishes the batch. What the server refuses is skipped.
-func (p *urlPublisher) send(ctx context.Context, name string) error {
-	for len(p.batch) > 0 {
-		n, _, err := p.client.PublishAll(ctx, p.batch)
+// send publishes the batch. What the server refuses is skipped; while it does
+// not answer, or cannot take more, it is asked again.
+func (p *urlPublisher) send(name string) error {
+	for retry := backoff.New(minRetry, maxRetry); len(p.batch) > 0; {
+		n, _, err := p.server.PublishAll(p.server.trying, p.batch)
 		p.batch, p.lines = p.batch[n:], p.lines[n:]
 		refused, ok := errors.AsType[*stream.PublishError](err)
 		switch {
 		case err == nil:
-		case ok && refused.Status < 500 && len(p.batch) > 0:
+		case ok && refused.Status == http.StatusUnauthorized:
+			return err
+		case ok && refused.Status < http.StatusInternalServerError && len(p.batch) > 0:
 			p.skip(name, p.lines[0], err)
 			p.batch, p.lines = p.batch[1:], p.lines[1:]
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
+		case retry.Wait(p.server.trying) != nil:
+			return context.Cause(p.server.trying)
 		default:
-			return err
+			p.log.Warn("trying again", "error", err)
 		}
 	}
 	p.batch, p.lines, p.bytes = p.batch[:0], p.lines[:0], 0
 	return nil
 }
+
+// Delays before a batch is sent again.
+const (
+	minRetry = 50 * time.Millisecond
+	maxRetry = 5 * time.Second
+)
 
 func (p *urlPublisher) skip(name string, number int, err error) {
 	p.skipped++

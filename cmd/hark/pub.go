@@ -131,15 +131,11 @@ func (p *publisher) gaveUpOr(err error) error {
 }
 
 func (p *publisher) file(ctx context.Context, name string) error {
-	in := p.in
-	if name != standardInput {
-		f, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		in = f
+	in, err := openInput(name, p.in)
+	if err != nil {
+		return err
 	}
+	defer in.Close()
 	lines := readLines(ctx, in)
 	for {
 		select {
@@ -168,6 +164,15 @@ func (p *publisher) take(name string, item readResult) error {
 type readResult struct {
 	line feed.Line
 	err  error
+}
+
+// openInput opens a file, or returns what stands for standard input, which stays
+// open.
+func openInput(name string, standard io.Reader) (io.ReadCloser, error) {
+	if name == standardInput {
+		return io.NopCloser(standard), nil
+	}
+	return os.Open(name)
 }
 
 // readLines reads on a goroutine of its own, because reading a terminal or a

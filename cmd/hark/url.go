@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -266,15 +265,11 @@ const (
 // file publishes what a file holds. When ctx ends it still publishes what was
 // read.
 func (p *urlPublisher) file(ctx context.Context, name string) error {
-	in := p.in
-	if name != standardInput {
-		f, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		in = f
+	in, err := openInput(name, p.in)
+	if err != nil {
+		return err
 	}
+	defer in.Close()
 	lines := readLines(ctx, in)
 	for {
 		select {

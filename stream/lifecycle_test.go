@@ -49,6 +49,26 @@ func TestADrainTellsEveryIDThenCloses(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
 }
 
+// A request that comes during a drain is answered, so that nobody waits for it.
+func TestARequestDuringADrainIsRefused(t *testing.T) {
+	r := newRig(t, Config{Buffer: 1000})
+	p := r.dialSmall("/websocket", nil)
+	p.subscribe("1", "a=1")
+	r.flood(100) // which it has to read before the drain ends
+	drained := make(chan error)
+	go func() { drained <- r.server.Shutdown(t.Context()) }()
+	sessions, _ := r.server.connections()
+	eventually(t, func() bool { return sessions[0].(*session).isClosing() }, "the drain has begun")
+	p.send(`{"id":9,"method":"subscribe","params":{"query":"b=1"}}`)
+	p.send(`{"method":"subscribe","params":{"query":"b=2"}}`)
+	eventually(t, func() bool { return r.server.Stats().Requests == 2 }, "it is read")
+	code, _, messages := p.closed()
+	require.Equal(t, websocket.CloseServiceRestart, code)
+	require.Contains(t, messages, `{"jsonrpc":"2.0","id":9,"error":{"code":-32000,"message":"Server error","data":"the server is shutting down"}}`)
+	require.Contains(t, messages[len(messages)-1], `"id":1,"error"`)
+	require.NoError(t, <-drained)
+}
+
 // A peer that does not react holds a drain up until its deadline.
 func TestADrainEndsByItsDeadline(t *testing.T) {
 	r := newRig(t, Config{Buffer: 1000})

@@ -10,7 +10,6 @@ import (
 	"os"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
 )
@@ -222,7 +221,10 @@ func (s *socket) readMessage(kind int, r io.Reader, handle func(kind int, payloa
 	s.begin()
 	buf := readBuffers.Get().(*readBuffer)
 	defer buf.release()
-	payload, err := buf.readAll(r)
+	payload, err := buf.readAll(r, kind == websocket.TextMessage)
+	if err == errNotUTF8 && !s.isClosing() {
+		s.closeNow(websocket.CloseInvalidFramePayloadData, "text is not UTF-8")
+	}
 	if err != nil {
 		return err
 	}
@@ -232,10 +234,6 @@ func (s *socket) readMessage(kind int, r io.Reader, handle func(kind int, payloa
 			s.refuse(payload)
 		}
 		return nil // the peer has not seen our close yet
-	}
-	if kind == websocket.TextMessage && !utf8.Valid(payload) {
-		s.closeNow(websocket.CloseInvalidFramePayloadData, "text is not UTF-8")
-		return errNotUTF8
 	}
 	return aside(func() error { return handle(kind, payload) })
 }

@@ -53,7 +53,7 @@ fuzz: ## every fuzz target for FUZZTIME (3s)
 	scripts/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: ## every bar of docs/performance.md beside its peers (BARS='--only delivery', '--million')
+bench: ## every bar of docs/performance.md beside its peers (BARS='--section redis', '--only delivery', '--million')
 	cd bench && go run ./cmd/bars $(BARS)
 
 .PHONY: microbench

@@ -85,7 +85,7 @@ func (c *crowd) run(t *testing.T) {
 		}
 	})
 	c.server.Observe(func(pubsub.Message) { panic("nobody minds") })
-	readings := []reading{byNext, byMessages, byOut}
+	readings := []reading{byNext, byBatch, byMessages, byOut}
 	for i := range 36 {
 		policy := pubsub.Overflow(i % 4)
 		a := c.subscribe(t, fmt.Sprint("reader ", i), []int{1, 3, 1000}[i/4%3], policy, i%5 == 4 && policy == pubsub.Block)
@@ -94,7 +94,7 @@ func (c *crowd) run(t *testing.T) {
 			readers = 3
 		}
 		for range readers {
-			c.reader(a, readings[c.random.IntN(3)])
+			c.reader(a, readings[c.random.IntN(len(readings))])
 		}
 	}
 	last := subscribe(t, c.server, "last", "last EXISTS", 1, pubsub.Block)
@@ -125,7 +125,7 @@ func (c *crowd) run(t *testing.T) {
 func (c *crowd) subscribe(t *testing.T, client string, capacity int, policy pubsub.Overflow, unbuffered bool) *account {
 	c.mu.Lock()
 	texts := []string{"", "k = '0'", "k = '1' OR k > 1.5"}
-	text := texts[c.random.IntN(3)]
+	text := texts[c.random.IntN(len(texts))]
 	user := c.random.IntN(5) == 0
 	c.mu.Unlock()
 
@@ -340,6 +340,20 @@ func byNext(ctx context.Context, sub *pubsub.Subscription, yield func(pubsub.Mes
 		}
 		if !yield(m) {
 			return nil
+		}
+	}
+}
+
+func byBatch(ctx context.Context, sub *pubsub.Subscription, yield func(pubsub.Message) bool) error {
+	for batch := make([]pubsub.Message, 3); ; {
+		n, err := sub.NextBatch(ctx, batch)
+		if err != nil {
+			return err
+		}
+		for _, m := range batch[:n] {
+			if !yield(m) {
+				return nil // what is left in the batch is lost
+			}
 		}
 	}
 }

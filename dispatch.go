@@ -29,7 +29,7 @@ func (s *Server) publish(ctx context.Context, m Message) (uint64, error) {
 		}
 	}
 	m.seq = p.sequence()
-	s.dispatch(&m, s.clock.now())
+	s.dispatch(&m, s.clock.now(), 0)
 	if len(s.full.blocked) > 0 || !s.turn.leave(p) {
 		s.handed <- struct{}{}
 	}
@@ -59,22 +59,60 @@ func (s *Server) drain(stopping <-chan struct{}) (closed bool) {
 			return closed
 		}
 		now := s.clock.now()
-		for i := range batch {
-			s.dispatch(&batch[i], now)
-			if len(s.full.blocked) > 0 {
-				s.queue.settle(len(batch) - 1 - i)
-				s.finishBlocked(stopping)
-				now = s.clock.now()
+		for begun := 0; begun < len(batch); {
+			group := batch[begun:min(begun+groupSize, len(batch))]
+			s.matchAhead(group)
+			for i := range group {
+				s.dispatch(&group[i], now, i)
+				begun++
+				if len(s.full.blocked) > 0 {
+					s.queue.settle(len(batch) - begun)
+					s.finishBlocked(stopping)
+					now = s.clock.now()
+				}
 			}
+			s.ahead.Reset() // not to keep topics
 		}
 		clear(batch) // not to keep what was published
 	}
 }
 
-// dispatch gives a publication to the observers, and then to all matching
-// subscriptions that have room. It leaves those that must be waited for in
-// s.full.blocked. The caller has the pass.
-func (s *Server) dispatch(m *Message, now int64) {
+// matchAhead lets the index find the topics of a group of queued publications
+// together, which with many queries takes half the time. Every subscription
+// that is to get one of them is in the index by now, since it was made before
+// they were accepted; a topic that goes meanwhile is empty. The caller has the
+// pass.
+func (s *Server) matchAhead(group []Message) {
+	if len(group) == 1 {
+		return
+	}
+	s.events = s.events[:0]
+	for i := range group {
+		s.events = append(s.events, group[i].events)
+	}
+	s.mu.Lock()
+	s.index.MatchBatch(s.events, &s.ahead)
+	s.mu.Unlock()
+	clear(s.events)
+}
+
+// groupSize is how many publications are matched together.
+const groupSize = 16
+
+// found returns the topics of publication i of a group, or of m, if it was not
+// matched ahead. The caller holds s.mu.
+func (s *Server) found(m *Message, i int) []*topic {
+	if i < s.ahead.Len() {
+		return s.ahead.Of(i)
+	}
+	s.hits = s.index.Match(m.events, s.hits[:0])
+	return s.hits
+}
+
+// dispatch gives a publication, number i of its group, to the observers, and
+// then to all matching subscriptions that have room. It leaves those that must
+// be waited for in s.full.blocked. The caller has the pass.
+func (s *Server) dispatch(m *Message, now int64, i int) {
 	if m.at == 0 {
 		m.at = now
 	}
@@ -86,8 +124,7 @@ func (s *Server) dispatch(m *Message, now int64) {
 		s.scans = s.scan.Match(m.events, s.scans[:0])
 		s.mu.Lock()
 	}
-	s.hits = s.index.Match(m.events, s.hits[:0])
-	members := s.deliver(m, s.hits) + s.deliver(m, s.scans)
+	members := s.deliver(m, s.found(m, i)) + s.deliver(m, s.scans)
 	for _, sub := range s.full.cut {
 		s.remove(sub, ErrOutOfCapacity)
 		s.totals.cut++

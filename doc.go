@@ -39,10 +39,10 @@
 //
 // # Reading
 //
-// Next and Messages look at their context, then at the buffer, then at the
-// reason why the subscription ended: everything in the buffer can be read
-// before the reason. A message leaves the buffer when it is handed out. Events
-// that a subscriber modifies are a private copy.
+// Next, NextBatch and Messages look at their context, then at the buffer, then
+// at the reason why the subscription ended: everything in the buffer can be
+// read before the reason. A message leaves the buffer when it is handed out,
+// a batch as a whole. Events that a subscriber modifies are a private copy.
 //
 // # Ending
 //
@@ -63,6 +63,8 @@
 //
 // The index of package match makes publishing cost follow the matches; it
 // says when it degrades. One message to many subscriptions of one query is
-// written once, into a log that all of them read. A subscription that is idle
-// takes the same memory at any capacity.
+// written once, into a log that all of them read. Reading costs one atomic
+// operation a call, so a reader that takes what there is by NextBatch keeps up
+// with more than one that calls Next for each message. A subscription that is
+// idle takes the same memory at any capacity.
 package pubsub

@@ -31,6 +31,40 @@ func Example() {
 	// Output: a transfer of 80uatom <nil>
 }
 
+// A reader that writes to a file or a socket takes what there is and writes it
+// in one go.
+func ExampleSubscription_NextBatch() {
+	ctx := context.Background()
+	server := pubsub.NewServer()
+	server.Start()
+	sub, err := server.Subscribe(ctx, "writer", query.All, 100)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for i := range 5 {
+		server.Publish(ctx, i)
+	}
+	server.Stop()
+
+	for batch := make([]pubsub.Message, 3); ; {
+		n, err := sub.NextBatch(ctx, batch)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Print("writing")
+		for _, msg := range batch[:n] {
+			fmt.Print(" ", msg.Data())
+		}
+		fmt.Println()
+	}
+	// Output:
+	// writing 0 1 2
+	// writing 3 4
+	// pubsub: the server is stopped
+}
+
 func ExampleServer_SubscribeWithArgs() {
 	ctx := context.Background()
 	server := pubsub.NewServer()

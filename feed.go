@@ -45,15 +45,24 @@ func (f *fullness) clear() {
 
 // mayRejoin tells whether a fed subscription can read the log again.
 func (s *Subscription) mayRejoin() bool {
+	if s.opened() {
+		return false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.out == nil && s.ring.len() == 0
+	return s.ring.len() == 0
 }
 
 // offer gives m to a fed subscription, or does what the policy says. The
-// caller holds the server's mu.
+// caller holds the server's mu, so that Out is not called meanwhile and the
+// subscription does not end.
 func (s *Subscription) offer(m *Message) verdict {
 	s.matched++
+	select {
+	case s.out.get() <- *m: // never before Out was called
+		return taken
+	default:
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.takeLocked(m) {
@@ -82,12 +91,12 @@ func (s *Subscription) offer(m *Message) verdict {
 
 // takeLocked puts m where a reader finds it, if there is room.
 func (s *Subscription) takeLocked(m *Message) bool {
-	switch {
+	switch out := s.out.get(); {
 	case s.err != nil:
 		return false
-	case s.out != nil:
+	case out != nil:
 		select {
-		case s.out <- *m:
+		case out <- *m:
 			return true
 		default:
 			return false
@@ -106,12 +115,13 @@ func (s *Subscription) takeLocked(m *Message) bool {
 // dropOldestLocked makes room for one message. It drops none if a reader has
 // made room meanwhile.
 func (s *Subscription) dropOldestLocked() bool {
-	if s.out == nil {
+	out := s.out.get()
+	if out == nil {
 		s.ring.pop()
 		return true
 	}
 	select {
-	case <-s.out:
+	case <-out:
 		return true
 	default:
 		return false
@@ -230,7 +240,7 @@ func (s *Subscription) tryPending(m *Message) (taken, ended bool, out chan<- Mes
 		pos, _ := s.cursor.position()
 		taken = s.topic.log.tail.Load()-pos <= uint64(s.capacity)
 	case waitsToBeFed:
-		taken, out = s.takeLocked(m), s.out
+		taken, out = s.takeLocked(m), s.out.get()
 	default:
 		taken = true
 	}

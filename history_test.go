@@ -57,6 +57,7 @@ func acts() []act {
 		{"subscribe", 10, (*play).subscribe},
 		{"publish", 24, (*play).publish},
 		{"read", 20, (*play).read},
+		{"read batch", 8, (*play).readBatch},
 		{"receive", 8, (*play).receive},
 		{"open", 2, (*play).open},
 		{"unsubscribe", 3, (*play).unsubscribe},
@@ -368,6 +369,42 @@ func same(what string, got result, p *publication) {
 	want(what+": data", got.m.Data(), p.data)
 	want(what+": sequence", got.m.Sequence(), p.seq)
 	want(what+": events", got.m.Events(), p.events)
+}
+
+// readBatch takes what the model has in the buffer at least, and what comes
+// into it meanwhile.
+func (p *play) readBatch(s step) string {
+	sub, i := p.pick(s.a)
+	if sub == nil {
+		return ""
+	}
+	batch := make([]pubsub.Message, 1+s.b%4)
+	least := min(len(sub.buffer), len(batch))
+	rctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var n int
+	r := &reader{cancel, make(chan result, 1)}
+	go func() {
+		var err error
+		n, err = sub.real.NextBatch(rctx, batch)
+		r.result <- result{err: err}
+	}()
+	synctest.Wait()
+
+	if least == 0 && sub.pending == nil {
+		cancel() // it waits, or it has told the reason
+		synctest.Wait()
+		wantError("reading a batch of nothing", r.take().err, cmp.Or(sub.reason, context.Canceled))
+		return fmt.Sprintf("%d: nothing", i)
+	}
+	wantError("reading a batch", r.take().err, nil)
+	want("reading a batch: the buffer is in it", n >= max(least, 1), true)
+	for _, m := range batch[:n] {
+		pub, ok := p.model.read(sub.modelSub)
+		want("reading a batch: it was in the buffer", ok, true)
+		same("read in a batch", result{m: m}, pub)
+	}
+	return fmt.Sprintf("%d: %d of %d", i, n, len(batch))
 }
 
 // receive takes from the channel what is there.

@@ -160,6 +160,28 @@ func (c *cursor) read(l *log) *Message {
 	}
 }
 
+// readBatch takes as many messages as there are, up to len(buf), into buf, and
+// returns how many: none where read finds none.
+func (c *cursor) readBatch(l *log, buf []Message) int {
+	for {
+		at := c.at.Load() // as in read
+		pos := c.word.Load()
+		tail := l.tail.Load()
+		if pos >= tail {
+			return 0
+		}
+		if at = c.advance(at, pos); at == nil {
+			continue
+		}
+		n := min(tail-pos, uint64(len(buf)))
+		if c.word.CompareAndSwap(pos, pos+n) {
+			at.copyTo(buf[:0], pos, pos+n)
+			c.advance(at, pos+n-1) // not to pin what was read
+			return int(n)
+		}
+	}
+}
+
 // readAwaited is read for a cursor that a delivery may wait for. It tells
 // whether one did: it waits no more, since one step is all the room it needs.
 func (c *cursor) readAwaited(l *log) (m *Message, waits bool) {

@@ -103,9 +103,14 @@ func TestReadMessagesAreReleased(t *testing.T) {
 	sub := subscribe(t, server, "c", "", pubsub.MaxCapacity, pubsub.Cancel)
 	var sent payloads
 	sent.publish(t, server, 5000)
-	for range 4000 {
+	for range 3000 {
 		next(t, sub)
 	}
+	batch := make([]pubsub.Message, 1000)
+	n, err := sub.NextBatch(ctx, batch)
+	require.NoError(t, err)
+	require.Equal(t, 1000, n)
+	clear(batch)
 	require.LessOrEqual(t, sent.alive(), 1000+logSlack)
 	for range 1000 {
 		next(t, sub)

@@ -1,8 +1,10 @@
 package pubsub
 
 import (
+	"cmp"
 	"iter"
 	"maps"
+	"math"
 	"slices"
 	"time"
 )
@@ -85,6 +87,25 @@ func (m Message) Time() time.Time {
 		return time.Time{}
 	}
 	return time.Unix(0, m.at)
+}
+
+// The first and the last time that Message.at can hold.
+var (
+	firstTime = time.Unix(0, math.MinInt64)
+	lastTime  = time.Unix(0, math.MaxInt64)
+)
+
+// stamp returns a time as Message.at holds it.
+func stamp(t time.Time) int64 {
+	switch {
+	case t.IsZero():
+		return 0
+	case t.Before(firstTime):
+		return math.MinInt64
+	case t.After(lastTime):
+		return math.MaxInt64
+	}
+	return cmp.Or(t.UnixNano(), 1) // of 1970-01-01 itself: 0 stands for no time
 }
 
 // Origin returns the process that accepted the publication first: zero unless

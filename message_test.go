@@ -2,6 +2,7 @@ package pubsub_test
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -62,7 +63,7 @@ func TestEventsAreAPrivateCopy(t *testing.T) {
 		e["d"] = nil
 	}
 	server.Observe(func(m pubsub.Message) { spoil(m.Events()) })
-	readings := []reading{byNext, byMessages, byOut}
+	readings := []reading{byNext, byBatch, byMessages, byOut}
 	want := events("a", "1", "b", "2", "c", "3")
 	var wg sync.WaitGroup
 	for i, read := range append(readings, readings...) {
@@ -102,4 +103,28 @@ func TestPublicationCarriesItsOriginAndTime(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, m.Origin(), "this process")
 	require.WithinDuration(t, time.Now(), m.Time(), time.Minute)
+}
+
+// Bridges hand on what other clocks said, however wrong.
+func TestTimeOfAPublicationMayBeAnyTime(t *testing.T) {
+	first, last := time.Unix(0, math.MinInt64), time.Unix(0, math.MaxInt64)
+	epoch := time.Unix(0, 0)
+	server := newServer(t)
+	sub := subscribe(t, server, "c", "", 10, pubsub.Cancel)
+	for _, times := range []struct{ given, want time.Time }{
+		{first, first},
+		{first.Add(-1), first},
+		{time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC), first},
+		{last, last},
+		{last.Add(1), last},
+		{time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), last},
+		{epoch, epoch.Add(1)},
+		{epoch.Add(-1), epoch.Add(-1)},
+	} {
+		_, err := server.PublishWithArgs(ctx, pubsub.PublishArgs{Time: times.given})
+		require.NoError(t, err)
+		m, err := sub.Next(ctx)
+		require.NoError(t, err)
+		require.True(t, times.want.Equal(m.Time()), "%v: %v", times.given, m.Time())
+	}
 }

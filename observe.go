@@ -32,9 +32,10 @@ func (o *observers) change(f func(old []*observer) []*observer) {
 	}
 }
 
-// Observe has f called with every publication that is accepted from now on,
-// in the order of Sequence, whether it matches anything or not, before
-// subscriptions receive it. Several functions are called in the order they
+// Observe has f called with every publication that is dispatched from now on,
+// so with all that are accepted from now on and with those that are still
+// queued, in the order of Sequence, whether they match anything or not, before
+// subscriptions receive them. Several functions are called in the order they
 // were registered. f runs on the path of all publications: it must return
 // soon and must not call Publish or Stop, nor runtime.Goexit as t.FailNow does;
 // it may subscribe and unsubscribe. If it panics, that is logged and the

@@ -31,7 +31,7 @@ var overflows = []struct {
 // With any number of subscribers of one query, and whatever they read with,
 // each one overflows at the very message that does not fit.
 func TestOverflowIsExactToTheMessage(t *testing.T) {
-	readings := map[string]reading{"Next": byNext, "Messages": byMessages, "Out": byOut}
+	readings := map[string]reading{"Next": byNext, "NextBatch": byBatch, "Messages": byMessages, "Out": byOut}
 	for _, n := range []int{1, 10, 10_000} {
 		for _, o := range overflows {
 			for name, read := range readings {

@@ -24,10 +24,10 @@ import (
 // A parking is what a subscription needs for its readers to wait.
 type parking struct {
 	sleepers atomic.Int32
-	lull     atomic.Uint32 // low bits of the cursor's position when a reader last found nothing
-	token    chan struct{} // made for the first sleeper, before it is counted
-	parked   atomic.Bool   // in the stack of its topic, or on the way to a token
-	next     *Subscription // in the stack
+	lull     atomic.Uint32  // low bits of the cursor's position when a reader last found nothing
+	token    lazy[struct{}] // made for the first sleeper, before it is counted
+	parked   atomic.Bool    // in the stack of its topic, or on the way to a token
+	next     *Subscription  // in the stack
 }
 
 // linger waits a moment for a message, well below a microsecond, if messages
@@ -55,18 +55,50 @@ const (
 	lingerLooks = 256 // about 1 ns each
 )
 
-// sleepLocked makes the caller a sleeper and returns where its token comes
-// from. The caller holds s.mu and has found nothing.
-func (s *Subscription) sleepLocked() <-chan struct{} {
-	if s.token == nil {
-		s.token = make(chan struct{}, 1)
+// sleepOnLog parks the subscription and sleeps, for a reader that found nothing
+// in the log. It fails if the cursor is off the log. A subscription whose
+// cursor is not has not ended.
+func (s *Subscription) sleepOnLog(ctx context.Context) bool {
+	if _, onLog := s.cursor.position(); !onLog {
+		return false
+	}
+	if s.token.get() == nil {
+		s.mu.Lock()
+		s.makeTokenLocked()
+		s.mu.Unlock()
 	}
 	s.sleepers.Add(1)
-	return s.token
+	if s.topic.park(s) {
+		s.sleep(ctx)
+	} else {
+		s.sleepers.Add(-1)
+	}
+	return true
+}
+
+// sleepFedAndUnlock sleeps, for a reader of a subscription that is fed and has
+// nothing, unless it reads the log meanwhile. It releases mu, which the caller
+// holds.
+func (s *Subscription) sleepFedAndUnlock(ctx context.Context) {
+	if _, onLog := s.cursor.position(); onLog {
+		s.mu.Unlock()
+		return
+	}
+	s.makeTokenLocked()
+	s.sleepers.Add(1)
+	s.mu.Unlock()
+	s.sleep(ctx)
+}
+
+func (s *Subscription) makeTokenLocked() {
+	if s.token.get() == nil {
+		s.token.set(make(chan struct{}, 1))
+	}
 }
 
 // sleep waits for a token until ctx is done. The caller is a sleeper.
-func (s *Subscription) sleep(ctx context.Context, token <-chan struct{}) {
+func (s *Subscription) sleep(ctx context.Context) {
+	token := s.token.get()
 	if done := ctx.Done(); done == nil {
 		<-token
 	} else {
@@ -95,7 +127,7 @@ func (s *Subscription) wake() {
 		return
 	}
 	select {
-	case s.token <- struct{}{}:
+	case s.token.get() <- struct{}{}:
 	default:
 	}
 }

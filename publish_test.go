@@ -273,6 +273,27 @@ func TestBeforeStartAQueueWithoutCapacityWaitsForTheContext(t *testing.T) {
 	})
 }
 
+// A publisher that comes while Start is not done yet may find the server idle
+// and dispatch, which needs all that Start makes.
+func TestPublicationMayComeDuringStart(t *testing.T) {
+	for range 200 {
+		server := pubsub.NewServer()
+		var readers sync.WaitGroup
+		for _, client := range []string{"a", "b"} {
+			sub := subscribe(t, server, client, "", 10, pubsub.Cancel)
+			readers.Go(func() { _, _ = sub.Next(ctx) })
+		}
+		readers.Go(func() {
+			for server.Publish(ctx, nil) == nil {
+			}
+		})
+		require.NoError(t, server.Start())
+		require.NoError(t, server.Publish(ctx, nil))
+		require.NoError(t, server.Stop())
+		readers.Wait()
+	}
+}
+
 func TestSubscriptionCanEndBeforeStart(t *testing.T) {
 	server := pubsub.NewServer(pubsub.BufferCapacity(100))
 	for i := range 20 { // some begin later than others
@@ -313,7 +334,7 @@ func TestSequenceBeginsWithOneAndGoesOnAfterReset(t *testing.T) {
 func TestOrderIsTheSameForAllSubscriptions(t *testing.T) {
 	server := newServer(t, pubsub.BufferCapacity(4))
 	const publishers, each = 6, 200
-	readings := map[string]reading{"next": byNext, "messages": byMessages, "out": byOut}
+	readings := map[string]reading{"next": byNext, "batch": byBatch, "messages": byMessages, "out": byOut}
 	type seen struct {
 		data      []any
 		sequences []uint64

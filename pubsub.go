@@ -53,10 +53,12 @@ type Server struct {
 	queue queue
 
 	// Of the goroutine that has the pass of turn.
-	clock clock
-	full  fullness
-	hits  []*topic // what the index found; reused
-	scans []*topic // what the scan found; reused
+	clock  clock
+	full   fullness
+	hits   []*topic              // what the index found; reused
+	scans  []*topic              // what the scan found; reused
+	ahead  match.Batch[*topic]   // what the index found for a group; empty but for drain
+	events []map[string][]string // of the group; reused
 
 	mu       sync.Mutex // never held while a delivery waits or user code runs
 	registry registry
@@ -119,10 +121,10 @@ func (s *Server) clear() {
 // the server is idle when it returns: the next publication is dispatched by
 // its publisher.
 func (s *Server) OnStart() error {
+	s.waker = newWaker() // before anybody else can have the pass
 	if !s.queue.idle() {
 		s.handed <- struct{}{}
 	}
-	s.waker = newWaker()
 	go s.dispatchQueued(s.stopping, s.ended)
 	return nil
 }
@@ -266,7 +268,7 @@ func (s *Server) subscribe(ctx context.Context, args SubscribeArgs) (*Subscripti
 	}
 	sub.cursor.word.Store(offLog)
 	if args.Capacity == 0 {
-		sub.out = make(chan Message) // readers and deliveries meet in it
+		sub.out.set(make(chan Message)) // readers and deliveries meet in it
 	}
 	s.registry.add(sub, args.ClientID)
 	if sub.after == s.finished {
@@ -402,7 +404,9 @@ type PublishArgs struct {
 	// one. It is not copied and must not be modified.
 	Origin *Origin
 
-	// Time is what Message.Time returns; if zero, the time of dispatch.
+	// Time is what Message.Time returns; if zero, the time of dispatch. It is
+	// kept to the nanosecond from the end of 1677 to the beginning of 2262;
+	// beyond, it becomes the nearest of these.
 	Time time.Time
 }
 
@@ -427,9 +431,5 @@ func (s *Server) PublishWithEvents(ctx context.Context, data any, events map[str
 // PublishWithArgs is PublishWithEvents for bridges. It returns the Sequence
 // that the publication was given.
 func (s *Server) PublishWithArgs(ctx context.Context, args PublishArgs) (sequence uint64, err error) {
-	m := Message{data: args.Data, events: args.Events, origin: args.Origin}
-	if !args.Time.IsZero() {
-		m.at = args.Time.UnixNano()
-	}
-	return s.publish(ctx, m)
+	return s.publish(ctx, Message{data: args.Data, events: args.Events, origin: args.Origin, at: stamp(args.Time)})
 }

@@ -146,19 +146,12 @@ func (q *queue) admit() {
 	}
 }
 
-// admitOne accepts the first waiting publisher, unless the queue is closed.
-// The caller holds q.mu and has the pass.
+// admitOne accepts the first waiting publisher. The caller holds q.mu and has
+// the pass; the queue is not closed, since nobody waits for one that is.
 func (q *queue) admitOne() {
 	w := q.waiters[0]
-	for {
-		now := q.turn.look()
-		if now.closed() {
-			return // close refuses it
-		}
-		if seq, ok := q.turn.accept(now); ok {
-			w.m.seq = seq
-			break
-		}
+	for ok := false; !ok; {
+		w.m.seq, ok = q.turn.accept(q.turn.look())
 	}
 	q.waiters[0] = nil
 	q.waiters = q.waiters[1:]

@@ -114,12 +114,12 @@ func (s *Subscription) statsAt(now time.Time) SubscriptionStats {
 		stats.Matched += tail
 		stats.Depth = int(min(tail-pos, uint64(s.capacity)))
 		if pos < tail {
-			stats.Oldest = now.Sub(at.holding(pos).message(pos).Time())
+			stats.Oldest = ageOf(at.holding(pos).message(pos), now)
 		}
 	} else {
 		stats.Depth = s.depthLocked()
 		if s.ring.len() > 0 {
-			stats.Oldest = now.Sub(s.ring.front().Time())
+			stats.Oldest = ageOf(s.ring.front(), now)
 		}
 	}
 	waits := uint64(0)
@@ -129,6 +129,10 @@ func (s *Subscription) statsAt(now time.Time) SubscriptionStats {
 	stats.Delivered = stats.Matched - stats.Dropped - uint64(stats.Depth) - waits
 	return stats
 }
+
+// ageOf returns 0 for a message that came after now was read, or that was
+// published with a time to come.
+func ageOf(m *Message, now time.Time) time.Duration { return max(now.Sub(m.Time()), 0) }
 
 // totals counts for the whole server. It is guarded by the server's mu.
 type totals struct {

@@ -92,6 +92,15 @@ func TestStatsCountAMessageThatWaits(t *testing.T) {
 	})
 }
 
+// A bridge may publish with the time of a clock that is fast.
+func TestAgeIsNeverNegative(t *testing.T) {
+	server := newServer(t)
+	subscribe(t, server, "c", "", 1, pubsub.Cancel)
+	_, err := server.PublishWithArgs(ctx, pubsub.PublishArgs{Time: time.Now().Add(time.Hour)})
+	require.NoError(t, err)
+	require.Zero(t, server.Stats().Subscriptions[0].Oldest)
+}
+
 func TestStatsOfTheBus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := newServer(t, pubsub.BufferCapacity(7))

@@ -77,7 +77,7 @@ func TestTailIsReadBeforeTheReason(t *testing.T) {
 		"unsubscribed":   {func(t *testing.T, server *pubsub.Server) { require.NoError(t, server.UnsubscribeAll(ctx, "c")) }, pubsub.ErrUnsubscribed},
 		"server stopped": {func(t *testing.T, server *pubsub.Server) { require.NoError(t, server.Stop()) }, pubsub.ErrServerStopped},
 	}
-	readings := map[string]reading{"Next": byNext, "Messages": byMessages, "Out": byOut}
+	readings := map[string]reading{"Next": byNext, "NextBatch": byBatch, "Messages": byMessages, "Out": byOut}
 	opened := map[string]bool{"never": false, "before": true}
 	for end, e := range ends {
 		for name, read := range readings {

@@ -54,8 +54,9 @@ func (o Overflow) String() string {
 // may be called from any goroutine; if several read, each message goes to one
 // of them.
 //
-// Read with Next or Messages. Out serves code that selects on a channel; it
-// costs a channel of the full capacity and a channel send per message.
+// Read with Next, NextBatch or Messages. Out serves code that selects on a
+// channel; it costs a channel of the full capacity and a channel send per
+// message.
 type Subscription struct {
 	// What a reader and the dispatcher touch for each message comes first, in
 	// one line of the cache.
@@ -69,14 +70,15 @@ type Subscription struct {
 	topic *topic
 	mu    sync.Mutex
 
-	// Guarded by mu.
-	err      error         // why it ended; nil: it has not
-	done     chan struct{} // closed when it ends; made on demand
+	// Guarded by mu; out is made with the server's mu held too, and looking at
+	// done and out takes neither.
+	err      error          // why it ended; nil: it has not
+	done     lazy[struct{}] // closed when it ends
 	dropped  uint64
-	ring     *ring        // fed, until Out is called; nil: empty
-	out      chan Message // fed, from then on
-	handover *handover    // a delivery that waits for room
-	pending  pending      // where its message is
+	ring     *ring         // fed, until Out is called; nil: empty
+	out      lazy[Message] // fed, from then on
+	handover *handover     // a delivery that waits for room
+	pending  pending       // where its message is
 
 	overflow Overflow
 	capacity int32
@@ -97,7 +99,8 @@ type Subscription struct {
 // receives nothing. It serves code that is ported.
 func NewSubscription(outCapacity int) *Subscription {
 	outCapacity = min(max(outCapacity, 0), MaxCapacity)
-	s := &Subscription{topic: noTopic, capacity: int32(outCapacity), out: make(chan Message, outCapacity)}
+	s := &Subscription{topic: noTopic, capacity: int32(outCapacity)}
+	s.out.set(make(chan Message, outCapacity))
 	s.cursor.word.Store(offLog)
 	return s
 }
@@ -139,8 +142,8 @@ func (s *Subscription) Len() int {
 }
 
 func (s *Subscription) depthLocked() int {
-	if s.out != nil {
-		return len(s.out)
+	if out := s.out.get(); out != nil {
+		return len(out)
 	}
 	if pos, ok := s.cursor.position(); ok {
 		// A message that waits for room is in the log but not in the buffer.
@@ -168,6 +171,9 @@ func (s *Subscription) Err() error {
 // Canceled returns a channel that is closed when the subscription ends. Err is
 // set by then. Messages may be left in the buffer; they can still be read.
 func (s *Subscription) Canceled() <-chan struct{} {
+	if done := s.done.get(); done != nil {
+		return done
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.doneLocked()
@@ -177,13 +183,14 @@ func (s *Subscription) Canceled() <-chan struct{} {
 func (s *Subscription) Cancelled() <-chan struct{} { return s.Canceled() }
 
 func (s *Subscription) doneLocked() chan struct{} {
-	if s.done == nil {
-		s.done = make(chan struct{})
+	if s.done.get() == nil {
+		done := make(chan struct{})
 		if s.err != nil {
-			close(s.done)
+			close(done)
 		}
+		s.done.set(done)
 	}
-	return s.done
+	return s.done.get()
 }
 
 // Next takes the next message out of the buffer, waiting for one until ctx is
@@ -199,6 +206,32 @@ func (s *Subscription) Next(ctx context.Context) (Message, error) {
 	}
 	return s.wait(ctx)
 }
+
+// NextBatch takes messages out of the buffer into batch, in order, and returns
+// how many, at least one: all that are there, up to len(batch). It waits for
+// the first one as Next does, and for no other. A reader that is behind takes
+// many messages for little more than one costs.
+//
+// It returns an error where Next does, and for an empty batch.
+func (s *Subscription) NextBatch(ctx context.Context, batch []Message) (int, error) {
+	if len(batch) == 0 {
+		return 0, errEmptyBatch
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	if n := s.cursor.readBatch(&s.topic.log, batch); n > 0 {
+		return n, nil
+	}
+	m, err := s.wait(ctx)
+	if err != nil {
+		return 0, err
+	}
+	batch[0] = m
+	return 1 + s.readMore(batch[1:]), nil
+}
+
+var errEmptyBatch = errors.New("pubsub: NextBatch into an empty slice: give it room for one message at least")
 
 // Messages iterates over the messages like Next. It ends with one error: that
 // of ctx, or the reason why the subscription ended. Leaving the loop does not
@@ -218,10 +251,7 @@ func (s *Subscription) Messages(ctx context.Context) iter.Seq2[Message, error] {
 // messages. It is never closed: select on Canceled too, and read what is left
 // in it then. From the first call on, Next reads that channel.
 func (s *Subscription) Out() <-chan Message {
-	s.mu.Lock()
-	out := s.out
-	s.mu.Unlock()
-	if out != nil {
+	if out := s.out.get(); out != nil {
 		return out
 	}
 	return s.openOut()
@@ -236,16 +266,17 @@ func (s *Subscription) openOut() <-chan Message {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.out == nil {
-		s.out = make(chan Message, max(int(s.capacity), s.ring.len()))
+	if s.out.get() == nil {
+		out := make(chan Message, max(int(s.capacity), s.ring.len()))
 		for s.ring.len() > 0 {
-			s.out <- s.ring.pop()
+			out <- s.ring.pop()
 		}
 		s.ring = nil
+		s.out.set(out)
 		s.wake()
 		s.handover.notify()
 	}
-	return s.out
+	return s.out.get()
 }
 
 // wait is Next when a look at the log found nothing to take.
@@ -260,21 +291,25 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 			s.wake() // it may have got the token of another one
 			return Message{}, err
 		}
+		if out := s.out.get(); out != nil {
+			s.wake() // the other sleepers are to come here too
+			return s.receive(ctx, out)
+		}
 		if m, waits := s.cursor.readAwaited(&s.topic.log); m != nil {
 			if waits {
 				s.madeRoom()
 			}
 			return *m, nil
 		}
+		if s.sleepOnLog(ctx) {
+			continue
+		}
 		s.mu.Lock()
-		_, onLog := s.cursor.position()
 		switch {
-		case s.out != nil:
-			out, done := s.out, s.doneLocked()
-			s.wake() // the other sleepers are to come here too
+		case s.opened():
 			s.mu.Unlock()
-			return s.receive(ctx, out, done)
-		case !onLog && s.ring.len() > 0:
+			continue
+		case s.ring.len() > 0:
 			m := s.ring.pop()
 			s.handover.notify()
 			if s.ring.len() > 0 {
@@ -288,19 +323,42 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 			s.mu.Unlock()
 			return Message{}, err
 		}
-		token := s.sleepLocked()
-		s.mu.Unlock()
-
-		if onLog && !s.topic.park(s) {
-			s.sleepers.Add(-1)
-			continue
-		}
-		s.sleep(ctx, token)
+		s.sleepFedAndUnlock(ctx)
 	}
 }
 
+// readMore takes what is in the buffer without waiting.
+func (s *Subscription) readMore(batch []Message) (n int) {
+	if len(batch) == 0 {
+		return 0
+	}
+	if _, onLog := s.cursor.position(); onLog {
+		return s.cursor.readBatch(&s.topic.log, batch)
+	}
+	out := s.out.get()
+	s.mu.Lock()
+	for ; n < len(batch) && s.ring.len() > 0; n++ {
+		batch[n] = s.ring.pop()
+	}
+	if n > 0 {
+		s.handover.notify()
+	}
+	if s.ring.len() > 0 {
+		s.wake()
+	}
+	s.mu.Unlock()
+	for ; n < len(batch); n++ {
+		select {
+		case batch[n] = <-out:
+		default:
+			return n
+		}
+	}
+	return n
+}
+
 // receive is Next once Out has been called.
-func (s *Subscription) receive(ctx context.Context, out <-chan Message, done <-chan struct{}) (Message, error) {
+func (s *Subscription) receive(ctx context.Context, out <-chan Message) (Message, error) {
 	select {
 	case m := <-out:
 		return m, nil
@@ -311,7 +369,7 @@ func (s *Subscription) receive(ctx context.Context, out <-chan Message, done <-c
 		return m, nil
 	case <-ctx.Done():
 		return Message{}, ctx.Err()
-	case <-done:
+	case <-s.Canceled():
 	}
 	select {
 	case m := <-out: // it came before the end
@@ -329,9 +387,7 @@ func (s *Subscription) drop() {
 
 // opened tells whether Out has been called.
 func (s *Subscription) opened() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.out != nil
+	return s.out.get() != nil
 }
 
 // end closes the subscription, which has been taken off its topic. The caller
@@ -341,7 +397,7 @@ func (s *Subscription) opened() bool {
 func (s *Subscription) end(reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.handover != nil && s.out != nil {
+	if s.handover != nil && s.out.get() != nil {
 		s.handover.reason = reason
 		s.handover.notify()
 		return
@@ -351,8 +407,8 @@ func (s *Subscription) end(reason error) {
 
 func (s *Subscription) endLocked(reason error) {
 	s.err = reason
-	if s.done != nil {
-		close(s.done)
+	if done := s.done.get(); done != nil {
+		close(done)
 	}
 	s.wake()
 	s.handover.notify()

@@ -60,22 +60,29 @@ func TestDataOfEndsWithTheReason(t *testing.T) {
 	require.Equal(t, pubsub.ErrServerStopped, last)
 }
 
-// T may be an interface, which nil data satisfies only if it is nothing else
-// than a nil.
+// T may be an interface, of which nil data is the nil.
 func TestDataOfAnInterface(t *testing.T) {
 	server := newServer(t)
 	sub := subscribe(t, server, "c", "", 10, pubsub.Cancel)
-	publish(t, server, context.Canceled)
-	publish(t, server, 1)
-	n := 0
-	for data, err := range pubsub.DataOf[error](ctx, sub) {
-		n++
-		if n == 1 {
-			require.NoError(t, err)
-			require.Equal(t, context.Canceled, data)
-		} else {
-			require.ErrorContains(t, err, "carries int, not error")
-		}
+	for _, data := range []any{context.Canceled, nil, 1} {
+		publish(t, server, data)
 	}
-	require.Equal(t, 2, n)
+	var all []error
+	for data, err := range pubsub.DataOf[error](ctx, sub) {
+		if err != nil {
+			require.ErrorContains(t, err, "carries int, not error")
+			break
+		}
+		all = append(all, data)
+	}
+	require.Equal(t, []error{context.Canceled, nil}, all)
+}
+
+func TestNilIsNoDataOfATypeThatIsNoInterface(t *testing.T) {
+	server := newServer(t)
+	sub := subscribe(t, server, "c", "", 10, pubsub.Cancel)
+	publish(t, server, nil)
+	for _, err := range pubsub.DataOf[*int](ctx, sub) {
+		require.EqualError(t, err, "pubsub: publication 1 carries <nil>, not *int")
+	}
 }

@@ -36,14 +36,14 @@ func affix(w way, text string, size int) string {
 
 // gatherAffixes looks values up by their prefixes or suffixes.
 func (c *core) gatherAffixes(f *field, a *attribute, w way, classes uint64) {
-	for _, v := range a.values {
+	for i, v := range a.values {
 		for left := classes; left != 0; left &= left - 1 {
 			size := affixSize(bits.TrailingZeros64(left))
 			if size > len(v) {
 				break
 			}
 			hash := slotHash(f.salt, w, c.hashText(affix(w, v, size))+uint64(size))
-			c.cue(cue{hash: hash, key: f.key, way: w, value: v})
+			c.cue(cue{hash: hash, key: f.key, way: w, value: uint32(i)})
 		}
 	}
 }

@@ -36,8 +36,8 @@ func (x *Index[V]) MatchBatch(events []map[string][]string, b *Batch[V]) {
 		group := events[:min(groupSize, len(events))]
 		events = events[len(group):]
 		before := len(b.values)
-		for _, position := range x.core.matchGroup(group, &b.ends) {
-			b.values = append(b.values, *x.values.at(position))
+		for _, record := range x.core.matchGroup(group, &b.ends) {
+			b.values = append(b.values, *x.values.at(record))
 		}
 		for i := len(b.ends) - len(group); i < len(b.ends); i++ {
 			b.ends[i] += before
@@ -58,7 +58,7 @@ const groupSize = 32
 //	touchSlots     cue 1, 2, 3 …     load their slots of the table
 //	touchPostings  cue 1, 2, 3 …     load the records that these lead to
 //	visit          event 1, 2, 3 …   as match does
-func (c *core) matchGroup(events []map[string][]string, ends *[]int) []uint32 {
+func (c *core) matchGroup(events []map[string][]string, ends *[]int) []ref {
 	c.found = emptied(c.found)
 	c.stats.Events += uint64(len(events))
 	if c.live.n <= few {
@@ -90,14 +90,13 @@ func (c *core) visitGroup(events []map[string][]string, ends *[]int) {
 		cues[i+1] = len(c.cues)
 	}
 	c.touchSlots(&c.table, 0)
-	c.touchPostings(&c.table, 0)
+	c.settle(&c.table, 0)
 	for i, e := range events {
 		c.begin(e, c.taken[taken[i]:taken[i+1]])
 		c.visitBy(c.root, cues[i], cues[i+1])
 		c.event.end()
 		*ends = append(*ends, len(c.found))
 	}
-	clear(c.cues)
 	clear(c.taken)
 	c.cues, c.taken = emptied(c.cues), emptied(c.taken)
 }

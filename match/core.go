@@ -37,13 +37,14 @@ type core struct {
 	plans []*plan // to use again
 
 	event   event
-	found   []uint32 // positions of what the event in hand matches
-	cues    []cue    // scratch of visit: those of the nodes that it is in
-	taken   []taken  // scratch of visitGroup
-	touched uint64   // sum of what was loaded ahead, for the compiler to keep the loads
-	fitting []ref    // scratch of searchTree and touchPostings
-	inside  []ref    // scratch of searchTree
-	stack   []ref    // scratch of tree.search
+	found   []ref                                 // records of what the event in hand matches
+	beside  interface{ touch(record ref) uint64 } // the values
+	cues    []cue                                 // scratch of visit: those of the nodes that it is in
+	taken   []taken                               // scratch of visitGroup
+	touched uint64                                // sum of what was loaded ahead, for the compiler to keep the loads
+	fitting []ref                                 // scratch of searchTree
+	inside  []ref                                 // scratch of searchTree
+	stack   []ref                                 // scratch of tree.search
 }
 
 // A held is one query in the index.
@@ -67,13 +68,14 @@ func (c *core) init() {
 	c.root = c.newNode(nil, 0, filing{})
 }
 
-func (c *core) add(q *query.Query) ID {
+func (c *core) add(q *query.Query) (id ID, record ref) {
 	at := c.takeSlot()
 	position := c.live.push(held{query: q, slot: at})
 	s := c.slots.at(at)
 	s.position = position
-	c.live.at(position).record = c.admit(q, position)
-	return ID(s.generation)<<32 | ID(at)
+	record = c.admit(q, position)
+	c.live.at(position).record = record
+	return ID(s.generation)<<32 | ID(at), record
 }
 
 func (c *core) takeSlot() uint32 {
@@ -120,13 +122,14 @@ func (c *core) dropKeys(p *plan) {
 	p.atoms, p.branches = p.atoms[:0], p.branches[:0]
 }
 
-// remove returns the position that the query had. The last query has it now.
-func (c *core) remove(id ID) (position uint32, ok bool) {
-	position, ok = c.position(id)
+// remove returns where the record of the query was.
+func (c *core) remove(id ID) (record ref, ok bool) {
+	position, ok := c.position(id)
 	if !ok {
 		return 0, false
 	}
-	c.expel(c.live.at(position).record)
+	record = c.live.at(position).record
+	c.expel(record)
 	c.live.removeAt(position)
 	if position < c.live.n {
 		moved := c.live.at(position)
@@ -135,7 +138,7 @@ func (c *core) remove(id ID) (position uint32, ok bool) {
 	}
 	at := uint32(id)
 	c.slots.at(at).position, c.free = c.free, at+1
-	return position, true
+	return record, true
 }
 
 // expel takes out all entries of a query and gives its record back.
@@ -168,8 +171,8 @@ func (c *core) position(id ID) (position uint32, ok bool) {
 	return position, position < c.live.n && c.live.at(position).slot == at
 }
 
-// match returns the positions of the queries that match, until the next call.
-func (c *core) match(events map[string][]string) []uint32 {
+// match returns the records of the queries that match, until the next call.
+func (c *core) match(events map[string][]string) []ref {
 	c.found = emptied(c.found)
 	c.stats.Events++
 	if c.live.n <= few {
@@ -187,10 +190,15 @@ func (c *core) match(events map[string][]string) []uint32 {
 func (c *core) tryAll(events map[string][]string) {
 	c.stats.Candidates += uint64(c.live.n)
 	for i := range c.live.n {
-		if ok, _ := c.live.at(i).query.Matches(events); ok {
-			c.found = append(c.found, i)
+		if h := c.live.at(i); tries(h.query, events) {
+			c.found = append(c.found, h.record)
 		}
 	}
+}
+
+func tries(q *query.Query, events map[string][]string) bool {
+	ok, _ := q.Matches(events)
+	return ok
 }
 
 func (c *core) borrowPlan() *plan {

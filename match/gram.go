@@ -59,56 +59,59 @@ func word(s string) uint64 {
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
-// searchGrams looks up all grams of a value.
-func (c *core) searchGrams(f *field, q *cue) {
+// searchGrams looks up all grams of a value, of which the cue tells.
+func (c *core) searchGrams(f *field, value string, q cue) {
+	var done gramsDone
 	for classes := f.grams; classes != 0; classes &= classes - 1 {
 		class := bits.TrailingZeros8(classes)
 		switch {
-		case len(q.value) < gramSizes[class]:
+		case len(value) < gramSizes[class]:
 			return
 		case class == 0:
-			c.searchBytes(f, q)
+			c.searchBytes(f, value, q, &done)
 		default:
-			c.searchGramsOf(f, q, class)
+			c.searchGramsOf(f, value, q, class, &done)
 		}
 	}
 }
 
 // searchBytes looks up each byte that is in the value once.
-func (c *core) searchBytes(f *field, q *cue) {
+func (c *core) searchBytes(f *field, value string, q cue, done *gramsDone) {
 	var first [256]int32 // 1 + where the byte is first
-	for i := len(q.value) - 1; i >= 0; i-- {
-		first[q.value[i]] = int32(i + 1)
+	for i := len(value) - 1; i >= 0; i-- {
+		first[value[i]] = int32(i + 1)
 	}
 	salt := gramSalt(f.salt, 0)
+	begin := len(c.cues)
 	for b, at := range first {
 		if at > 0 {
 			q.at, q.hash = int(at-1), gramHash(salt, uint64(b))
-			c.look(&c.grams, q)
+			c.cue(q)
 		}
 	}
+	c.lookGrams(begin, done)
 }
 
 // searchGramsOf looks up the grams of one size. Those that pass the bloom are
 // kept until there are many, so that what they lead to loads at the same time.
-func (c *core) searchGramsOf(f *field, q *cue, class int) {
+func (c *core) searchGramsOf(f *field, value string, q cue, class int, done *gramsDone) {
 	size := gramSizes[class]
 	salt := gramSalt(f.salt, class)
-	var done gramsDone
 	var hashes [siftSize]uint64
 	var passed [siftSize]uint8
 	first := len(c.cues)
-	for begin := 0; begin+size <= len(q.value); begin += siftSize {
-		n := hashGrams(&hashes, q.value[begin:], size, salt)
+	for begin := 0; begin+size <= len(value); begin += siftSize {
+		n := hashGrams(&hashes, value[begin:], size, salt)
 		for _, i := range passed[:c.grams.sift(hashes[:n], &passed)] {
-			q.hash, q.at = hashes[i], begin+int(i)
-			c.cue(*q)
+			if q.hash, q.at = hashes[i], begin+int(i); !done.has(q.hash) {
+				c.cue(q)
+			}
 		}
 		if len(c.cues)-first >= siftSize {
-			c.lookGrams(first, &done)
+			c.lookGrams(first, done)
 		}
 	}
-	c.lookGrams(first, &done)
+	c.lookGrams(first, done)
 }
 
 // hashGrams hashes the grams at the first places of a text, as many as there
@@ -128,17 +131,18 @@ func hashGrams(hashes *[siftSize]uint64, text string, size int, salt uint64) (n 
 // long value may consist of few grams.
 type gramsDone [64]uint64
 
+func (d *gramsDone) place(hash uint64) *uint64 { return &d[hash>>40%uint64(len(d))] }
+func (d *gramsDone) has(hash uint64) bool      { return *d.place(hash) == hash }
+
 // lookGrams looks up the cues from first on, and removes them.
 func (c *core) lookGrams(first int, done *gramsDone) {
 	c.touchSlots(&c.grams, first)
-	c.touchPostings(&c.grams, first)
+	c.settle(&c.grams, first)
 	for i := first; i < len(c.cues); i++ {
 		hash := c.cues[i].hash
-		seen := &done[hash>>40%uint64(len(done))]
-		if *seen != hash && c.look(&c.grams, &c.cues[i]) {
-			*seen = hash
+		if !done.has(hash) && c.look(&c.cues[i]) {
+			*done.place(hash) = hash
 		}
 	}
-	clear(c.cues[first:])
 	c.cues = c.cues[:first]
 }

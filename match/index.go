@@ -22,28 +22,30 @@ type ID uint64
 // scratch, so the caller holds an exclusive lock around every call.
 type Index[V any] struct {
 	core   core
-	values dense[V] // by position, as core.live
+	values shelf[V] // beside the records of core
 }
 
 // New returns an empty index.
 func New[V any]() *Index[V] {
 	x := &Index[V]{}
 	x.core.init()
+	x.core.beside = &x.values
 	return x
 }
 
 // Add files q with the value v. A query may be added more than once; each has
 // its own ID and is matched on its own.
 func (x *Index[V]) Add(q *query.Query, v V) ID {
-	x.values.push(v)
-	return x.core.add(q)
+	id, record := x.core.add(q)
+	x.values.put(record, v, x.core.slab.infos[record/chunkUnits].units)
+	return id
 }
 
 // Remove takes a query out and reports whether it was there.
 func (x *Index[V]) Remove(id ID) bool {
-	position, ok := x.core.remove(id)
+	record, ok := x.core.remove(id)
 	if ok {
-		x.values.removeAt(position)
+		x.values.drop(record)
 	}
 	return ok
 }
@@ -52,8 +54,8 @@ func (x *Index[V]) Remove(id ID) bool {
 // once, in any order. It keeps nothing of events, and takes no memory once the
 // index has met events of that size, up to 16,384 values or matches.
 func (x *Index[V]) Match(events map[string][]string, dst []V) []V {
-	for _, position := range x.core.match(events) {
-		dst = append(dst, *x.values.at(position))
+	for _, record := range x.core.match(events) {
+		dst = append(dst, *x.values.at(record))
 	}
 	return dst
 }

@@ -111,7 +111,7 @@ func recordSize(atoms []atom) int {
 			size += 8
 		}
 	}
-	return size
+	return max(size, minRecord)
 }
 
 // write makes a block of recordSize bytes the record of a query.

@@ -8,14 +8,14 @@ import (
 )
 
 // A cue is what an event is looked up by: one value, under one key, read one
-// way.
+// way. It has no pointers, so that making many costs little.
 type cue struct {
-	hash       uint64
-	value      string
-	coordinate int64 // byNumber, byInstant
-	key        uint32
-	way        way
-	at         int // byGram: where in the value
+	hash    uint64
+	key     uint32
+	value   uint32  // which of the key's
+	at      int     // byGram: where in the value
+	posting posting // what the table has under the hash, once settled
+	way     way
 }
 
 // hash returns what a condition is filed under in the table. Where it is a
@@ -65,12 +65,12 @@ func (c *core) visit(n *node) {
 	begin := len(c.cues)
 	c.gather(n)
 	c.touchSlots(&c.table, begin)
+	c.settle(&c.table, begin)
 	c.visitBy(n, begin, len(c.cues))
-	clear(c.cues[begin:]) // lets go of the values
 	c.cues = c.cues[:begin]
 }
 
-// visitBy is visit after the cues have been gathered.
+// visitBy is visit after the cues have been settled.
 func (c *core) visitBy(n *node, begin, end int) {
 	n.visited = c.event.number
 	c.stats.Visited++
@@ -82,7 +82,7 @@ func (c *core) visitBy(n *node, begin, end int) {
 		block = b.next
 	}
 	for i := begin; i < end; i++ {
-		c.look(&c.table, &c.cues[i]) // looks at the cue no more once it visits a node
+		c.look(&c.cues[i]) // looks at the cue no more once it visits a node
 	}
 	if n.slow == 0 {
 		return
@@ -127,8 +127,8 @@ func (c *core) gatherFrom(f *field) {
 		c.cue(cue{hash: slotHash(f.salt, byPresence, 0), key: f.key, way: byPresence})
 	}
 	if f.entries[byText] > 0 {
-		for _, v := range a.values {
-			c.cue(cue{hash: slotHash(f.salt, byText, c.hashText(v)), key: f.key, way: byText, value: v})
+		for i, v := range a.values {
+			c.cue(cue{hash: slotHash(f.salt, byText, c.hashText(v)), key: f.key, way: byText, value: uint32(i)})
 		}
 	}
 	if f.entries[byNumber] > 0 {
@@ -157,28 +157,37 @@ func (c *core) touchSlots(t *table, begin int) {
 	c.touched += sum
 }
 
-// touchPostings makes the processor load the entries and lists that the cues
-// from begin on lead to.
-func (c *core) touchPostings(t *table, begin int) {
-	blocks := c.fitting[:0]
-	for i := begin; i < len(c.cues); i++ {
-		p := t.find(c.cues[i].hash)
-		if p.form() == oneEntry || p.form() == listed {
-			blocks = append(blocks, ref(p.value()))
+// settle finds what the cues from begin on lead to, and makes the processor
+// load these records and lists.
+func (c *core) settle(t *table, begin int) {
+	cues := c.cues[begin:]
+	c.stats.Probes += uint64(len(cues))
+	for i := range cues {
+		cues[i].posting = t.find(cues[i].hash)
+	}
+	var sum uint64
+	for i := range cues {
+		if p := cues[i].posting; p.form() == oneEntry || p.form() == listed {
+			sum += touchBlock(&c.slab, ref(p.value()))
+			sum += c.beside.touch(ref(p.value()))
 		}
 	}
-	c.touchRecords(blocks)
-	c.fitting = blocks
+	c.touched += sum
 }
 
 // touchRecords makes the processor load the records that begin with entries.
 func (c *core) touchRecords(entries []ref) {
 	var sum uint64
 	for _, e := range entries {
-		lines := view[[3 * cacheLine / 8]uint64](&c.slab, e)
-		sum += lines[0] + lines[cacheLine/8] + lines[2*cacheLine/8]
+		sum += touchBlock(&c.slab, e)
 	}
 	c.touched += sum
+}
+
+// touchBlock makes the processor load the first lines of a block.
+func touchBlock(s *slab, r ref) uint64 {
+	lines := view[[3 * cacheLine / 8]uint64](s, r)
+	return lines[0] + lines[cacheLine/8] + lines[2*cacheLine/8]
 }
 
 const cacheLine = 64
@@ -186,9 +195,9 @@ const cacheLine = 64
 // gatherPoints looks up the values that are on a scale.
 func (c *core) gatherPoints(f *field, a *attribute, w way, s scale) {
 	first := c.event.project(a, s).first
-	for i, v := range a.values {
+	for i := range a.values {
 		if at := c.event.coordinates[first+i]; at != none {
-			c.cue(cue{hash: slotHash(f.salt, w, uint64(at)), key: f.key, way: w, value: v, coordinate: at})
+			c.cue(cue{hash: slotHash(f.salt, w, uint64(at)), key: f.key, way: w, value: uint32(i)})
 		}
 	}
 }
@@ -196,8 +205,8 @@ func (c *core) gatherPoints(f *field, a *attribute, w way, s scale) {
 // searchSlow finds the matches of a field that take more than a look-up.
 func (c *core) searchSlow(f *field) {
 	if f.grams != 0 {
-		for _, v := range c.attribute(f.key).values {
-			c.searchGrams(f, &cue{key: f.key, way: byGram, value: v})
+		for i, v := range c.attribute(f.key).values {
+			c.searchGrams(f, v, cue{key: f.key, way: byGram, value: uint32(i)})
 		}
 	}
 	for _, t := range f.trees {
@@ -240,15 +249,14 @@ func (c *core) tryInside(e ref) {
 	if r := c.recordOf(e, at); r.tried != c.event.number {
 		c.stats.Candidates++
 		r.tried = c.event.number
-		c.found = append(c.found, r.position)
+		c.found = append(c.found, at.query)
 	}
 }
 
-// look tries the event on what the table has under the hash of a cue, and
-// reports whether there is no use in doing so again for the same event.
-func (c *core) look(t *table, q *cue) (done bool) {
-	c.stats.Probes++
-	p := t.find(q.hash)
+// look tries the event on what a settled cue leads to, and reports whether
+// there is no use in doing so again for the same event.
+func (c *core) look(q *cue) (done bool) {
+	p := q.posting
 	switch p.form() {
 	case noEntry:
 		return true
@@ -282,7 +290,7 @@ func (c *core) tryBy(e ref, q *cue) bool {
 		return true
 	}
 	t := r.term(int(from.term))
-	if from.way != q.way || t.key != q.key || !q.satisfies(r, t, int(from.offset)) {
+	if from.way != q.way || t.key != q.key || !c.satisfies(q, r, t, int(from.offset)) {
 		c.stats.Candidates++
 		return false
 	}
@@ -306,30 +314,37 @@ func (c *core) decide(r *record, known int) {
 	c.stats.Candidates++
 	r.tried = c.event.number
 	if c.holds(r, known) {
-		c.found = append(c.found, r.position)
+		c.found = append(c.found, r.query)
 	}
 }
 
 // satisfies reports whether the value of the cue satisfies a term; if the cue
 // is a gram, at the place of the gram.
-func (q *cue) satisfies(r *record, t *term, offset int) bool {
+func (c *core) satisfies(q *cue, r *record, t *term, offset int) bool {
 	if q.way == byPresence {
 		return true
 	}
-	text := r.textOf(t)
+	a, text := &c.event.attributes[q.key], r.textOf(t)
+	value := a.values[q.value]
 	switch q.way {
 	case byText:
-		return q.value == text
+		return value == text
 	case byNumber:
-		return q.coordinate == r.coordinateOf(t) && compareExactly(numbers, q.value, text) == 0
+		return c.coincides(a, q, r, t, numbers)
 	case byInstant:
-		return q.coordinate == r.coordinateOf(t) && compareExactly(instants, q.value, text) == 0
+		return c.coincides(a, q, r, t, instants)
 	case byPrefix:
-		return strings.HasPrefix(q.value, text)
+		return strings.HasPrefix(value, text)
 	case bySuffix:
-		return strings.HasSuffix(q.value, text)
+		return strings.HasSuffix(value, text)
 	default: // byGram
 		begin := q.at - offset
-		return begin >= 0 && strings.HasPrefix(q.value[begin:], text)
+		return begin >= 0 && strings.HasPrefix(value[begin:], text)
 	}
+}
+
+// coincides reports whether the value of the cue is the point of a term.
+func (c *core) coincides(a *attribute, q *cue, r *record, t *term, s scale) bool {
+	at := c.event.project(a, s).first + int(q.value)
+	return c.event.coordinates[at] == r.coordinateOf(t) && compareExactly(s, a.values[q.value], r.textOf(t)) == 0
 }

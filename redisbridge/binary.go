@@ -18,11 +18,18 @@ import (
 //	rest     data
 type binaryCodec struct{}
 
+// noAttributes are the attributes of an event without any.
+const noAttributes = "\x00\x00"
+
 func (binaryCodec) ID() uint8 { return 1 }
 
 func (binaryCodec) Append(dst []byte, e *Event) ([]byte, error) {
 	dst = binary.BigEndian.AppendUint64(dst, uint64(e.Time.UnixNano()))
 	dst = appendString(dst, e.Type)
+	if len(e.Events) == 0 {
+		dst = appendString(dst, noAttributes)
+		return append(dst, e.Data...), nil
+	}
 	size, values := 0, 0
 	for key, vs := range e.Events {
 		size += sizeOfString(key) + sizeOfUvarint(len(vs))
@@ -73,6 +80,10 @@ func (binaryCodec) Decode(src []byte, e *Event) error {
 	}
 	e.Type = internType(typ)
 	e.Data = data
+	if string(attributes) == noAttributes {
+		e.Events = nil
+		return nil
+	}
 	e.Events, err = decodeAttributes(string(attributes)) // one allocation for all of them
 	return err
 }
@@ -88,9 +99,6 @@ func decodeAttributes(src string) (map[string][]string, error) {
 	left, src, err := cutCount(src)
 	if err != nil {
 		return nil, err
-	}
-	if keys == 0 && left == 0 && src == "" {
-		return nil, nil
 	}
 	events := make(map[string][]string, min(keys, 1024))
 	values := make([]string, left)

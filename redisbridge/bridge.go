@@ -126,16 +126,14 @@ func (m *member) startReceiving(s sink) (getting []*inbound) {
 // observe offers a publication to the outbox of its partition. It runs on the
 // publisher's path.
 func (b *Bridge) observe(m pubsub.Message) {
-	if m.Origin() == (pubsub.Origin{}) {
-		b.offer(b.outboundFor(m), m)
+	hasRoom := m.CameWith(&b.reserved)
+	if hasRoom || m.Origin() == (pubsub.Origin{}) {
+		w := b.outboundFor(m)
+		if w.box.offer(m, &b.measure, hasRoom) {
+			b.notes.dropped(w.partition)
+		}
 	}
 	b.seen.reach(m.Sequence())
-}
-
-func (b *Bridge) offer(w *outbound, m pubsub.Message) {
-	if w.box.offer(m, &b.measure, m.CameWith(&b.reserved)) {
-		b.notes.dropped(w.partition)
-	}
 }
 
 // outboundFor returns the partition of a publication.

@@ -12,23 +12,26 @@ type encoder struct {
 	codec Codec
 
 	data   []byte // reused
+	event  Event  // in hand
 	events map[string][]string
 }
 
 // append appends a publication to dst. On an error dst is as it was.
 func (e *encoder) append(dst []byte, m pubsub.Message) (_ []byte, err error) {
-	event := Event{Time: m.Time()}
+	event := &e.event
+	defer func() { *event, e.events = Event{}, nil }()
+	event.Time = m.Time()
 	if event.Type, e.data, err = e.types.appendData(e.data[:0], m.Data()); err != nil {
 		return dst, err
 	}
 	event.Data = e.data
 	_, _ = m.Matches((*eventsOf)(e))
-	event.Events, e.events = e.events, nil
+	event.Events = e.events
 	out := dst
 	if isHarks(e.codec.ID()) {
-		out, err = e.codec.Append(dst, &event)
+		out, err = e.codec.Append(dst, event)
 	} else {
-		err = safely(func() error { out, err = e.codec.Append(dst, &event); return err })
+		err = safely(func() error { out, err = e.codec.Append(dst, event); return err })
 	}
 	if err != nil {
 		return dst, err

@@ -24,13 +24,16 @@ func (f *fifo[T]) len() int { return f.n }
 // front returns the first item of a queue that is not empty.
 func (f *fifo[T]) front() *T { return &f.first.items[f.from] }
 
-func (f *fifo[T]) push(v T) {
+// push returns where the item is until it is popped.
+func (f *fifo[T]) push(v T) *T {
 	if f.last == nil || f.to == fifoChunk {
 		f.grow()
 	}
-	f.last.items[f.to] = v
+	place := &f.last.items[f.to]
+	*place = v
 	f.to++
 	f.n++
+	return place
 }
 
 func (f *fifo[T]) grow() {

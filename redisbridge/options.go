@@ -122,7 +122,9 @@ type Options struct {
 	// OutboxCount and OutboxBytes bound, per partition, what is accepted and
 	// not acknowledged by Redis. Bytes are those of events and of data that is
 	// []byte, string, json.RawMessage or has a method Size() int; anything
-	// else counts as 256.
+	// else counts as 256. The events of the newest publications, at most 1,024,
+	// count as the heaviest before them until they were looked at, which the
+	// publisher does not wait for.
 	OutboxCount int
 	OutboxBytes int
 

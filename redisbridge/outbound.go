@@ -41,6 +41,7 @@ type outbound struct {
 	written  uint64 // of the last publication of the last frame
 	encoder  encoder
 	items    []item
+	scale    scale
 	wants    func(pubsub.Message) bool // nil: everything is sent
 
 	// Of the goroutine of write.
@@ -113,6 +114,8 @@ func (w *outbound) pack() {
 			select {
 			case <-w.box.wake:
 				continue
+			case <-w.box.weigh:
+				continue
 			case <-marks.C:
 				batch = []sealed{w.mark(false)}
 				w.remindIn(marks, w.opt.Lease/3)
@@ -135,12 +138,17 @@ func (w *outbound) remindIn(marks *time.Timer, d time.Duration) {
 	}
 }
 
+// hand gives a batch to write, and weighs what is offered while write is busy.
 func (w *outbound) hand(batch []sealed) bool {
-	select {
-	case w.batches <- batch:
-		return true
-	case <-w.ctx.Done():
-		return false
+	for {
+		select {
+		case w.batches <- batch:
+			return true
+		case <-w.box.weigh:
+			w.box.weighGuessed(&w.scale)
+		case <-w.ctx.Done():
+			return false
+		}
 	}
 }
 
@@ -160,7 +168,8 @@ func (w *outbound) sealNext() []sealed {
 	p := packer{outbound: w}
 	for events, bytes := batchEvents, batchBytes; events > 0 && bytes > 0; {
 		var skipped uint64
-		w.items, skipped = w.box.take(w.items[:0], takeEvents, bytes)
+		w.box.weighGuessed(&w.scale)
+		w.items, skipped = w.box.take(&w.scale, w.items[:0], takeEvents, bytes)
 		for i := range w.items {
 			p.add(&w.items[i])
 			bytes -= w.items[i].size

@@ -20,11 +20,17 @@ import (
 // queue, flying and what bridge.Publish has reserved are bounded together, by
 // count and bytes. Every item has a ticket, one more than the one before; they
 // are taken and released in that order.
+//
+// To know the size of an item all its attributes must be looked at, which is
+// most of what an offer would cost. So the newest items stand in the queue with
+// a guess, and whoever takes weighs them, without holding up publishers: see
+// scale.
 type outbox struct {
 	limit, limitBytes int
 	policy            DropPolicy
 
-	wake chan struct{} // capacity 1: something came for whoever takes
+	wake  chan struct{} // capacity 1: something came for whoever takes
+	weigh chan struct{} // capacity 1: there is much to weigh
 
 	mu       sync.Mutex
 	queue    fifo[item]
@@ -34,7 +40,9 @@ type outbox struct {
 	skipped  uint64 // dropped since the last item of queue
 	waiters  []*roomWaiter
 	flushers []flusher
-	idle     bool // whoever takes has found nothing and waits for wake
+	guessed  []guess // items whose size is a guess, in order; some may be gone
+	perKey   int     // bytes that a guess counts for each key
+	idle     bool    // whoever takes has found nothing and waits for wake
 	closed   bool
 
 	ticket   uint64 // of the last item
@@ -79,7 +87,8 @@ var (
 )
 
 func newOutbox(o *Options) *outbox {
-	return &outbox{limit: o.OutboxCount, limitBytes: o.OutboxBytes, policy: o.Full, wake: make(chan struct{}, 1)}
+	return &outbox{limit: o.OutboxCount, limitBytes: o.OutboxBytes, policy: o.Full, perKey: leastPerKey,
+		wake: make(chan struct{}, 1), weigh: make(chan struct{}, 1)}
 }
 
 // fits tells whether one more item of a size may come. The caller holds o.mu.
@@ -102,38 +111,42 @@ func (o *outbox) offer(m pubsub.Message, s *measure, hasRoom bool) (episode bool
 		o.push(m, size)
 		return false
 	}
-	dropped := o.dropped
-	size := o.sizeOf(m, s)
-	if !o.fits(size) && !o.makeRoom(size) {
-		o.skipped++
-		o.dropped++
-		return o.beginEpisode()
+	if o.policy == DropNewest && !o.fits(0) { // whatever its size
+		return o.drop()
 	}
-	o.push(m, size)
+	dropped := o.dropped
+	size, isGuess := s.guess(m, o.perKey)
+	if isGuess && len(o.guessed) == maxGuessed { // nobody had time to weigh
+		size, isGuess = s.sizeOf(m), false
+	}
+	if !o.fits(size) && !o.makeRoom(size) {
+		return o.drop()
+	}
+	i := o.push(m, size)
+	if isGuess {
+		o.remember(i)
+	}
 	return o.dropped > dropped && o.beginEpisode()
 }
 
-// sizeOf measures a message as far as it matters: looking at all attributes is
-// most of what an offer costs. When there is no room for anything the size
-// does not matter, and while there is less than a frame to send, a rough one
-// will do. The caller holds o.mu.
-func (o *outbox) sizeOf(m pubsub.Message, s *measure) int {
-	switch {
-	case !o.fits(0) && o.policy == DropNewest:
-		return 0
-	case o.queue.len() < frameEvents:
-		return s.roughly(m)
-	}
-	return s.sizeOf(m)
+// drop counts a message that does not fit. It tells whether an episode began.
+// The caller holds o.mu.
+func (o *outbox) drop() (episode bool) {
+	o.skipped++
+	o.dropped++
+	return o.beginEpisode()
 }
 
 // push puts a message into the queue. The caller holds o.mu.
-func (o *outbox) push(m pubsub.Message, size int) {
+func (o *outbox) push(m pubsub.Message, size int) *item {
 	o.ticket++
-	o.queue.push(item{message: m, skipped: o.skipped, ticket: o.ticket, size: size})
+	i := o.queue.push(item{message: m, skipped: o.skipped, ticket: o.ticket, size: size})
 	o.queued.add(1, size)
 	o.skipped = 0
-	o.wakeTaker()
+	if o.mayFly() { // else release wakes
+		o.wakeTaker()
+	}
+	return i
 }
 
 // makeRoom drops the oldest of the queue until an item fits, if that is the
@@ -175,16 +188,20 @@ func (o *outbox) wakeTaker() {
 }
 
 // take moves up to count items and about so many bytes from the queue into dst,
-// and returns them with the number dropped after the last one, if that was the
-// last of the queue. If there is nothing to take, wake will tell.
-func (o *outbox) take(dst []item, count, bytes int) (items []item, skipped uint64) {
+// all of exact size, and returns them with the number dropped after the last
+// one, if that was the last of the queue. If there is nothing to take, wake will
+// tell.
+func (o *outbox) take(s *scale, dst []item, count, bytes int) (items []item, skipped uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for o.queue.len() > 0 && len(dst) < count && bytes > 0 && o.mayFly() {
 		i := o.queue.pop()
+		o.queued.add(-1, -i.size)
+		if o.isGuess(&i) { // it came since the last weighing
+			i.size = s.sizeOf(i.message)
+		}
 		dst = append(dst, i)
 		bytes -= i.size
-		o.queued.add(-1, -i.size)
 		o.flying.add(1, i.size)
 		o.taken = i.ticket
 	}

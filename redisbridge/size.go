@@ -10,8 +10,6 @@ const (
 	opaqueSize  = 256 // what data of a type we cannot look into counts as
 	messageSize = 64  // what a publication takes besides its strings
 
-	attributeSize = 64 // what a key and its values take, roughly
-
 	// frameMargin is what a frame needs besides one event, at most.
 	frameMargin = headerSize + 2 + maxName + maxNamespace + eventPrefix + macSize
 )
@@ -19,37 +17,39 @@ const (
 // A measure finds the size of publications without copying their events: it is
 // a query that a message shows them to. It is used by one goroutine at a time.
 type measure struct {
-	rough  bool
-	events int
+	keysOnly bool
+	keys     int
+	bytes    int // of keys and values
 }
 
 func (s *measure) sizeOf(m pubsub.Message) int {
-	s.rough = false
+	s.keysOnly = false
 	_, _ = m.Matches(s)
-	return messageSize + s.events + sizeOfData(m.Data())
+	return messageSize + s.bytes + sizeOfData(m.Data())
 }
 
-// roughly only counts the keys, which is much faster.
-func (s *measure) roughly(m pubsub.Message) int {
-	s.rough = true
+// guess only counts the keys, which takes no time. Without any the size is no
+// guess.
+func (s *measure) guess(m pubsub.Message, perKey int) (size int, isGuess bool) {
+	s.keysOnly = true
 	_, _ = m.Matches(s)
-	return messageSize + s.events + sizeOfData(m.Data())
+	return messageSize + s.keys*perKey + sizeOfData(m.Data()), s.keys > 0
 }
 
 // Matches implements pubsub.Query.
 func (s *measure) Matches(events map[string][]string) (bool, error) {
-	if s.rough {
-		s.events = len(events) * attributeSize
+	s.keys, s.bytes = len(events), 0
+	if s.keysOnly || len(events) == 0 {
 		return true, nil
 	}
-	size := 0
+	bytes := 0
 	for key, values := range events {
-		size += len(key)
+		bytes += len(key)
 		for _, v := range values {
-			size += len(v)
+			bytes += len(v)
 		}
 	}
-	s.events = size
+	s.bytes = bytes
 	return true, nil
 }
 

@@ -82,9 +82,9 @@ func (a *app) newMatch() *cobra.Command {
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
-	flags.StringArrayVarP(&named, "query", "q", nil, "a query and its `NAME=QUERY`; may be repeated")
+	flags.StringArrayVarP(&named, "query", "q", nil, "a query with a name, `NAME=QUERY`; may be repeated")
 	flags.BoolVarP(&options.count, "count", "c", false, "print how many match instead of what matches")
-	flags.BoolVarP(&options.invert, "invert-match", "v", false, "what does not match")
+	flags.BoolVarP(&options.invert, "invert-match", "v", false, "print what does not match")
 	flags.BoolVarP(&options.number, "line-number", "n", false, "put the number of the line in front, and the file if there are several")
 	flags.IntVar(&options.limit, "limit", 0, "stop after `N` matches; 0 is never")
 	flags.BoolVar(&options.explain, "explain", false, "tell on standard error, for each condition, which values satisfied it")

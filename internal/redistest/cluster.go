@@ -140,17 +140,33 @@ func (c *Cluster) Client(t testing.TB) rueidis.Client {
 // Slot returns the slot of a key or sharded channel, as the servers see it.
 func (c *Cluster) Slot(t testing.TB, key string) int {
 	t.Helper()
-	slot, err := c.Nodes[0].Do(t, "CLUSTER", "KEYSLOT", key).AsInt64()
+	slot, err := c.SlotOf(key)
 	require.NoError(t, err)
-	return int(slot)
+	return slot
+}
+
+// SlotOf is Slot for programs that are no tests.
+func (c *Cluster) SlotOf(key string) (int, error) {
+	result, err := c.Nodes[0].run("CLUSTER", "KEYSLOT", key)
+	if err != nil {
+		return 0, err
+	}
+	slot, err := result.AsInt64()
+	return int(slot), err
 }
 
 // Owner returns the index of the node that serves a slot.
 func (c *Cluster) Owner(t testing.TB, slot int) int {
 	t.Helper()
-	owner, _, err := c.owner(c.Nodes[0], slot)
+	owner, err := c.OwnerOf(slot)
 	require.NoError(t, err)
 	return owner
+}
+
+// OwnerOf is Owner for programs that are no tests.
+func (c *Cluster) OwnerOf(slot int) (int, error) {
+	owner, _, err := c.owner(c.Nodes[0], slot)
+	return owner, err
 }
 
 // owner asks one node for the owner of a slot and the configuration epoch of
@@ -203,10 +219,21 @@ func (c *Cluster) index(id string) (int, error) {
 // returns when every node knows.
 func (c *Cluster) MoveSlot(t testing.TB, slot, to int) {
 	t.Helper()
-	from := c.Owner(t, slot)
+	require.NoError(t, c.Move(slot, to))
+}
+
+// Move is MoveSlot for programs that are no tests.
+func (c *Cluster) Move(slot, to int) error {
+	from, err := c.OwnerOf(slot)
+	if err != nil {
+		return err
+	}
 	number := strconv.Itoa(slot)
-	c.Nodes[to].Do(t, "CLUSTER", "SETSLOT", number, "IMPORTING", c.ids[from])
-	c.Nodes[from].Do(t, "CLUSTER", "SETSLOT", number, "MIGRATING", c.ids[to])
+	_, importing := c.Nodes[to].run("CLUSTER", "SETSLOT", number, "IMPORTING", c.ids[from])
+	_, migrating := c.Nodes[from].run("CLUSTER", "SETSLOT", number, "MIGRATING", c.ids[to])
+	if err := errors.Join(importing, migrating); err != nil {
+		return err
+	}
 	order := []*Server{c.Nodes[to], c.Nodes[from]} // the new owner first: it must not refuse what the old one redirects
 	for i, node := range c.Nodes {
 		if i != to && i != from {
@@ -214,17 +241,27 @@ func (c *Cluster) MoveSlot(t testing.TB, slot, to int) {
 		}
 	}
 	for _, node := range order {
-		node.Do(t, "CLUSTER", "SETSLOT", number, "NODE", c.ids[to])
+		if _, err := node.run("CLUSTER", "SETSLOT", number, "NODE", c.ids[to]); err != nil {
+			return err
+		}
 	}
-	// The epoch must be known as well: a node that has not heard of the latest
-	// would not outbid it when it gets the slot in turn, and lose it again.
-	require.Eventually(t, func() bool {
+	return c.awaitMoved(slot, to)
+}
+
+// awaitMoved waits until all nodes know the new owner of a slot. They must know
+// the epoch as well: a node that has not heard of the latest would not outbid
+// it when it gets the slot in turn, and lose it again.
+func (c *Cluster) awaitMoved(slot, to int) error {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(pause) {
 		_, epoch, err := c.owner(c.Nodes[to], slot)
-		return err == nil && !slices.ContainsFunc(c.Nodes, func(node *Server) bool {
+		if err == nil && !slices.ContainsFunc(c.Nodes, func(node *Server) bool {
 			o, e, err := c.owner(node, slot)
 			return err != nil || o != to || e != epoch
-		})
-	}, patience, pause)
+		}) {
+			return nil
+		}
+	}
+	return fmt.Errorf("redistest: not every node knows that slot %d moved", slot)
 }
 
 // Close ends all nodes.

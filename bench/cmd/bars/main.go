@@ -3,11 +3,14 @@
 //
 //	go run ./cmd/bars                     all but the large ones, a few minutes
 //	go run ./cmd/bars --million           all
+//	go run ./cmd/bars --section redis     those of one section
 //	go run ./cmd/bars --only 'delivery'   those whose name matches
 //	go run ./cmd/bars --list              their names
 //
-// --out FILE also writes the table into a Markdown file, between its marks, and
-// --plot FILE.svg draws publish cost against the number of subscriptions.
+// The name of an experiment begins with its section and a colon; without one
+// the section is bars. --out FILE also writes what was measured of each section
+// into a Markdown file, between the marks of that section, and --plot FILE.svg
+// draws publish cost against the number of subscriptions.
 package main
 
 import (
@@ -35,8 +38,7 @@ func main() {
 
 // options are what the command line says.
 type options struct {
-	only      *regexp.Regexp
-	million   bool
+	choice    bars.Choice
 	list      bool
 	plan      trial.Plan
 	out, plot string
@@ -44,15 +46,16 @@ type options struct {
 
 func parse() (o options, err error) {
 	only := flag.String("only", "", "run the experiments whose name matches this regular expression")
-	flag.BoolVar(&o.million, "million", false, "run those with a million queries too: half an hour, 10 GB")
+	flag.StringVar(&o.choice.Section, "section", "", "run the experiments of this section: bars, redis, wire; all if empty")
+	flag.BoolVar(&o.choice.Large, "million", false, "run those with a million queries too: half an hour, 10 GB")
 	flag.BoolVar(&o.list, "list", false, "list the experiments and end")
 	flag.IntVar(&o.plan.Rounds, "rounds", 200, "rounds of one trial, at most")
 	flag.DurationVar(&o.plan.Sample, "sample", 4*time.Millisecond, "about how long one sample takes")
 	flag.DurationVar(&o.plan.Budget, "budget", 10*time.Second, "after which a trial begins no new round")
-	flag.StringVar(&o.out, "out", "", "write the table into this Markdown file")
+	flag.StringVar(&o.out, "out", "", "write the tables into this Markdown file, between the marks of their sections")
 	flag.StringVar(&o.plot, "plot", "", "draw publish cost into this file, .svg")
 	flag.Parse()
-	if o.only, err = regexp.Compile(*only); err != nil {
+	if o.choice.Only, err = regexp.Compile(*only); err != nil {
 		return o, fmt.Errorf("--only: %w", err)
 	}
 	return o, nil
@@ -75,7 +78,28 @@ func run() error {
 		}
 		return nil
 	}
+	if err := o.possible(); err != nil {
+		return err
+	}
 	return measure(o)
+}
+
+// possible returns an error if the run would find nothing to do, or at its end
+// no place to write into.
+func (o *options) possible() error {
+	chosen := o.choice.Experiments()
+	if len(chosen) == 0 {
+		return fmt.Errorf("--section %q --only %q: no experiment is called so; --list shows their names", o.choice.Section, o.choice.Only)
+	}
+	for _, e := range chosen {
+		if o.out == "" {
+			break
+		}
+		if err := bars.HasMarks(o.out, e.Section()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func measure(o options) error {
@@ -84,7 +108,7 @@ func measure(o options) error {
 		Plan:     o.plan,
 		Progress: func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) },
 	}
-	if err := s.Run(o.only, o.million); err != nil {
+	if err := s.Run(o.choice); err != nil {
 		s.Report.WriteText(os.Stdout) // what there is
 		return err
 	}
@@ -103,12 +127,17 @@ func measure(o options) error {
 	return nil
 }
 
-// document writes the report into a Markdown file.
+// document writes the sections of the report into a Markdown file.
 func document(file, about string, r *bars.Report) error {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "`make bench BARS='%s'`: %s\n\n", strings.Join(os.Args[1:], " "), about)
-	r.WriteMarkdown(&b)
-	return bars.Rewrite(file, b.Bytes())
+	for i := range r.Sections {
+		var b bytes.Buffer
+		fmt.Fprintf(&b, "`make bench BARS='%s'`: %s\n\n", strings.Join(os.Args[1:], " "), about)
+		r.Sections[i].WriteMarkdown(&b)
+		if err := bars.Rewrite(file, r.Sections[i].Name, b.Bytes()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // loadAverage returns that of the last 1, 5 and 15 minutes, if the machine

@@ -7,6 +7,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/harkbus/pubsub/bench/internal/trial"
@@ -105,11 +106,22 @@ func Nanoseconds(ns float64) string {
 	return Figure(ns/1e9) + " s"
 }
 
+// DefaultSection is that of experiments whose name names none.
+const DefaultSection = "bars"
+
 // An Experiment measures rows that belong together.
 type Experiment struct {
-	Name    string
-	Large   bool // takes a million queries: gigabytes and minutes
+	Name    string // "section: what", or only what
+	Large   bool   // takes a million queries: gigabytes and minutes
 	Measure func(*Session) error
+}
+
+// Section is the part of the document that the rows stand in.
+func (e *Experiment) Section() string {
+	if section, _, named := strings.Cut(e.Name, ":"); named {
+		return section
+	}
+	return DefaultSection
 }
 
 // Experiments are all there are, in the order of the table.
@@ -122,13 +134,21 @@ type Session struct {
 	Plan     trial.Plan
 	Progress func(format string, args ...any)
 	Report   Report
+
+	current int // in Report.Sections: where rows go
 }
 
 // Report is what a session measured.
 type Report struct {
+	Sections []Section // in the order of the experiments
+	Curve    []Point   // by rising Queries
+}
+
+// A Section is what belongs into one part of the document.
+type Section struct {
+	Name    string
 	Rows    []Row
 	Spreads []Spread
-	Curve   []Point // by rising Queries
 }
 
 // A Point is what one publication costs beside a number of subscriptions, in
@@ -145,12 +165,24 @@ type Spread struct {
 	Min  float64 // the ratio of the two minima
 }
 
-// Run runs the experiments whose names match only, the large ones if asked.
-func (s *Session) Run(only *regexp.Regexp, large bool) error {
-	for _, e := range Experiments() {
-		if !only.MatchString(e.Name) || e.Large && !large {
-			continue
-		}
+// A Choice says which experiments to run.
+type Choice struct {
+	Section string         // "": all
+	Only    *regexp.Regexp // those whose names match
+	Large   bool           // those with a million queries too
+}
+
+// Experiments are those of the choice.
+func (c *Choice) Experiments() []Experiment {
+	return slices.DeleteFunc(Experiments(), func(e Experiment) bool {
+		return !c.Only.MatchString(e.Name) || e.Large && !c.Large || c.Section != "" && c.Section != e.Section()
+	})
+}
+
+// Run runs the experiments of a choice.
+func (s *Session) Run(c Choice) error {
+	for _, e := range c.Experiments() {
+		s.section(e.Section())
 		began := time.Now()
 		if err := e.Measure(s); err != nil {
 			return fmt.Errorf("%s: %w", e.Name, err)
@@ -160,9 +192,25 @@ func (s *Session) Run(only *regexp.Regexp, large bool) error {
 	return nil
 }
 
+// section makes name the section that rows are added to.
+func (s *Session) section(name string) {
+	isIt := func(part Section) bool { return part.Name == name }
+	if i := slices.IndexFunc(s.Report.Sections, isIt); i >= 0 {
+		s.current = i
+		return
+	}
+	s.current = len(s.Report.Sections)
+	s.Report.Sections = append(s.Report.Sections, Section{Name: name})
+}
+
+func (s *Session) add(r Row) {
+	part := &s.Report.Sections[s.current]
+	part.Rows = append(part.Rows, r)
+}
+
 // compare adds the row peer ÷ ours.
 func (s *Session) compare(what, gate string, goal Goal, peer, ours *trial.Result) {
-	s.Report.Rows = append(s.Report.Rows, Row{
+	s.add(Row{
 		What:     what,
 		Gate:     gate,
 		Goal:     goal,
@@ -174,13 +222,14 @@ func (s *Session) compare(what, gate string, goal Goal, peer, ours *trial.Result
 
 // count adds a row of a figure that is not a ratio of times.
 func (s *Session) count(what, gate string, goal Goal, measured float64, detail string) {
-	s.Report.Rows = append(s.Report.Rows, Row{What: what, Gate: gate, Goal: goal, Measured: measured, Detail: detail})
+	s.add(Row{What: what, Gate: gate, Goal: goal, Measured: measured, Detail: detail})
 }
 
 // spread notes how much two contenders that are the same differ.
 func (s *Session) spread(what string, a, b *trial.Result) Spread {
 	ratio := a.Min() / b.Min()
 	spread := Spread{What: what, P95: trial.Spread(a, b), Min: max(ratio, 1/ratio)}
-	s.Report.Spreads = append(s.Report.Spreads, spread)
+	part := &s.Report.Sections[s.current]
+	part.Spreads = append(part.Spreads, spread)
 	return spread
 }

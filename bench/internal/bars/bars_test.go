@@ -37,22 +37,59 @@ func TestVerdictComparesWithTheGoal(t *testing.T) {
 
 func TestTableShowsRatiosOfMinimaAndMedians(t *testing.T) {
 	var s Session
+	s.section("bars")
 	s.compare("peer ÷ ours", "96", AtLeast(50), &trial.Result{Samples: []float64{2000, 3000, 9000}}, &trial.Result{Samples: []float64{30, 20, 30}})
 	var b strings.Builder
-	s.Report.WriteMarkdown(&b)
+	s.Report.Sections[0].WriteMarkdown(&b)
 	require.Contains(t, b.String(), "| peer ÷ ours | 96 | ≥ 50 | 100 | 100 | met | 2 µs ÷ 20 ns |\n")
 }
 
-func TestDocumentIsRewrittenBetweenItsMarks(t *testing.T) {
+func TestDocumentIsRewrittenBetweenTheMarksOfASection(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "performance.md")
-	require.NoError(t, os.WriteFile(file, []byte("before\n"+begin+"old\n"+end+"after\n"), 0o666))
-	require.NoError(t, Rewrite(file, []byte("new\n")))
+	document := func(bars, redis string) string {
+		return "before\n<!-- begin bars: written by make bench -->\n" + bars + "<!-- end bars -->\nbetween\n" +
+			"<!-- begin redis: written by make bench -->\n" + redis + "<!-- end redis -->\nafter\n"
+	}
+	require.NoError(t, os.WriteFile(file, []byte(document("old\n", "")), 0o666))
+	require.NoError(t, Rewrite(file, "redis", []byte("new\n")))
+	require.NoError(t, Rewrite(file, "bars", []byte("newer\n")))
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.Equal(t, "before\n"+begin+"new\n"+end+"after\n", string(text))
+	require.Equal(t, document("newer\n", "new\n"), string(text))
 
-	require.NoError(t, os.WriteFile(file, []byte("no marks"), 0o666))
-	require.Error(t, Rewrite(file, nil))
+	require.NoError(t, HasMarks(file, "redis"))
+	require.ErrorContains(t, HasMarks(file, "wire"), "<!-- end wire -->")
+	require.Error(t, Rewrite(file, "wire", nil))
+}
+
+func TestSectionIsWhatANameBeginsWith(t *testing.T) {
+	require.Equal(t, "redis", (&Experiment{Name: "redis: transport"}).Section())
+	require.Equal(t, "bars", (&Experiment{Name: "delivery M=1"}).Section())
+
+	choice := Choice{Section: "redis", Only: regexp.MustCompile("transport")}
+	require.Equal(t, []string{"redis: transport"}, names(choice))
+	choice = Choice{Section: "bars", Only: regexp.MustCompile("redis|memory")}
+	require.Equal(t, []string{"memory 100k"}, names(choice))
+	choice.Large = true
+	require.Equal(t, []string{"memory 100k", "memory 1M"}, names(choice))
+}
+
+func names(c Choice) (all []string) {
+	for _, e := range c.Experiments() {
+		all = append(all, e.Name)
+	}
+	return all
+}
+
+func TestRowsStandInTheirSection(t *testing.T) {
+	var s Session
+	for _, section := range []string{"bars", "redis", "bars"} {
+		s.section(section)
+		s.count(section, "", Goal{}, 1, "")
+	}
+	require.Len(t, s.Report.Sections, 2)
+	require.Len(t, s.Report.Sections[0].Rows, 2)
+	require.Equal(t, "redis", s.Report.Sections[1].Rows[0].What)
 }
 
 // The small experiments run to their end, and each contender finds what it
@@ -65,7 +102,7 @@ func TestExperimentsRun(t *testing.T) {
 		Plan:     trial.Plan{Sample: 100 * time.Microsecond, Rounds: 2, Budget: time.Millisecond},
 		Progress: t.Logf,
 	}
-	require.NoError(t, s.Run(regexp.MustCompile(`^(index N=1|delivery latency|publish N=100)$`), false))
-	require.NotEmpty(t, s.Report.Rows)
+	require.NoError(t, s.Run(Choice{Only: regexp.MustCompile(`^(index N=1|delivery latency|publish N=100)$`)}))
+	require.NotEmpty(t, s.Report.Sections[0].Rows)
 	require.Len(t, s.Report.Curve, 1)
 }

@@ -26,21 +26,27 @@ func deliveryExperiments() []Experiment {
 		all = append(all, Experiment{
 			Name: fmt.Sprintf("delivery M=%d", bar.readers),
 			Measure: func(s *Session) error {
-				r, err := s.deliver(bar.readers, 1024, delivery.Hark, delivery.Hark, delivery.Raw, delivery.HarkMessages, delivery.HarkOut,
-					delivery.CometBFT, delivery.Cskr, delivery.NATS, delivery.Watermill)
+				r, err := s.deliver(bar.readers, 1024, delivery.Hark, delivery.Hark, delivery.HarkBatch, delivery.HarkMessages, delivery.HarkOut,
+					delivery.Raw, delivery.CometBFT, delivery.Cskr, delivery.NATS, delivery.Watermill)
 				if err != nil {
 					return err
 				}
-				to := fmt.Sprintf("delivery to %d: ", bar.readers)
-				s.spread(to+"hark", r[0], r[1])
-				ours := r[0]
-				s.compare(to+"raw channels ÷ hark", bar.gateRaw, bar.raw, r[2], ours)
-				s.compare(to+"CometBFT ÷ hark", bar.gateComet, bar.comet, r[5], ours)
-				s.compare(to+"cskr/pubsub ÷ hark", bar.gateCskr, bar.cskr, r[6], ours)
-				s.compare(to+"NATS ÷ hark", bar.gateNATS, bar.nats, r[7], ours)
-				s.compare(to+"Watermill ÷ hark", bar.gateWaterm, bar.mill, r[8], ours)
-				s.compare(to+"raw channels ÷ hark read by Messages", "", Goal{}, r[2], r[3])
-				s.compare(to+"raw channels ÷ hark read by Out", "", Goal{}, r[2], r[4])
+				to := fmt.Sprintf("delivery to %d", bar.readers)
+				s.spread(to+": hark", r[0], r[1])
+				raw, peers := r[5], r[6:]
+				for _, ours := range []struct {
+					by string
+					r  *trial.Result
+				}{{"NextBatch", r[2]}, {"Next", r[0]}} {
+					to := to + " by " + ours.by + ": "
+					s.compare(to+"raw channels ÷ hark", bar.gateRaw, bar.raw, raw, ours.r)
+					s.compare(to+"CometBFT ÷ hark", bar.gateComet, bar.comet, peers[0], ours.r)
+					s.compare(to+"cskr/pubsub ÷ hark", bar.gateCskr, bar.cskr, peers[1], ours.r)
+					s.compare(to+"NATS ÷ hark", bar.gateNATS, bar.nats, peers[2], ours.r)
+					s.compare(to+"Watermill ÷ hark", bar.gateWaterm, bar.mill, peers[3], ours.r)
+				}
+				s.compare(to+" by Messages: raw channels ÷ hark", "", Goal{}, raw, r[3])
+				s.compare(to+" by Out: raw channels ÷ hark", "", Goal{}, raw, r[4])
 				return nil
 			},
 		}, Experiment{

@@ -48,7 +48,7 @@ func (s *Session) measureInstructions(n int, gate string, goal Goal) error {
 		total, err := callgrind.Count(context.Background(), CountedCommand, "equality", strconv.Itoa(size))
 		if errors.Is(err, callgrind.ErrUnavailable) {
 			s.Progress("%s: %v", what, err)
-			s.Report.Rows = append(s.Report.Rows, Row{What: what, Gate: gate, Goal: goal, Skipped: true, Detail: "needs valgrind"})
+			s.add(Row{What: what, Gate: gate, Goal: goal, Skipped: true, Detail: "needs valgrind"})
 			return nil
 		}
 		if err != nil {

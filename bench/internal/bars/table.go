@@ -20,17 +20,26 @@ func (r *Row) cells() []string {
 	return []string{r.What, r.Gate, r.Goal.String(), measured, median, r.Verdict(), r.Detail}
 }
 
-func (r *Report) lines() [][]string {
+func (s *Section) lines() [][]string {
 	lines := [][]string{heading}
-	for i := range r.Rows {
-		lines = append(lines, r.Rows[i].cells())
+	for i := range s.Rows {
+		lines = append(lines, s.Rows[i].cells())
 	}
 	return lines
 }
 
-// WriteText writes the table for a terminal.
+// WriteText writes the tables for a terminal.
 func (r *Report) WriteText(w io.Writer) {
-	lines := r.lines()
+	for i := range r.Sections {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		r.Sections[i].writeText(w)
+	}
+}
+
+func (s *Section) writeText(w io.Writer) {
+	lines := s.lines()
 	widths := make([]int, len(heading))
 	for _, line := range lines {
 		for i, cell := range line {
@@ -44,21 +53,21 @@ func (r *Report) WriteText(w io.Writer) {
 		}
 		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
 	}
-	for _, s := range r.Spreads {
-		fmt.Fprintf(w, "A/A %s: %.2f between minima, p95 %.2f between samples\n", s.What, s.Min, s.P95)
+	for _, a := range s.Spreads {
+		fmt.Fprintf(w, "A/A %s: %.2f between minima, p95 %.2f between samples\n", a.What, a.Min, a.P95)
 	}
 }
 
 // WriteMarkdown writes the table for a document.
-func (r *Report) WriteMarkdown(w io.Writer) {
-	for i, line := range r.lines() {
+func (s *Section) WriteMarkdown(w io.Writer) {
+	for i, line := range s.lines() {
 		fmt.Fprintf(w, "| %s |\n", strings.Join(line, " | "))
 		if i == 0 {
 			fmt.Fprintln(w, strings.Repeat("|---", len(heading))+"|")
 		}
 	}
 	fmt.Fprintln(w)
-	for _, s := range r.Spreads {
-		fmt.Fprintf(w, "- A/A, %s: %.2f between minima, p95 %.2f between samples\n", s.What, s.Min, s.P95)
+	for _, a := range s.Spreads {
+		fmt.Fprintf(w, "- A/A, %s: %.2f between minima, p95 %.2f between samples\n", a.What, a.Min, a.P95)
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 var kinds = []delivery.Kind{
-	delivery.Raw, delivery.Hark, delivery.HarkMessages, delivery.HarkOut,
+	delivery.Raw, delivery.Hark, delivery.HarkBatch, delivery.HarkMessages, delivery.HarkOut,
 	delivery.CometBFT, delivery.Cskr, delivery.NATS, delivery.Watermill,
 }
 
@@ -76,14 +76,16 @@ func TestMistakesOfABusAreFound(t *testing.T) {
 }
 
 func BenchmarkHark(b *testing.B) {
-	for _, m := range []int{1, 10, 100} {
-		b.Run(fmt.Sprintf("readers=%d", m), func(b *testing.B) {
-			p, err := delivery.NewPump(delivery.Hark, m, 1024, events)
-			require.NoError(b, err)
-			cost, err := p.Contender().Sample(b.N)
-			require.NoError(b, err)
-			b.ReportMetric(cost, "ns/publication")
-			require.NoError(b, p.Close())
-		})
+	for _, kind := range []delivery.Kind{delivery.Raw, delivery.Hark, delivery.HarkBatch} {
+		for _, m := range []int{1, 10, 100} {
+			b.Run(fmt.Sprintf("%s/readers=%d", kind.Name, m), func(b *testing.B) {
+				p, err := delivery.NewPump(kind, m, 1024, events)
+				require.NoError(b, err)
+				cost, err := p.Contender().Sample(b.N)
+				require.NoError(b, err)
+				b.ReportMetric(cost, "ns/publication")
+				require.NoError(b, p.Close())
+			})
+		}
 	}
 }

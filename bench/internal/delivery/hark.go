@@ -10,9 +10,10 @@ import (
 )
 
 // Hark, with the default policy for slow subscribers (Cancel) and readers in
-// Next; and its two other ways to read.
+// Next; and its other ways to read.
 var (
 	Hark         = Kind{Name: "hark", Open: harkWith(readNext)}
+	HarkBatch    = Kind{Name: "hark NextBatch", Open: harkWith(readBatch)}
 	HarkMessages = Kind{Name: "hark Messages", Open: harkWith(readMessages)}
 	HarkOut      = Kind{Name: "hark Out", Open: harkWith(readOut)}
 )
@@ -52,6 +53,19 @@ func readNext(ctx context.Context, sub *pubsub.Subscription, r *Reader) {
 			return
 		}
 		r.Got(m.Data().(*Item).Number)
+	}
+}
+
+func readBatch(ctx context.Context, sub *pubsub.Subscription, r *Reader) {
+	batch := make([]pubsub.Message, 64)
+	for {
+		n, err := sub.NextBatch(ctx, batch)
+		if err != nil {
+			return
+		}
+		for i := range batch[:n] {
+			r.Got(batch[i].Data().(*Item).Number)
+		}
 	}
 }
 

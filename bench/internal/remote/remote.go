@@ -4,9 +4,12 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/redis/rueidis"
 
 	"github.com/harkbus/pubsub/bench/internal/trial"
 )
@@ -78,7 +81,7 @@ const window = 1 << 14
 
 // least is the smallest sample: fewer would measure how long one takes to
 // arrive, not how many do.
-const least = window / 2
+const least = 2 * window
 
 func (l *Line) sample(n int) (float64, error) {
 	n = max(n, l.kind.least())
@@ -114,6 +117,17 @@ func (l *Line) await(count int64) error {
 // batch is how many publications the peers that can send several at once do.
 // It is what Hark puts into a frame.
 const batch = 64
+
+// each sends commands and returns the errors among the answers.
+func each(client rueidis.Client, commands []rueidis.Completed) error {
+	var errs []error
+	for _, result := range client.DoMulti(background, commands...) {
+		if err := result.Error(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // batches calls f with the sizes of batches that make n.
 func batches(n int, f func(n int) error) error {

@@ -9,10 +9,9 @@ import (
 )
 
 func TestEveryWayArrives(t *testing.T) {
-	server := redistest.Start(t)
-	for _, kind := range []Kind{HarkLive, HarkDurable, HarkLiveAll, HarkDurableAll, Rueidis, GoRedis, Redigo, Watermill, WatermillAll} {
+	for _, kind := range []Kind{HarkLive, HarkDurable, HarkLiveAll, HarkDurableAll, Rueidis, GoRedis, Redigo, Watermill, WatermillAll, Mux} {
 		t.Run(kind.Name, func(t *testing.T) {
-			line, err := Open(kind, server.Addr)
+			line, err := Open(kind, redistest.Start(t).Addr)
 			require.NoError(t, err)
 			cost, err := line.Contender().Sample(100)
 			require.NoError(t, err)

@@ -1,10 +1,6 @@
 package remote
 
-import (
-	"errors"
-
-	"github.com/redis/rueidis"
-)
+import "github.com/redis/rueidis"
 
 // Rueidis is PUBLISH by the client that Hark uses, 64 to a pipeline, received
 // by hooks on a connection of its own.
@@ -34,13 +30,7 @@ func (r *raw) Publish(n int) error {
 		for i := range commands {
 			commands[i] = r.client.B().Publish().Channel("rueidis").Message(r.payload).Build()
 		}
-		var errs []error
-		for _, result := range r.client.DoMulti(background, commands...) {
-			if err := result.Error(); err != nil {
-				errs = append(errs, err)
-			}
-		}
-		return errors.Join(errs...)
+		return each(r.client, commands)
 	})
 }
 

@@ -56,7 +56,10 @@ func Run(ctx context.Context, o Options, display Display) error {
 	}
 	err = errors.Join(err, d.server.Stop())
 	d.readers.Wait()
-	return errors.Join(err, display.Close(d.view()))
+	if closed := display.Close(d.view()); err == nil {
+		err = closed
+	}
+	return err
 }
 
 func (d *demo) subscribeAll(ctx context.Context) error {
@@ -87,7 +90,10 @@ func (d *demo) play(ctx context.Context, display Display) error {
 	if e := <-published; !errors.Is(e, ctx.Err()) {
 		err = errors.Join(err, e)
 	}
-	return errors.Join(err, display.Show(d.view()))
+	if err != nil {
+		return err
+	}
+	return display.Show(d.view())
 }
 
 // show shows until ctx ends.

@@ -24,11 +24,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type record struct {
 	views  []View
 	closed View
-	err    error // of Show
+	err    error // of Show and Close
 }
 
 func (r *record) Show(v View) error  { r.views = append(r.views, v); return r.err }
-func (r *record) Close(v View) error { r.closed = v; return nil }
+func (r *record) Close(v View) error { r.closed = v; return r.err }
 
 func TestTheDemoShowsWhatItSays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -76,7 +76,9 @@ func TestTheDemoEndsWithItsContext(t *testing.T) {
 func TestTheDemoEndsWhenItCannotBeShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("broken")
-		require.ErrorIs(t, Run(t.Context(), Options{Rate: 100, Duration: time.Hour}, &record{err: broken}), broken)
+		err := Run(t.Context(), Options{Rate: 100, Duration: time.Hour}, &record{err: broken})
+		require.ErrorIs(t, err, broken)
+		require.EqualError(t, err, "broken", "told once")
 	})
 }
 

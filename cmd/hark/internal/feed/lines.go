@@ -20,10 +20,13 @@ const (
 	keptSize   = 1 << 20 // a larger buffer is given back after its line
 )
 
+// byteOrderMark is what some editors put in front of a file in UTF-8.
+var byteOrderMark = []byte("\ufeff")
+
 // A Line is one line, or one document printed over several.
 type Line struct {
 	Number int    // of its first line, from 1
-	Text   []byte // without the last line feed; valid until the next call of Next
+	Text   []byte // without the last line feed, or a byte order mark in front of all; valid until the next call of Next
 }
 
 // Lines reads the lines of a stream. Its method is for one goroutine.
@@ -128,6 +131,9 @@ func (l *Lines) read() ([]byte, error) {
 	}
 	if err == io.EOF && len(text) > 0 {
 		err = nil
+	}
+	if l.number == 0 {
+		text = bytes.TrimPrefix(text, byteOrderMark)
 	}
 	if err == nil || err == ErrTooLong {
 		l.number++

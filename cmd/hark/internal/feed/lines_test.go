@@ -35,10 +35,13 @@ func TestLines(t *testing.T) {
 		in   string
 		want []string
 	}{
-		"nothing":                     {"", nil},
-		"blank lines are skipped":     {"\n \n\r\na\n\t\n", []string{"4:a"}},
-		"the last end may be missing": {"a\nb", []string{"1:a", "2:b"}},
-		"bytes stay as they are":      {" a\x00\xff \r\n", []string{"1: a\x00\xff \r"}},
+		"nothing":                                 {"", nil},
+		"blank lines are skipped":                 {"\n \n\r\na\n\t\n", []string{"4:a"}},
+		"the last end may be missing":             {"a\nb", []string{"1:a", "2:b"}},
+		"bytes stay as they are":                  {" a\x00\xff \r\n", []string{"1: a\x00\xff \r"}},
+		"a byte order mark counts for nothing":    {"\ufeffa\n\ufeffb\n", []string{"1:a", "2:\ufeffb"}},
+		"not even in front of a document":         {"\ufeff{\n a\n}\n", []string{"1:{\n a\n}"}},
+		"a byte order mark alone is a blank line": {"\ufeff", nil},
 		"a document counts as one line": {
 			"a\n{\n  \"b\": [\n    1\n  ]\n}\nc\n",
 			[]string{"1:a", "2:{\n  \"b\": [\n    1\n  ]\n}", "7:c"},

@@ -28,19 +28,22 @@ type Options struct {
 	Overflow pubsub.Overflow
 }
 
+// mostSubs is as many as take about 100 GB.
+const mostSubs = 100_000_000
+
 // Validate names the option that is wrong.
 func (o *Options) Validate() error {
 	switch {
-	case o.Subs < 1:
-		return fmt.Errorf("--subs is %d; it is a number of subscriptions", o.Subs)
+	case o.Subs < 1 || o.Subs > mostSubs:
+		return fmt.Errorf("--subs is %d; it is a number of subscriptions, at most %d", o.Subs, mostSubs)
 	case o.Matching < 1 || o.Matching > o.Subs:
 		return fmt.Errorf("--matching is %d; it is between 1 and the number of subscriptions, %d", o.Matching, o.Subs)
 	case !(o.Rate >= 0):
 		return fmt.Errorf("--rate is %v; it is a number of publications a second, or 0 for as many as possible", o.Rate)
 	case o.Duration <= 0:
 		return fmt.Errorf("--duration is %v; it is a time such as 10s", o.Duration)
-	case o.Capacity < 1:
-		return fmt.Errorf("--capacity is %d; it is a number of messages", o.Capacity)
+	case o.Capacity < 1 || o.Capacity > pubsub.MaxCapacity:
+		return fmt.Errorf("--capacity is %d; it is a number of messages, at most %d", o.Capacity, pubsub.MaxCapacity)
 	}
 	return nil
 }

@@ -131,7 +131,13 @@ func (p *publisher) gaveUpOr(err error) error {
 }
 
 func (p *publisher) file(ctx context.Context, name string) error {
-	in, err := openInput(name, p.in)
+	return p.eachLine(ctx, name, func(item readResult, _ bool) error { return p.take(name, item) })
+}
+
+// eachLine reads a file until it ends, or ctx, or take fails. It says whether
+// nothing more can be read at once.
+func (a *app) eachLine(ctx context.Context, name string, take func(item readResult, idle bool) error) error {
+	in, err := openInput(name, a.in)
 	if err != nil {
 		return err
 	}
@@ -143,7 +149,7 @@ func (p *publisher) file(ctx context.Context, name string) error {
 			if !more {
 				return nil
 			}
-			if err := p.take(name, item); err != nil {
+			if err := take(item, len(lines) == 0); err != nil {
 				return err
 			}
 		case <-ctx.Done():

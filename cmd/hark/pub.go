@@ -64,7 +64,7 @@ func (a *app) newPub() *cobra.Command {
 	flags := c.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&url, "url", "", "`URL` of a server's WebSocket, ws://localhost:26657/websocket, instead of Redis")
-	redis.addTo(flags)
+	redis.addTo(c)
 	flags.StringVar(&route, "route", "", "with several partitions: the `KEY` of the attribute that says which")
 	return c
 }
@@ -131,7 +131,13 @@ func (p *publisher) gaveUpOr(err error) error {
 }
 
 func (p *publisher) file(ctx context.Context, name string) error {
-	in, err := openInput(name, p.in)
+	return p.eachLine(ctx, name, func(item readResult, _ bool) error { return p.take(name, item) })
+}
+
+// eachLine reads a file until it ends, or ctx, or take fails. It says whether
+// nothing more can be read at once.
+func (a *app) eachLine(ctx context.Context, name string, take func(item readResult, idle bool) error) error {
+	in, err := openInput(name, a.in)
 	if err != nil {
 		return err
 	}
@@ -143,7 +149,7 @@ func (p *publisher) file(ctx context.Context, name string) error {
 			if !more {
 				return nil
 			}
-			if err := p.take(name, item); err != nil {
+			if err := take(item, len(lines) == 0); err != nil {
 				return err
 			}
 		case <-ctx.Done():

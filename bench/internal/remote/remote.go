@@ -81,7 +81,7 @@ const window = 1 << 14
 
 // least is the smallest sample: fewer would measure how long one takes to
 // arrive, not how many do.
-const least = 2 * window
+const least = window
 
 func (l *Line) sample(n int) (float64, error) {
 	n = max(n, l.kind.least())

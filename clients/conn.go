@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/harkbus/pubsub/internal/backoff"
 )
 
 // Roles of a client.
@@ -138,25 +139,15 @@ const (
 
 // redial returns nil if the connection is to end.
 func (c *Conn) redial() *websocket.Conn {
-	for delay := minDelay; ; delay = min(2*delay, maxDelay) {
-		timer := time.NewTimer(rand.N(delay))
-		select {
-		case <-timer.C:
-		case <-c.ctx.Done():
-			timer.Stop()
-		}
-		if c.ctx.Err() == nil {
-			if ws, _, err := c.dial(c.ctx); err == nil {
-				return ws
-			}
-		}
-		if c.ctx.Err() != nil {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.endLocked(c.ctx.Err())
-			return nil
+	for retry := backoff.New(minDelay, maxDelay); retry.Wait(c.ctx) == nil; {
+		if ws, _, err := c.dial(c.ctx); err == nil {
+			return ws
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endLocked(c.ctx.Err())
+	return nil
 }
 
 // read reads one WebSocket to its end.

@@ -383,8 +383,8 @@ func (c *Client) sendLocked(request map[string]any) {
 }
 
 // transient are reasons for which the server ends a subscription that can be
-// resumed.
-var transient = []string{drainReason, "too slow", "does not read", "out of capacity", "the server is stopped"}
+// resumed on the same connection.
+var transient = []string{"too slow", "does not read", "out of capacity", "the server is stopped"}
 
 // take hands a response to the loop.
 func (s *clientSubscription) take(r *clientResponse) error {
@@ -422,6 +422,8 @@ func (s *clientSubscription) refused(e *RPCError) error {
 	defer c.mu.Unlock()
 	switch {
 	case c.options.NoReconnect:
+	case e.Code == -32000 && strings.Contains(e.Data, drainReason):
+		return nil // the connection ends, and the next one subscribes again
 	case e.Code == -32000 && isTransient(e.Data):
 		c.sendSubscribeLocked(s)
 		return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -36,6 +37,10 @@ type crowd struct {
 
 func newCrowd(t *testing.T, n int) *crowd {
 	c := &crowd{t: t, last: make([]string, n)}
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() { // after all others: the next test begins in quiet
+		eventually(t, func() bool { return runtime.NumGoroutine() <= before+5 }, "no goroutine is left")
+	})
 	c.serve()
 	return c
 }

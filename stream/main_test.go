@@ -41,9 +41,14 @@ func newRig(t *testing.T, c Config) *rig {
 	require.NoError(t, err)
 	require.NoError(t, bus.Start())
 	r := &rig{t: t, bus: bus, server: server, http: httptest.NewServer(server)}
-	r.dialRaw = func() (net.Conn, error) { return net.Dial("tcp", r.http.Listener.Addr().String()) }
+	r.listenRaw()
 	t.Cleanup(r.stop)
 	return r
+}
+
+// listenRaw has raw dial the port.
+func (r *rig) listenRaw() {
+	r.dialRaw = func() (net.Conn, error) { return net.Dial("tcp", r.http.Listener.Addr().String()) }
 }
 
 func (r *rig) stop() {

@@ -25,10 +25,11 @@ func parseError(err error) *rpcError {
 func invalidRequest(data string) *rpcError { return &rpcError{-32600, "Invalid Request", data} }
 func methodNotFound() *rpcError            { return &rpcError{-32601, "Method not found", ""} }
 func internalError(data string) *rpcError  { return &rpcError{-32603, "Internal error", data} }
+func serverError(data string) *rpcError    { return &rpcError{-32000, "Server error", data} }
 
 // canceled is what a subscription's id is told when the server ends it.
 func canceled(reason string) *rpcError {
-	return &rpcError{-32000, "Server error", "subscription was canceled (reason: " + reason + ")"}
+	return serverError("subscription was canceled (reason: " + reason + ")")
 }
 
 // An rpcRequest is one request. Its id is encoded; nil if there is none, and

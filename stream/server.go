@@ -198,6 +198,7 @@ func (s *Server) ServeWebSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	sess := &session{socket: sock, form: form}
 	sock.w.farewell = sess.farewell
+	sock.refuse = sess.refuseNow
 	s.start(sess, sock, sess.receive, func() {
 		sess.ended()
 		leave()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -24,7 +25,8 @@ const (
 // after the other by the goroutine that reads.
 type session struct {
 	*socket
-	form form
+	form    form
+	closing atomic.Pointer[string] // why it is about to close; nil: it is not
 
 	subsMu sync.Mutex
 	subs   map[string]*subscription // by the canonical text of what the client sent
@@ -52,6 +54,19 @@ func (s *session) receive(_ int, payload []byte) error {
 	return err
 }
 
+// refuseNow answers a request that comes while the connection is about to
+// close, so that nobody waits for the answer. Once the close frame is on its way
+// nothing can be said any more.
+func (s *session) refuseNow(payload []byte) {
+	reason := s.closing.Load()
+	req, fault := decodeRequest(payload)
+	if reason == nil || fault != nil || req.id == nil {
+		return
+	}
+	s.server.requests.Add(1)
+	_ = s.w.send(frame{opcode: opText, tail: appendError(nil, req.id, serverError(*reason))}, nil)
+}
+
 // subscribe makes a subscription. Its pump is yet to be started.
 func (s *session) subscribe(w wanted) (*subscription, *rpcError) {
 	if fault := s.room(); fault != nil {
@@ -70,6 +85,7 @@ func (s *session) subscribe(w wanted) (*subscription, *rpcError) {
 	}
 	if err := sub.begin(); err != nil {
 		s.forget(sub)
+		close(sub.done) // there will be no pump
 		return nil, internalError(err.Error())
 	}
 	return sub, nil
@@ -120,6 +136,9 @@ func (s *session) room() *rpcError {
 func (s *session) add(sub *subscription) *rpcError {
 	s.subsMu.Lock()
 	defer s.subsMu.Unlock()
+	if reason := s.closing.Load(); reason != nil { // shutdown does not know of sub
+		return serverError(*reason)
+	}
 	if s.subs[sub.key] != nil {
 		return internalError("already subscribed")
 	}
@@ -184,6 +203,7 @@ func (s *session) subscriptions() []*subscription {
 // the connection. It returns when the close frame is on its way or the
 // connection has ended.
 func (s *session) shutdown(code int, reason string) {
+	s.closing.CompareAndSwap(nil, &reason)
 	s.stopReading()
 	subs := s.subscriptions()
 	for _, sub := range subs {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -165,5 +166,153 @@ func TestConfigNamesTheFieldThatIsWrong(t *testing.T) {
 		require.ErrorContains(t, err, "bus")
 		_, err = c.withDefaults()
 		require.ErrorContains(t, err, "Config."+field)
+	}
+}
+
+// A ledger is what a client without cursors knows of numbered events: which it
+// got, and what it was told of the others.
+type ledger struct {
+	t       *testing.T
+	peer    *peer
+	next    int    // the number after the last one it got
+	got     uint64 // events
+	dropped uint64 // as told last
+	ended   int    // how often its subscription was ended
+	first   bool   // of a subscription: what was before it is not known
+}
+
+// read reads one message. Only where something was said may a number be
+// missing; after its end the subscription is made again, as CometBFT's Go client
+// does.
+func (l *ledger) read() (last bool) {
+	l.t.Helper()
+	var m struct {
+		ID     int
+		Error  *RPCError
+		Result struct {
+			Data    Data
+			Dropped uint64
+			Events  map[string][]string
+		}
+	}
+	require.NoError(l.t, json.Unmarshal([]byte(l.peer.receive()), &m))
+	if m.Error != nil {
+		require.Equal(l.t, -32000, m.Error.Code)
+		require.Contains(l.t, m.Error.Data, "out of capacity")
+		l.ended++
+		l.first = true
+		l.peer.send(`{"id":1,"method":"subscribe","params":{"query":"a=1"}}`)
+		return false
+	}
+	if m.Result.Events == nil {
+		return false // the answer to subscribe
+	}
+	l.got++
+	n, err := strconv.Atoi(m.Result.Events["n"][0])
+	require.NoError(l.t, err)
+	if m.Result.Dropped > 0 {
+		require.Greater(l.t, m.Result.Dropped, l.dropped, "it is told when the sum has grown")
+		l.dropped = m.Result.Dropped
+	}
+	switch {
+	case l.first:
+		require.GreaterOrEqual(l.t, n, l.next)
+	case l.dropped == 0:
+		require.Equal(l.t, l.next, n, "a silent gap")
+	default:
+		require.LessOrEqual(l.t, uint64(n), l.got-1+l.dropped, "every number before it came or was counted")
+	}
+	l.next, l.first = n+1, false
+	return m.Result.Events["last"] != nil
+}
+
+// Whatever the policy, a client that is too slow, and knows nothing of cursors,
+// is told of every loss.
+func TestASlowClientWithoutCursorsIsToldOfEveryLoss(t *testing.T) {
+	for _, policy := range []Overflow{OverflowCancel, OverflowDropOldest, OverflowDropNewest} {
+		t.Run(string(policy), func(t *testing.T) {
+			r := newRig(t, Config{Buffer: 5, QueueBytes: 1, Overflow: policy, History: NewWindow(1, 0)})
+			l := &ledger{t: t, peer: r.dialSmall("/websocket", nil)}
+			l.peer.subscribe("1", "a=1")
+			published := 0
+			publish := func(data string, more ...string) {
+				events := map[string][]string{"a": {"1"}, "n": {strconv.Itoa(published)}}
+				for _, key := range more {
+					events[key] = []string{"1"}
+				}
+				r.publish(data, events)
+				published++
+			}
+			for range 3 { // floods, and in between the client reads a little
+				for range 60 {
+					publish(large)
+				}
+				for ended, n := l.ended, 0; n < 3 || policy == OverflowCancel && l.ended == ended; n++ {
+					l.read()
+				}
+				if policy == OverflowCancel {
+					l.read() // it is subscribed again
+				}
+			}
+			done := make(chan struct{})
+			go func() { // when all is read, one more tells what was dropped
+				defer close(done)
+				eventually(t, func() bool {
+					s := r.bus.Stats().Subscriptions
+					return len(s) == 1 && s[0].Depth == 0
+				}, "it is read")
+				publish("", "last")
+			}()
+			for !l.read() {
+			}
+			<-done
+			if policy == OverflowCancel {
+				require.Positive(t, l.ended)
+				return
+			}
+			require.Positive(t, l.dropped)
+			require.EqualValues(t, published, l.got+l.dropped, "each was delivered or counted, once")
+		})
+	}
+}
+
+// With a peer that stalls in the middle of it, too: it gets a run without holes,
+// and then every id is told, or the connection breaks.
+func TestAClientThatStallsSeesNoSilentGap(t *testing.T) {
+	for _, policy := range []Overflow{OverflowCancel, OverflowClose} {
+		r := newRig(t, Config{Buffer: 20, Overflow: policy, WriteTimeout: 50 * time.Millisecond, CloseTimeout: 50 * time.Millisecond})
+		p := r.dialSmall("/websocket", nil)
+		p.subscribe("1", "a=1")
+		p.subscribe("2", "a='1'")
+		for i := range 100 {
+			r.publish(large, map[string][]string{"a": {"1"}, "n": {strconv.Itoa(i)}})
+		}
+		eventually(t, func() bool { return r.server.Stats().Stalls == 1 || r.server.Stats().Connections == 0 }, "it is cut")
+		next := map[int]int{}
+		told := map[int]bool{}
+		for {
+			_, payload, err := p.ws.ReadMessage()
+			if err != nil {
+				closed, isClosed := err.(*websocket.CloseError)
+				if isClosed && closed.Code != websocket.CloseAbnormalClosure {
+					require.Equal(t, websocket.CloseTryAgainLater, closed.Code)
+					require.Equal(t, map[int]bool{1: true, 2: true}, told, "every id, before the close")
+				}
+				break
+			}
+			var m struct {
+				ID     int
+				Error  *RPCError
+				Result struct{ Events map[string][]string }
+			}
+			require.NoError(t, json.Unmarshal(payload, &m))
+			require.False(t, told[m.ID], "nothing comes after the end")
+			if m.Error != nil {
+				told[m.ID] = true
+				continue
+			}
+			require.Equal(t, []string{strconv.Itoa(next[m.ID])}, m.Result.Events["n"])
+			next[m.ID]++
+		}
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"os"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
 )
@@ -38,10 +37,14 @@ type socket struct {
 	ping   *time.Timer
 	expiry *time.Timer // nil: never
 
+	// refuse answers a message that comes when the connection is about to
+	// close; nil ignores it.
+	refuse func(payload []byte)
+
 	inMessage bool // of the reader: a message has begun
 
 	mu      sync.Mutex
-	closing bool // nothing is read any more but the peer's close
+	closing bool // what is read is refused; the peer's close is awaited
 	ended   bool // no task may begin
 	tasks   sync.WaitGroup
 }
@@ -218,17 +221,19 @@ func (s *socket) readMessage(kind int, r io.Reader, handle func(kind int, payloa
 	s.begin()
 	buf := readBuffers.Get().(*readBuffer)
 	defer buf.release()
-	payload, err := buf.readAll(r)
+	payload, err := buf.readAll(r, kind == websocket.TextMessage)
+	if err == errNotUTF8 && !s.isClosing() {
+		s.closeNow(websocket.CloseInvalidFramePayloadData, "text is not UTF-8")
+	}
 	if err != nil {
 		return err
 	}
 	s.inMessage = false
 	if s.isClosing() {
+		if s.refuse != nil {
+			s.refuse(payload)
+		}
 		return nil // the peer has not seen our close yet
-	}
-	if kind == websocket.TextMessage && !utf8.Valid(payload) {
-		s.closeNow(websocket.CloseInvalidFramePayloadData, "text is not UTF-8")
-		return errNotUTF8
 	}
 	return aside(func() error { return handle(kind, payload) })
 }
@@ -269,7 +274,7 @@ func (s *socket) isClosing() bool {
 	return closing || s.w.isClosing()
 }
 
-// stopReading has messages of the peer ignored from now on.
+// stopReading has messages of the peer refused from now on.
 func (s *socket) stopReading() {
 	s.mu.Lock()
 	s.closing = true

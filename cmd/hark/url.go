@@ -2,12 +2,12 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -266,39 +266,21 @@ const (
 // file publishes what a file holds. When ctx ends it still publishes what was
 // read.
 func (p *urlPublisher) file(ctx context.Context, name string) error {
-	in := p.in
-	if name != standardInput {
-		f, err := os.Open(name)
-		if err != nil {
-			return err
+	err := p.eachLine(ctx, name, func(item readResult, idle bool) error {
+		if item.err != nil {
+			p.skip(name, item.line.Number, item.err)
+		} else {
+			p.add(name, item.line)
 		}
-		defer f.Close()
-		in = f
-	}
-	lines := readLines(ctx, in)
-	for {
-		select {
-		case item, more := <-lines:
-			if !more {
-				return p.send(name)
-			}
-			if item.err != nil {
-				p.skip(name, item.line.Number, item.err)
-			} else {
-				p.add(name, item.line)
-			}
-			if len(p.batch) >= batchCount || p.bytes >= batchBytes || len(lines) == 0 {
-				if err := p.send(name); err != nil {
-					return err
-				}
-			}
-		case <-ctx.Done():
-			if err := p.send(name); err != nil {
-				return err
-			}
-			return context.Cause(ctx)
+		if idle || len(p.batch) >= batchCount || p.bytes >= batchBytes {
+			return p.send(name)
 		}
+		return nil
+	})
+	if err == nil || errors.Is(err, errInterrupted) {
+		err = cmp.Or(p.send(name), err)
 	}
+	return err
 }
 
 // add puts what a line holds into the batch.

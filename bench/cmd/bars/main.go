@@ -26,6 +26,7 @@ import (
 	"github.com/harkbus/pubsub/bench/internal/bars"
 	"github.com/harkbus/pubsub/bench/internal/chart"
 	"github.com/harkbus/pubsub/bench/internal/trial"
+	"github.com/harkbus/pubsub/bench/internal/wire"
 )
 
 func main() {
@@ -63,6 +64,9 @@ func parse() (o options, err error) {
 func run() error {
 	if len(os.Args) == 4 && os.Args[1] == bars.CountedCommand {
 		return bars.Counted(os.Args[2], os.Args[3])
+	}
+	if len(os.Args) > 1 && os.Args[1] == wire.ClientsCommand {
+		return wire.Clients(os.Args[2:])
 	}
 	o, err := parse()
 	if err != nil {

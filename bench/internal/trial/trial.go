@@ -14,6 +14,7 @@ package trial
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -101,6 +102,29 @@ func Spread(a, b *Result) float64 {
 		ratios[i] = max(a.Samples[i]/b.Samples[i], b.Samples[i]/a.Samples[i])
 	}
 	return Percentile(ratios, 95)
+}
+
+// MedianSpread returns how far from 1 the ratio of the medians of two
+// contenders that are the same may be by chance, the larger over the smaller:
+// the 95th percentile over samples that are drawn anew from those there are (a
+// bootstrap).
+func MedianSpread(a, b *Result) float64 {
+	random := rand.New(rand.NewPCG(1, 2)) // the same figure for the same samples
+	ratios := make([]float64, 1000)
+	for i := range ratios {
+		ratio := median(random, a.Samples) / median(random, b.Samples)
+		ratios[i] = max(ratio, 1/ratio)
+	}
+	return Percentile(ratios, 95)
+}
+
+// median returns the median of as many samples as there are, drawn at random.
+func median(random *rand.Rand, samples []float64) float64 {
+	drawn := make([]float64, len(samples))
+	for i := range drawn {
+		drawn[i] = samples[random.IntN(len(samples))]
+	}
+	return Percentile(drawn, 50)
 }
 
 // Percentile returns the p-th percentile of samples.

@@ -65,7 +65,7 @@ func (g *gorilla) Ready() bool {
 }
 
 func (g *gorilla) Publish(int) error {
-	m, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "result": map[string]any{"query": "tm.event = 'Tx'", "data": data, "events": events()}})
+	m, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "result": map[string]any{"query": oneQuery, "data": data, "events": events}})
 	if err != nil {
 		return err
 	}

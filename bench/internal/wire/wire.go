@@ -1,66 +1,91 @@
-// Package wire measures what a delivery over WebSocket costs a server, beside
-// other ways to do it: user and system time of the process, with the clients in
-// a process of their own.
+// Package wire measures what a server of WebSockets costs: user and system time
+// of its process for a delivery, memory, and the time that crowds of clients
+// take. The clients are always another process, which is this program again.
 package wire
 
 import (
 	"fmt"
-	"os/exec"
+	"runtime"
 	"syscall"
 	"time"
-)
 
-// A Plan says how much to measure.
-type Plan struct {
-	Connections int
-	Burst       int // publications that are published at once
-	Bursts      int // of one sample
-	Rounds      int // samples of each contender, interleaved
-}
+	"github.com/harkbus/pubsub/bench/internal/trial"
+)
 
 // A Contender serves WebSockets and publishes to all of them.
 type Contender struct {
 	Name string
 
-	// Start listens on a port of its own and returns where clients connect,
-	// and the message that each sends then; %d in it is the client's number.
+	// Start listens on a port of its own for so many connections.
 	Start func(connections int) (Server, error)
 }
 
 // A Server is a contender that runs.
 type Server interface {
-	Address() (url, hello string)
-	Ready() bool         // all clients have subscribed
-	Publish(i int) error // one publication, to all
-	Delivered() uint64   // frames handed to the kernel so far
+	Address() (url, hello string) // where clients connect, and what each says; %d in it is its number
+	Ready() bool                  // all clients have subscribed
+	Publish(i int) error          // one publication, to all
+	Delivered() uint64            // frames handed to the kernel so far
 	Stop()
 }
 
-// Cost is the processor time of one delivery, over the rounds.
-type Cost struct {
-	Name        string
-	Min, Median time.Duration
+// A Load is what each contender carries in one sample.
+type Load struct {
+	Connections int
+	Burst       int // publications that are published at once
+	Bursts      int
 }
 
-// sample publishes the bursts of one sample and returns the processor time of
-// one delivery.
-func sample(s Server, p Plan) (time.Duration, error) {
+// Contender returns c as a contender for processor time: a sample starts the
+// server and its clients anew, so that nobody pays for the memory of others,
+// and its value is the time of one delivery.
+func (l Load) Contender(c Contender) trial.Contender {
+	return trial.Contender{Name: c.Name, Sample: func(int) (float64, error) {
+		server, err := c.Start(l.Connections)
+		if err != nil {
+			return 0, err
+		}
+		defer server.Stop()
+		clients, err := discard(server, l.Connections)
+		if err != nil {
+			return 0, err
+		}
+		defer clients.stop()
+		warm := Load{l.Connections, l.Burst, 3}
+		if _, err := warm.carry(server); err != nil {
+			return 0, err
+		}
+		runtime.GC()
+		return l.carry(server)
+	}}
+}
+
+// carry publishes the bursts and returns the processor time of one delivery, in
+// nanoseconds.
+func (l Load) carry(s Server) (float64, error) {
 	before := processorTime()
-	for b := range p.Bursts {
-		want := s.Delivered() + uint64(p.Connections*p.Burst)
-		for i := range p.Burst {
-			if err := s.Publish(b*p.Burst + i); err != nil {
+	for b := range l.Bursts {
+		want := s.Delivered() + uint64(l.Connections*l.Burst)
+		for i := range l.Burst {
+			if err := s.Publish(b*l.Burst + i); err != nil {
 				return 0, err
 			}
 		}
-		for deadline := time.Now().Add(20 * time.Second); s.Delivered() < want; {
-			if time.Now().After(deadline) {
-				return 0, fmt.Errorf("wire: %d of %d delivered", s.Delivered(), want)
-			}
-			time.Sleep(100 * time.Microsecond) // costs the same in all
+		if err := await(func() bool { return s.Delivered() >= want }); err != nil {
+			return 0, fmt.Errorf("%w: %d of %d delivered", err, s.Delivered(), want)
 		}
 	}
-	return (processorTime() - before) / time.Duration(p.Bursts*p.Burst*p.Connections), nil
+	return float64(processorTime()-before) / float64(l.Bursts*l.Burst*l.Connections), nil
+}
+
+// await looks for a condition every 100 µs, which costs the same in all.
+func await(condition func() bool) error {
+	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(100 * time.Microsecond) {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("wire: waited for a minute")
+		}
+	}
+	return nil
 }
 
 // processorTime is the user and system time of this process.
@@ -70,20 +95,4 @@ func processorTime() time.Duration {
 		panic(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// startClients runs the clients of a server in another process.
-func startClients(binary string, s Server, p Plan) (*exec.Cmd, error) {
-	url, hello := s.Address()
-	cmd := exec.Command(binary, "-clients", fmt.Sprint(p.Connections), "-url", url, "-hello", hello)
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	for deadline := time.Now().Add(30 * time.Second); !s.Ready(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			_ = cmd.Process.Kill()
-			return nil, fmt.Errorf("wire: the clients do not come")
-		}
-	}
-	return cmd, nil
 }

@@ -42,7 +42,8 @@
 // Next, NextBatch and Messages look at their context, then at the buffer, then
 // at the reason why the subscription ended: everything in the buffer can be
 // read before the reason. A message leaves the buffer when it is handed out,
-// a batch as a whole. Events that a subscriber modifies are a private copy.
+// those of a batch with the call that returns it. Events that a subscriber
+// modifies are a private copy.
 //
 // # Ending
 //

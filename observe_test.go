@@ -141,3 +141,38 @@ func auditObserver(t *testing.T, seen []uint64, before, begun, all uint64) {
 		require.LessOrEqual(t, seen[0], begun+1)
 	}
 }
+
+// Publications that were queued are matched in groups, before any of the group
+// is dispatched.
+func TestSubscriptionsComeAndGoWhileTheQueueIsDrained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n, at = 40, 5 // more than two groups; in the first
+		server := pubsub.NewServer(pubsub.BufferCapacity(n))
+		goes := subscribe(t, server, "c", "a = 1", n+1, pubsub.Cancel)
+		stays := subscribe(t, server, "stays", "a >= 1", n+1, pubsub.Cancel)
+		for i := range n {
+			publish(t, server, i+1, "a", "1")
+		}
+		var gone, refused error
+		var comes *pubsub.Subscription
+		server.Observe(func(m pubsub.Message) {
+			if m.Sequence() == at {
+				gone = server.UnsubscribeID(ctx, goes.ID())
+				comes, refused = server.Subscribe(ctx, "c", parse("a = 1"), n+1)
+			}
+		})
+		require.NoError(t, server.Start())
+		synctest.Wait()
+		require.NoError(t, gone)
+		require.NoError(t, refused)
+		publish(t, server, n+1, "a", "1")
+		require.NoError(t, server.Stop())
+
+		for sub, want := range map[*pubsub.Subscription][]int{
+			goes: count(1, at-1), comes: count(n+1, 1), stays: count(1, n+1),
+		} {
+			got, _ := rest(sub)
+			require.Equal(t, want, got)
+		}
+	})
+}

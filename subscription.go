@@ -208,9 +208,10 @@ func (s *Subscription) Next(ctx context.Context) (Message, error) {
 }
 
 // NextBatch takes messages out of the buffer into batch, in order, and returns
-// how many, at least one: all that are there, up to len(batch). It waits for
-// the first one as Next does, and for no other. A reader that is behind takes
-// many messages for little more than one costs.
+// how many: at least one, at most len(batch). It waits for the first one as
+// Next does, and then takes what it finds, so that there may be more when it
+// returns. A reader that is behind takes many messages for little more than one
+// costs.
 //
 // It returns an error where Next does, and for an empty batch.
 func (s *Subscription) NextBatch(ctx context.Context, batch []Message) (int, error) {

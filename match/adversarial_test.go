@@ -358,3 +358,17 @@ func TestQueryTooLargeForABlock(t *testing.T) {
 	require.True(t, x.Remove(id))
 	removeAll(t, x, ids)
 }
+
+func TestBatchLooksUpTheKeysOfEachEvent(t *testing.T) {
+	x, ids := indexOf(t, repeat(200, func(i int) string { return fmt.Sprintf("k%d = %d", i, i) })...)
+	var events []map[string][]string
+	for i := range 40 {
+		events = append(events, map[string][]string{fmt.Sprint("k", 5*i): {"no", fmt.Sprint(5 * i)}})
+	}
+	var batch match.Batch[int]
+	x.MatchBatch(events, &batch)
+	for i := range events {
+		require.Len(t, batch.Of(i), 1, "event %d", i)
+	}
+	removeAll(t, x, ids)
+}

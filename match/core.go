@@ -21,7 +21,7 @@ type core struct {
 	keys      keys
 	slab      slab
 	table     table
-	grams     table // with blooms
+	grams     table // with a sieve
 	root      *node
 	nodes     []*node // by number; nil where free
 	freeNodes []uint32
@@ -63,7 +63,8 @@ type slot struct {
 func (c *core) init() {
 	c.keys.numbers = make(map[string]uint32)
 	c.slab = newSlab()
-	c.table, c.grams = newTable(false), newTable(true)
+	c.table, c.grams = newTable(), newTable()
+	c.grams.sieve = newSieve()
 	c.seed, c.secret = maphash.MakeSeed(), rand.Uint64()
 	c.root = c.newNode(nil, 0, filing{})
 }

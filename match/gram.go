@@ -1,6 +1,10 @@
 package match
 
-import "math/bits"
+import (
+	"encoding/binary"
+	"math/bits"
+	"unsafe"
+)
 
 // CONTAINS is filed by a gram: some 1, 2, 3, 4, 6 or 8 neighbouring bytes of
 // its text, the longest size that fits, and of these one in little company. So
@@ -43,7 +47,7 @@ func gramHash(salt, gram uint64) uint64 {
 // gramAt returns size bytes of a text that has as many from i on.
 func gramAt(text string, i, size int) uint64 {
 	if i+8 <= len(text) {
-		return word(text[i:]) & (1<<(8*size) - 1)
+		return wordAt(text, i) & gramMask(size)
 	}
 	var g uint64
 	for k := range size {
@@ -52,11 +56,13 @@ func gramAt(text string, i, size int) uint64 {
 	return g
 }
 
-// word loads 8 bytes.
-func word(s string) uint64 {
-	_ = s[7]
-	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
-		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+// gramMask has the bytes of a gram in a word.
+func gramMask(size int) uint64 { return 1<<(8*size) - 1 } // of 8: 1<<64 is 0
+
+// wordAt loads the 8 bytes of a text from i on. It does not look whether they
+// are there.
+func wordAt(s string, i int) uint64 {
+	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(unsafe.Pointer(unsafe.StringData(s)), i))[:])
 }
 
 // searchGrams looks up all grams of a value, of which the cue tells.
@@ -92,18 +98,20 @@ func (c *core) searchBytes(f *field, value string, q cue, done *gramsDone) {
 	c.lookGrams(begin, done)
 }
 
-// searchGramsOf looks up the grams of one size. Those that pass the bloom are
+// searchGramsOf looks up the grams of one size. Those that pass the sieve are
 // kept until there are many, so that what they lead to loads at the same time.
 func (c *core) searchGramsOf(f *field, value string, q cue, class int, done *gramsDone) {
 	size := gramSizes[class]
 	salt := gramSalt(f.salt, class)
-	var hashes [siftSize]uint64
-	var passed [siftSize]uint8
 	first := len(c.cues)
-	for begin := 0; begin+size <= len(value); begin += siftSize {
-		n := hashGrams(&hashes, value[begin:], size, salt)
-		for _, i := range passed[:c.grams.sift(hashes[:n], &passed)] {
-			if q.hash, q.at = hashes[i], begin+int(i); !done.has(q.hash) {
+	whole := max(0, len(value)-7) // places with 8 bytes
+	var passed [siftSize]uint8
+	for begin := 0; begin < whole; begin += siftSize {
+		n := c.grams.sieve.sift(value[begin:], gramMask(size), salt, &passed)
+		for _, i := range passed[:n] {
+			q.at = begin + int(i)
+			q.hash = gramHash(salt, gramAt(value, q.at, size))
+			if !done.has(q.hash) {
 				c.cue(q)
 			}
 		}
@@ -111,20 +119,13 @@ func (c *core) searchGramsOf(f *field, value string, q cue, class int, done *gra
 			c.lookGrams(first, done)
 		}
 	}
+	for q.at = whole; q.at+size <= len(value); q.at++ {
+		q.hash = gramHash(salt, gramAt(value, q.at, size))
+		if c.grams.sieve.has(uint32(q.hash >> 32)) {
+			c.cue(q)
+		}
+	}
 	c.lookGrams(first, done)
-}
-
-// hashGrams hashes the grams at the first places of a text, as many as there
-// are and hashes has room for.
-func hashGrams(hashes *[siftSize]uint64, text string, size int, salt uint64) (n int) {
-	mask := uint64(1)<<(8*size) - 1 // of 8 bytes: 1<<64 is 0
-	for ; n < siftSize && n+8 <= len(text); n++ {
-		hashes[n] = gramHash(salt, word(text[n:n+8])&mask)
-	}
-	for ; n < siftSize && n+size <= len(text); n++ {
-		hashes[n] = gramHash(salt, gramAt(text, n, size))
-	}
-	return n
 }
 
 // gramsDone remembers grams of the value that need not be looked up again: a

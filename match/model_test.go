@@ -98,7 +98,7 @@ func requireEmpty(t require.TestingT, c *core) {
 	require.Len(t, c.table.dir, 1)
 	require.Zero(t, c.table.dir[0].used)
 	require.Zero(t, c.grams.dir[0].used)
-	require.Equal(t, bloom{}, *c.grams.blooms[0])
+	require.Zero(t, c.grams.sieve.added)
 	require.Equal(t, 1, len(c.nodes)-len(c.freeNodes))
 	require.Equal(t, len(c.trees), len(c.freeTrees))
 	require.Empty(t, c.root.fields)

@@ -167,9 +167,11 @@ func (c *core) settle(t *table, begin int) {
 	}
 	var sum uint64
 	for i := range cues {
-		if p := cues[i].posting; p.form() == oneEntry || p.form() == listed {
-			sum += touchBlock(&c.slab, ref(p.value()))
-			sum += c.beside.touch(ref(p.value()))
+		switch p := cues[i].posting; p.form() {
+		case oneEntry:
+			sum += touchBlock(&c.slab, ref(p.value())) + c.beside.touch(ref(p.value()))
+		case listed:
+			sum += uint64(c.list(p).len)
 		}
 	}
 	c.touched += sum
@@ -324,7 +326,7 @@ func (c *core) satisfies(q *cue, r *record, t *term, offset int) bool {
 	if q.way == byPresence {
 		return true
 	}
-	a, text := &c.event.attributes[q.key], r.textOf(t)
+	a, text := c.attribute(q.key), r.textOf(t)
 	value := a.values[q.value]
 	switch q.way {
 	case byText:

@@ -26,18 +26,13 @@ import "math/bits"
 //	     └─────┘└─────┘ └─────┘
 //
 //	slot  tag (32 bits) │ posting (32 bits), 0 if empty
-//
-// A table with blooms also has, for each segment, 32 words of 64 bits, and in
-// one of them three bits set per tag: most look-ups of what is not in the table
-// end at that word, which the processor's cache is more likely to hold.
 type table struct {
 	dir     []*segment
-	blooms  []*bloom // as dir; nil in a table without
-	depth   uint8    // len(dir) is 1 << depth
-	deepest int      // segments of that depth
-	moved   uint64   // slots that splits, merges and deletions moved
-	budget  int      // slots that splits and merges may still move before they wait for another Add or Remove
-	bloomed bool
+	depth   uint8  // len(dir) is 1 << depth
+	deepest int    // segments of that depth
+	moved   uint64 // slots that splits, merges and deletions moved
+	budget  int    // slots that splits and merges may still move before they wait for another Add or Remove
+	sieve   *sieve // nil in a table without
 }
 
 const (
@@ -46,7 +41,6 @@ const (
 	segmentLast  = segmentSlots - 8     // where a split cannot wait
 	segmentMerge = segmentSlots / 4     // two that together have so many become one
 	maxTableMove = 300                  // slots that one Add or Remove moves
-	bloomWords   = 32
 )
 
 type segment struct {
@@ -56,51 +50,14 @@ type segment struct {
 	slots [segmentSlots]uint64
 }
 
-type bloom [bloomWords]uint64
-
 const tagMix = 0x9e3779b97f4a7c15
 
 // homeOf returns the slot at which the search for a tag begins.
 func homeOf(tag uint32) int { return int(uint64(tag) * tagMix >> 48 * segmentSlots >> 16) }
 
-func wordOf(tag uint32) uint64 { return uint64(tag) * tagMix >> 59 }
+func newTable() table { return table{dir: []*segment{new(segment)}, deepest: 1} }
 
-func (b *bloom) add(tag uint32) {
-	t := uint64(tag) * tagMix
-	b[wordOf(tag)] |= 1<<(t>>53&63) | 1<<(t>>47&63) | 1<<(t>>41&63)
-}
-
-// hasBits returns 1 if a word of the bloom has the bits of a tag, else 0.
-func hasBits(word uint64, tag uint32) uint64 {
-	t := uint64(tag) * tagMix
-	return word >> (t >> 53 & 63) & (word >> (t >> 47 & 63)) & (word >> (t >> 41 & 63)) & 1
-}
-
-// bloomOf returns the bloom of a segment.
-func bloomOf(s *segment) *bloom {
-	b := new(bloom)
-	b.fill(s)
-	return b
-}
-
-func (b *bloom) fill(s *segment) {
-	*b = bloom{}
-	for _, v := range s.slots {
-		if v != 0 {
-			b.add(uint32(v >> 32))
-		}
-	}
-}
-
-func newTable(bloomed bool) table {
-	t := table{dir: []*segment{new(segment)}, deepest: 1, bloomed: bloomed}
-	if bloomed {
-		t.blooms = []*bloom{new(bloom)}
-	}
-	return t
-}
-
-func (t *table) index(hash uint64) uint64 { return hash >> (64 - t.depth) }
+func (t *table) index(hash uint64) uint64 { return hash >> 1 >> ((63 - t.depth) & 63) }
 
 // find returns the posting of a hash, 0 if there is none.
 func (t *table) find(hash uint64) posting {
@@ -125,33 +82,6 @@ func (t *table) touch(hash uint64) uint64 {
 	return t.dir[t.index(hash)].slots[homeOf(uint32(hash>>32))]
 }
 
-// mayHave reports whether find might find something. Only for a table with
-// blooms.
-func (t *table) mayHave(hash uint64) bool {
-	tag := uint32(hash >> 32)
-	return hasBits(t.blooms[t.index(hash)][wordOf(tag)], tag) != 0
-}
-
-// sift lists the indices of those hashes that find might find something for,
-// and returns how many there are. Its loops are without branches, the first
-// one as short as can be, so that the loads of many words are under way at a
-// time.
-func (t *table) sift(hashes []uint64, passed *[siftSize]uint8) int {
-	var words [siftSize]uint64
-	blooms, shift := t.blooms, 63-t.depth
-	for i, hash := range hashes {
-		words[i%siftSize] = blooms[hash>>1>>(shift&63)][wordOf(uint32(hash>>32))]
-	}
-	n := uint(0)
-	for i, hash := range hashes {
-		passed[n%siftSize] = uint8(i)
-		n += uint(hasBits(words[i%siftSize], uint32(hash>>32)))
-	}
-	return int(n)
-}
-
-const siftSize = 64 // hashes at a time
-
 // slot returns the place of a tag in the segment, or the empty place where it
 // would be.
 func (s *segment) slot(tag uint32) int {
@@ -167,18 +97,19 @@ func (t *table) set(hash uint64, p posting) {
 	tag := uint32(hash >> 32)
 	s := t.dir[t.index(hash)]
 	i := s.slot(tag)
-	if s.slots[i] == 0 {
+	added := s.slots[i] == 0
+	if added {
 		for s.used >= segmentFull && int(s.used) <= t.budget || s.used == segmentLast {
 			t.split(hash)
 			s = t.dir[t.index(hash)]
 		}
 		i = s.slot(tag)
 		s.used++
-		if t.bloomed {
-			t.blooms[t.index(hash)].add(tag)
-		}
 	}
 	s.slots[i] = uint64(tag)<<32 | uint64(p)
+	if added && t.sieve != nil {
+		t.sieve.add(t, tag)
+	}
 }
 
 // split divides the segment of a hash by the next bit.
@@ -227,30 +158,16 @@ func (t *table) place(s *segment, begin, size uint64) {
 	for i := begin; i < begin+size; i++ {
 		t.dir[i] = s
 	}
-	if !t.bloomed {
-		return
-	}
-	b := bloomOf(s)
-	for i := begin; i < begin+size; i++ {
-		t.blooms[i] = b
-	}
 }
 
 func (t *table) double() {
-	t.dir = doubled(t.dir)
-	if t.bloomed {
-		t.blooms = doubled(t.blooms)
+	twice := make([]*segment, 0, 2*len(t.dir))
+	for _, s := range t.dir {
+		twice = append(twice, s, s)
 	}
+	t.dir = twice
 	t.depth++
 	t.deepest = 0
-}
-
-func doubled[T any](dir []T) []T {
-	twice := make([]T, 0, 2*len(dir))
-	for _, v := range dir {
-		twice = append(twice, v, v)
-	}
-	return twice
 }
 
 // remove takes out a hash that is in the table.
@@ -258,10 +175,10 @@ func (t *table) remove(hash uint64) {
 	s := t.dir[t.index(hash)]
 	hole := s.slot(uint32(hash >> 32))
 	t.moved += s.removeAt(hole)
-	if t.bloomed {
-		t.blooms[t.index(hash)].fill(s) // a bit may be of several tags
-	}
 	t.merge(hash)
+	if t.sieve != nil {
+		t.sieve.remove(t)
+	}
 }
 
 // removeAt empties a slot and moves those behind it that would no longer be
@@ -318,10 +235,11 @@ func (t *table) merge(hash uint64) {
 }
 
 func (t *table) halve() {
-	t.dir = halved(t.dir)
-	if t.bloomed {
-		t.blooms = halved(t.blooms)
+	half := make([]*segment, len(t.dir)/2)
+	for i := range half {
+		half[i] = t.dir[2*i]
 	}
+	t.dir = half
 	t.depth--
 	for i, s := range t.dir {
 		if s.depth == t.depth && (i == 0 || t.dir[i-1] != s) {
@@ -330,17 +248,9 @@ func (t *table) halve() {
 	}
 }
 
-func halved[T any](dir []T) []T {
-	half := make([]T, len(dir)/2)
-	for i := range half {
-		half[i] = dir[2*i]
-	}
-	return half
-}
-
 // bytes returns what the table holds.
 func (t *table) bytes() int {
-	const segmentBytes, bloomBytes = 2048, 8 * bloomWords
+	const segmentBytes = 2048
 	segments := 0
 	for i, s := range t.dir {
 		if i == 0 || t.dir[i-1] != s {
@@ -348,8 +258,8 @@ func (t *table) bytes() int {
 		}
 	}
 	n := segments*segmentBytes + 8*len(t.dir)
-	if t.bloomed {
-		n += segments*bloomBytes + 8*len(t.dir)
+	if t.sieve != nil {
+		n += t.sieve.bytes()
 	}
 	return n
 }

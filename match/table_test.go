@@ -13,7 +13,8 @@ import (
 func TestTableIsAMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
-		table, peer := newTable(true), make(map[uint32]posting)
+		table, peer := newTable(), make(map[uint32]posting)
+		table.sieve = newSieve()
 		var tags []uint32
 		for range rapid.IntRange(1, 6).Draw(t, "phases") {
 			grow := rapid.IntRange(0, 3000).Draw(t, "grow")
@@ -42,7 +43,7 @@ func TestTableIsAMap(t *testing.T) {
 			tags = tags[shrink:]
 			for tag, p := range peer {
 				require.Equal(t, p, table.find(uint64(tag)<<32))
-				require.True(t, table.mayHave(uint64(tag)<<32))
+				require.True(t, table.sieve.has(tag))
 			}
 		}
 		for _, tag := range tags {
@@ -50,24 +51,42 @@ func TestTableIsAMap(t *testing.T) {
 			table.remove(uint64(tag) << 32)
 		}
 		require.Len(t, table.dir, 1)
-		require.Equal(t, bloom{}, *table.blooms[0])
+		require.Zero(t, table.sieve.added)
 	})
 }
 
-func TestBloomKeepsMostLookUpsOutOfTheTable(t *testing.T) {
+func TestSieveKeepsMostLookUpsOutOfTheTable(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
-	table := newTable(true)
+	table := newTable()
+	table.sieve = newSieve()
+	var hashes []uint64
+	requireFine := func() {
+		passed := 0
+		for range 100_000 {
+			if table.sieve.has(random.Uint32()) {
+				passed++
+			}
+		}
+		require.Less(t, passed, 3500, "with %d tags", len(hashes))
+	}
 	for range 100_000 {
 		table.budget = maxTableMove
-		table.set(random.Uint64(), 1)
-	}
-	passed := 0
-	for range 100_000 {
-		if table.mayHave(random.Uint64()) {
-			passed++
+		hashes = append(hashes, random.Uint64())
+		table.set(hashes[len(hashes)-1], 1)
+		if len(hashes)%9973 == 0 {
+			requireFine()
 		}
 	}
-	require.Less(t, passed, 2500)
+	grown := table.sieve.bytes()
+	for len(hashes) > 1000 {
+		table.budget = maxTableMove
+		table.remove(hashes[len(hashes)-1])
+		hashes = hashes[:len(hashes)-1]
+		if len(hashes)%9973 == 0 {
+			requireFine()
+		}
+	}
+	require.Less(t, table.sieve.bytes(), grown/20, "it shrinks with the table")
 }
 
 func TestSlabGivesChunksBack(t *testing.T) {

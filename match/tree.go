@@ -370,17 +370,21 @@ func (t *tree) search(c *core, q *[maxBounds]uint64) {
 func (t *tree) fitting(b *block, q *[maxBounds]uint64) uint32 {
 	fits := uint32(1)<<b.len - 1
 	for k := range t.bounds {
-		p, x := &b.planes[k], q[k]
-		var exceeds uint32
-		for i := 0; i < fan; i++ {
-			_, borrow := bits.Sub64(x, p[i], 0)
-			exceeds |= uint32(borrow) << i
-		}
-		if fits &^= exceeds; fits == 0 {
+		if fits &^= b.planes[k].exceeding(q[k], int(b.len)); fits == 0 {
 			break
 		}
 	}
 	return fits
+}
+
+// exceeding returns a bit for each of the first n coordinates that is above x.
+func (p *plane) exceeding(x uint64, n int) uint32 {
+	bit := uint64(0)
+	for i := min(n, fan) - 1; i >= 0; i-- {
+		_, borrow := bits.Sub64(x, p[i], 0)
+		bit, _ = bits.Add64(bit, bit, borrow)
+	}
+	return uint32(bit)
 }
 
 // inside returns those of the items which that are less than q.

@@ -1,6 +1,7 @@
 package redisbridge
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -11,15 +12,21 @@ import (
 	"github.com/harkbus/pubsub/query"
 )
 
-// aclLine is what docs/bridge.md tells operators to grant for namespace shop.
-const aclLine = `resetkeys resetchannels ~hark:{shop}:* ~hark:{shop#*}:* &hark:{shop}:* &hark:{shop#*}:* -@all ` +
-	`+hello +client|setname +ping +hsetnx +hmget +hget +hset +get +set +del +pexpire +mget ` +
-	`+zadd +zrem +zrange +zremrangebyscore +xadd +xread +xrange +xtrim +xinfo|stream +eval +evalsha +time ` +
-	`+publish +subscribe +unsubscribe +spublish +ssubscribe +sunsubscribe +cluster|slots +cluster|shards`
+// documentedACL returns what docs/bridge.md tells operators to grant for
+// namespace shop.
+func documentedACL(t *testing.T) []string {
+	t.Helper()
+	page, err := os.ReadFile("../docs/bridge.md")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(page), "ACL SETUSER hark on >PASSWORD ")
+	require.True(t, found)
+	line, _, _ := strings.Cut(rest, "\n\n")
+	return strings.Fields(line)
+}
 
 func TestDocumentedACLLineIsEnough(t *testing.T) {
 	redis := redistest.Start(t)
-	redis.Do(t, append([]string{"ACL", "SETUSER", "hark", "on", ">secret"}, strings.Fields(aclLine)...)...)
+	redis.Do(t, append([]string{"ACL", "SETUSER", "hark", "on", ">secret"}, documentedACL(t)...)...)
 	for _, mode := range []Mode{Live, Durable} {
 		o := Options{Namespace: "shop", Mode: mode}
 		o.Redis.Username, o.Redis.Password = "hark", "secret"
@@ -126,9 +133,7 @@ func TestFramesWithoutAValidMACAreDropped(t *testing.T) {
 		for name, keys := range map[string][]Key{"missing": nil, "wrong": theirs} {
 			t.Run(mode.String()+" "+name, func(t *testing.T) {
 				o := Options{Namespace: mode.String() + name, Mode: mode, Keys: ours, SendAll: true}
-				a := join(t, redis, o).awaitReady(t)
-				b := join(t, redis, o).awaitReady(t)
-				got := b.collect()
+				a, b, got := joinTwo(t, redis, o)
 				o.Keys = keys
 				stranger := join(t, redis, o)
 				for i := range 10 {
@@ -199,4 +204,53 @@ func TestForgedInterestIsDropped(t *testing.T) {
 	redis.Do(t, "PUBLISH", b.names.control, forged.interestFrame(&i))
 	eventually(t, "it is dropped", func() bool { return a.Stats().Unsigned == 1 })
 	require.Equal(t, 1, a.Stats().Interest.Peers)
+}
+
+// What a stranger says in another's name, without the key: that it has sent a
+// thousand publications more, that it is gone, and what the answer to a request
+// is.
+func TestForgedMarksAndRepliesAreDropped(t *testing.T) {
+	redis := redistest.Start(t)
+	keys, err := ParseKeys("1:00112233445566778899aabbccddeeff")
+	require.NoError(t, err)
+	strange, err := ParseKeys("1:ffeeddccbbaa99887766554433221100")
+	require.NoError(t, err)
+	o := live("forging")
+	o.Keys = keys
+	a, b, got := joinTwo(t, redis, o)
+	a.number(t, 1)
+	got.await(t, has(1))
+
+	channel := namesOfPartition("forging", 0, a.Origin()).channel
+	asking := make(chan error, 1)
+	go func() {
+		_, err := a.Request(within(t, patience), "who are you", nil)
+		asking <- err
+	}()
+	eventually(t, "the request waits", func() bool { return a.waitingRequests() == 1 })
+	for _, sign := range []*Key{nil, &prepare(strange)[0]} {
+		for _, closing := range []bool{false, true} {
+			h := header{kind: kindMark, first: 1000, closing: closing, epoch: a.Origin().Epoch, name: a.Origin().Name, namespace: "forging"}
+			redis.Do(t, "PUBLISH", channel, string(finish(append(appendHeader(nil, &h), 0, 0, 10, 0), 0, sign)))
+		}
+		h := header{kind: kindReply, codec: Binary.ID(), partition: noPartition, first: 1, epoch: 1, name: "stranger", namespace: "forging"}
+		reply := beginEvent(appendHeader(nil, &h))
+		begun := len(reply)
+		reply, err = Binary.Append(reply, &Event{Type: labelString, Data: []byte("your friend")})
+		require.NoError(t, err)
+		endEvent(reply, begun)
+		redis.Do(t, "PUBLISH", a.names.inbox, string(finish(reply, 0, sign)))
+	}
+	eventually(t, "they are dropped", func() bool { return b.Stats().Unsigned == 4 && a.Stats().Unsigned == 2+4 })
+	require.Empty(t, asking)
+	require.Equal(t, 1, b.Stats().Origins, "nobody is gone")
+	a.number(t, 2)
+	got.await(t, has(2))
+	require.Empty(t, b.gaps.all(), "nothing is missing")
+}
+
+func (m *member) waitingRequests() int {
+	m.requests.mu.Lock()
+	defer m.requests.mu.Unlock()
+	return len(m.requests.waiting)
 }

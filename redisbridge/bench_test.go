@@ -108,7 +108,7 @@ func BenchmarkServerPublish(b *testing.B) {
 	b.Run("alone", func(b *testing.B) { run(b, startServer(b)) })
 	b.Run("dead", func(b *testing.B) {
 		s := startServer(b)
-		attach(b, s, Options{Redis: optionOf("127.0.0.1:1"), Mode: Durable, CloseTimeout: 1, OutboxCount: 1 << 30, OutboxBytes: 1 << 34})
+		attach(b, s, Options{Redis: optionOf("127.0.0.1:1"), Mode: Durable, CloseTimeout: 1, OutboxCount: 1 << 20, OutboxBytes: 1 << 30})
 		run(b, s)
 	})
 	b.Run("full", func(b *testing.B) {

@@ -32,9 +32,7 @@ func cutOften(n int, every time.Duration, proxies ...*redistest.Proxy) (done cha
 
 func TestDurableLosesAndDuplicatesNothingAcrossFortyCuts(t *testing.T) {
 	redis := redistest.Start(t)
-	a := join(t, redis, durable("cuts")).awaitReady(t)
-	b := join(t, redis, durable("cuts")).awaitReady(t)
-	got := b.collect()
+	a, b, got := joinTwo(t, redis, durable("cuts"))
 
 	n := atRate(100_000)
 	cuts := cutOften(40, 120*time.Millisecond, a.proxy, b.proxy)
@@ -50,9 +48,7 @@ func TestDurableLosesAndDuplicatesNothingAcrossFortyCuts(t *testing.T) {
 
 func TestDurableSurvivesAServerThatIsKilledAndRestarted(t *testing.T) {
 	redis := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
-	a := join(t, redis, durable("restart")).awaitReady(t)
-	b := join(t, redis, durable("restart")).awaitReady(t)
-	got := b.collect()
+	a, b, got := joinTwo(t, redis, durable("restart"))
 	for i := range 300 {
 		a.number(t, i)
 		if i%100 == 50 {
@@ -68,9 +64,7 @@ func TestBlackHoleIsNoticedInTime(t *testing.T) {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()
 			redis := redistest.Start(t)
-			a := join(t, redis, Options{Mode: mode, SendAll: true}).awaitReady(t)
-			b := join(t, redis, Options{Mode: mode, SendAll: true}).awaitReady(t)
-			got := b.collect()
+			a, b, got := joinTwo(t, redis, Options{Mode: mode, SendAll: true})
 			a.number(t, 0)
 			got.await(t, has(0))
 			a.proxy.Blackhole(true)
@@ -96,9 +90,7 @@ func TestBlackHoleIsNoticedInTime(t *testing.T) {
 
 func TestFlushAllIsAGapAndReadingBeginsAnew(t *testing.T) {
 	redis := redistest.Start(t)
-	a := join(t, redis, durable("flush")).awaitReady(t)
-	b := join(t, redis, durable("flush")).awaitReady(t)
-	got := b.collect()
+	a, b, got := joinTwo(t, redis, durable("flush"))
 	for i := range 100 {
 		a.number(t, i)
 	}
@@ -115,9 +107,7 @@ func TestFlushAllIsAGapAndReadingBeginsAnew(t *testing.T) {
 // A stream that is empty after FLUSHALL says nothing to a reader that waits.
 func TestFlushAllOfAnIdleStreamIsNoticed(t *testing.T) {
 	redis := redistest.Start(t)
-	a := join(t, redis, durable("idle")).awaitReady(t)
-	b := join(t, redis, durable("idle")).awaitReady(t)
-	got := b.collect()
+	a, b, got := joinTwo(t, redis, durable("idle"))
 	a.number(t, 0)
 	got.await(t, has(0))
 	redis.Do(t, "FLUSHALL")
@@ -130,9 +120,7 @@ func TestTrimmedStreamIsAGapWithExactCounts(t *testing.T) {
 	redis := redistest.Start(t)
 	o := durable("trim")
 	o.RetainFrames = 5
-	a := join(t, redis, o).awaitReady(t)
-	b := join(t, redis, o).awaitReady(t)
-	got := b.collect()
+	a, b, got := joinTwo(t, redis, o)
 	a.number(t, 0)
 	got.await(t, has(0))
 	b.proxy.Refuse(t, true)
@@ -281,9 +269,7 @@ func TestFailoverIsSurvivedAndReported(t *testing.T) {
 // stream, the sequence of the origin and the meta of before.
 func TestRewoundStreamIsAGapWithoutDuplicates(t *testing.T) {
 	redis := redistest.Start(t)
-	a := join(t, redis, durable("rewound")).awaitReady(t)
-	b := join(t, redis, durable("rewound")).awaitReady(t)
-	got := b.collect()
+	a, b, got := joinTwo(t, redis, durable("rewound"))
 	for i := range 10 {
 		a.number(t, i)
 		require.NoError(t, a.Flush(within(t, patience)))
@@ -307,9 +293,7 @@ func TestRewoundStreamIsAGapWithoutDuplicates(t *testing.T) {
 
 func TestForeignEntriesAreCountedAndPassedOver(t *testing.T) {
 	redis := redistest.Start(t)
-	a := join(t, redis, durable("foreign")).awaitReady(t)
-	b := join(t, redis, durable("foreign")).awaitReady(t)
-	got := b.collect()
+	a, b, got := joinTwo(t, redis, durable("foreign"))
 	stream := namesOfPartition("foreign", 0, a.Origin()).stream
 	whole := string(testFrame(header{kind: kindEvents, codec: 1, first: 1, count: 2, epoch: 1, name: "x", namespace: "foreign"}, nil))
 	elsewhere := string(testFrame(header{kind: kindEvents, codec: 1, first: 1, count: 2, epoch: 1, name: "x", namespace: "other"}, nil))

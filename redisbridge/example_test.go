@@ -14,14 +14,11 @@ import (
 )
 
 func Example() {
-	redis := miniredis.NewMiniRedis()
-	check(redis.Start())
-	defer redis.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
+	ctx, redis, end := embedded()
+	defer end()
 
 	// Two processes, here in one program.
-	shop, warehouse := start("shop", redis.Addr()), start("warehouse", redis.Addr())
+	shop, warehouse := start("shop", redis), start("warehouse", redis)
 	defer shop.stop()
 	defer warehouse.stop()
 	sub, err := warehouse.server.SubscribeWithArgs(ctx, pubsub.SubscribeArgs{
@@ -42,12 +39,9 @@ func Example() {
 }
 
 func ExampleReader() {
-	redis := miniredis.NewMiniRedis()
-	check(redis.Start())
-	defer redis.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	shop := start("shop", redis.Addr())
+	ctx, redis, end := embedded()
+	defer end()
+	shop := start("shop", redis)
 	defer shop.stop()
 	for _, item := range []string{"pen", "desk", "lamp"} {
 		check(shop.bridge.Publish(ctx, item, map[string][]string{"item": {item}}))
@@ -57,7 +51,7 @@ func ExampleReader() {
 	from := redisbridge.FromFirst()
 	for range 3 { // each time, as if this process had been restarted
 		reader, err := redisbridge.NewReader(redisbridge.Options{
-			Redis: parse(redis.Addr()), Mode: redisbridge.Durable, From: from,
+			Redis: parse(redis), Mode: redisbridge.Durable, From: from,
 		}, nil)
 		check(err)
 		got, err := reader.Next(ctx)
@@ -73,12 +67,9 @@ func ExampleReader() {
 }
 
 func ExampleBridge_Request() {
-	redis := miniredis.NewMiniRedis()
-	check(redis.Start())
-	defer redis.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	shop, warehouse := start("shop", redis.Addr()), start("warehouse", redis.Addr())
+	ctx, redis, end := embedded()
+	defer end()
+	shop, warehouse := start("shop", redis), start("warehouse", redis)
 	defer shop.stop()
 	defer warehouse.stop()
 
@@ -101,6 +92,14 @@ func ExampleBridge_Request() {
 	check(<-answered)
 	fmt.Println(reply.Data, "in the", reply.Origin.Name)
 	// Output: 7 in the warehouse
+}
+
+// embedded starts a Redis of our own and returns its address.
+func embedded() (ctx context.Context, addr string, end func()) {
+	redis := miniredis.NewMiniRedis()
+	check(redis.Start())
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	return ctx, redis.Addr(), func() { cancel(); redis.Close() }
 }
 
 // A process is a server and its bridge.

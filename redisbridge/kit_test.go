@@ -76,6 +76,14 @@ func join(t testing.TB, redis *redistest.Server, o Options) *side {
 	return s
 }
 
+// joinTwo makes two sides that are ready, and collects what reaches the second.
+func joinTwo(t testing.TB, redis *redistest.Server, o Options) (a, b *side, got *numbers) {
+	t.Helper()
+	a = join(t, redis, o).awaitReady(t)
+	b = join(t, redis, o).awaitReady(t)
+	return a, b, b.collect()
+}
+
 func joinAt(t testing.TB, o Options) *side {
 	t.Helper()
 	s := &side{server: startServer(t), gaps: &gapLog{}}

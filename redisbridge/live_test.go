@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/harkbus/pubsub/internal/redistest"
+	"github.com/harkbus/pubsub/query"
 )
 
 func live(namespace string) Options {
@@ -18,9 +19,7 @@ func live(namespace string) Options {
 // Whatever is cut, what came and what is reported missing is everything.
 func TestLiveReportsEveryLossExactly(t *testing.T) {
 	redis := redistest.Start(t)
-	a := join(t, redis, live("cuts")).awaitReady(t)
-	b := join(t, redis, live("cuts")).awaitReady(t)
-	got := b.collect()
+	a, b, got := joinTwo(t, redis, live("cuts"))
 	a.number(t, 0)
 	got.await(t, has(0)) // the first frame seen
 
@@ -60,9 +59,7 @@ func requireGapsFit(t *testing.T, n int, got []int, gaps []Gap) {
 
 func TestMarkTellsOfALostTailWithinASecond(t *testing.T) {
 	redis := redistest.Start(t)
-	a := join(t, redis, live("tail")).awaitReady(t)
-	b := join(t, redis, live("tail")).awaitReady(t)
-	got := b.collect()
+	a, b, got := joinTwo(t, redis, live("tail"))
 	a.number(t, 0)
 	got.await(t, has(0))
 	b.proxy.Refuse(t, true)
@@ -83,9 +80,7 @@ func TestCloseSendsAMarkAndNobodyIsMissed(t *testing.T) {
 	redis := redistest.Start(t)
 	o := live("close")
 	o.Lease = 2 * time.Second
-	a := join(t, redis, o).awaitReady(t)
-	b := join(t, redis, o).awaitReady(t)
-	got := b.collect()
+	a, b, got := joinTwo(t, redis, o)
 	for i := range 100 {
 		require.NoError(t, a.server.PublishWithEvents(background(), i, numberEvents(i)))
 	}
@@ -100,9 +95,7 @@ func TestSilentOriginIsAGapWhenItsLeaseEnds(t *testing.T) {
 	o := live("silent")
 	o.Lease = 2 * time.Second
 	o.CloseTimeout = time.Millisecond
-	a := join(t, redis, o).awaitReady(t)
-	b := join(t, redis, o).awaitReady(t)
-	got := b.collect()
+	a, b, got := joinTwo(t, redis, o)
 	a.number(t, 0)
 	got.await(t, has(0))
 	a.proxy.Refuse(t, true)
@@ -118,9 +111,7 @@ func TestReaderThatWasCutOffDoesNotTakeOthersForDead(t *testing.T) {
 	redis := redistest.Start(t)
 	o := live("cutoff")
 	o.Lease = 2 * time.Second
-	a := join(t, redis, o).awaitReady(t)
-	b := join(t, redis, o).awaitReady(t)
-	got := b.collect()
+	a, b, got := joinTwo(t, redis, o)
 	a.number(t, 0)
 	got.await(t, has(0))
 	b.proxy.Refuse(t, true)
@@ -198,9 +189,7 @@ func TestInboxThatOverflowsIsAGapAndRedisDoesNotCut(t *testing.T) {
 
 func TestLiveSurvivesAServerThatIsKilledAndRestarted(t *testing.T) {
 	redis := redistest.Start(t)
-	a := join(t, redis, live("restart")).awaitReady(t)
-	b := join(t, redis, live("restart")).awaitReady(t)
-	got := b.collect()
+	a, b, got := joinTwo(t, redis, live("restart"))
 	a.number(t, 0)
 	got.await(t, has(0))
 	for i := 1; i < 300; i++ {
@@ -280,4 +269,56 @@ func TestRandomBytesOnTheChannelAreDropped(t *testing.T) {
 	require.Equal(t, []int{1}, got.await(t, has(1)))
 	s := b.Stats()
 	require.EqualValues(t, 500, s.Malformed+s.Oversized+s.OtherVersion+s.Unsigned+s.Foreign+s.TooManyHops)
+}
+
+// Redis has nothing to keep for Live but announcements, and these come again.
+func TestLiveGoesOnWhenRedisIsOutOfMemoryOrFlushed(t *testing.T) {
+	redis := redistest.Start(t)
+	a := join(t, redis, forwarding("starved")).awaitReady(t)
+	b := join(t, redis, forwarding("starved")).awaitReady(t)
+	b.subscribe(t, query.MustParse("tm.event = 'Tx'"))
+	require.NoError(t, b.Announce(within(t, patience)))
+	got := b.collect()
+	a.number(t, 0)
+	got.await(t, has(0))
+	redis.Do(t, "CONFIG", "SET", "maxmemory", "1")
+	eventually(t, "a renewal is refused", func() bool {
+		err := b.Stats().LastError
+		return err != nil && strings.Contains(err.Error(), "OOM")
+	})
+	for i := 1; i < 100; i++ {
+		a.number(t, i)
+	}
+	got.await(t, has(99))
+	redis.Do(t, "CONFIG", "SET", "maxmemory", "0")
+	eventually(t, "it works again", func() bool { return b.Stats().Connected })
+
+	redis.Do(t, "FLUSHALL")
+	for i := 100; i < 200; i++ {
+		a.number(t, i)
+	}
+	requireInOrder(t, 0, 200, got.await(t, has(199)))
+	late := join(t, redis, forwarding("starved")).awaitReady(t)
+	eventually(t, "the announcement is in Redis again", func() bool { return late.Stats().Interest.Peers == 2 })
+	a.number(t, 200)
+	requireInOrder(t, 0, 201, got.await(t, has(200)))
+	require.Empty(t, b.gaps.all())
+}
+
+func TestLiveSurvivesAFailoverAndCountsWhatItMissed(t *testing.T) {
+	sentinel := redistest.StartSentinel(t)
+	o := live("failover")
+	o.Redis = sentinel.Option()
+	a := joinAt(t, o).awaitReady(t)
+	b := joinAt(t, o).awaitReady(t)
+	got := b.collect()
+	a.number(t, 0)
+	got.await(t, has(0))
+	sentinel.Failover(t)
+	for i := 1; i < 200; i++ {
+		a.number(t, i)
+	}
+	require.NoError(t, a.Flush(within(t, patience)))
+	eventually(t, "everything is accounted for", func() bool { return len(got.all())+b.gaps.lost() == 200 })
+	requireGapsFit(t, 199, got.all(), b.gaps.all())
 }

@@ -2,6 +2,10 @@ package redisbridge
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,5 +85,28 @@ func TestMiniredisServes(t *testing.T) {
 			require.NoError(t, ba.Close())
 			require.NoError(t, bb.Close())
 		})
+	}
+}
+
+// The table of faults names the tests that show what it says.
+func TestTestsThatTheDocumentationNamesExist(t *testing.T) {
+	page, err := os.ReadFile("../docs/bridge.md")
+	require.NoError(t, err)
+	var source strings.Builder
+	files, err := filepath.Glob("*_test.go")
+	require.NoError(t, err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		source.Write(text)
+	}
+	named := regexp.MustCompile("`(Test[A-Za-z0-9]+|…[A-Za-z0-9]+)(…?)`").FindAllStringSubmatch(string(page), -1)
+	require.Greater(t, len(named), 25)
+	for _, n := range named {
+		pattern := `func ` + strings.Replace(n[1], "…", `Test\w*`, 1)
+		if n[2] == "" {
+			pattern += `\(`
+		}
+		require.Regexp(t, pattern, source.String(), n[0])
 	}
 }

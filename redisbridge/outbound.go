@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	takeEvents  = 256
+	takeEvents  = 64
 	batchEvents = 4096
 	batchBytes  = 256 << 10
 )

@@ -20,9 +20,7 @@ func TestOrderIsKeptPerRoutingKey(t *testing.T) {
 	redis := redistest.Start(t)
 	for _, mode := range []Mode{Live, Durable} {
 		o := Options{Namespace: "routes", Mode: mode, Partitions: 8, Route: routeByNumber, SendAll: true}
-		a := join(t, redis, o).awaitReady(t)
-		b := join(t, redis, o).awaitReady(t)
-		got := b.collect()
+		a, b, got := joinTwo(t, redis, o)
 		const n, keys = 4000, 10
 		for i := range n {
 			require.NoError(t, a.Publish(within(t, patience), i, map[string][]string{"route": {string(rune('a' + i%keys))}}))

@@ -12,7 +12,7 @@ const (
 	maxGuessed = 1024
 
 	weighAt     = maxGuessed / 4 // where whoever takes is told that there is much to weigh
-	weighAtOnce = 64
+	weighAtOnce = 32
 	leastPerKey = 64 // bytes that a guess counts for a key and its values, at least
 )
 

@@ -193,11 +193,9 @@ func TestConnectThenCutBacksOff(t *testing.T) {
 }
 
 func TestRefusedNamesAreFoundByHalves(t *testing.T) {
-	server := redistest.Start(t, "--user", "limited", "on", ">pw", "~*", "+@all", "resetchannels", "&ok*")
+	server, option := limited(t, "+@all", "resetchannels", "&ok*")
 	proxy := redistest.StartProxy(t, server.Addr)
-	option := through(proxy, server.Option())
-	option.Username, option.Password = "limited", "pw"
-	mux := newMux(t, option)
+	mux := newMux(t, through(proxy, option))
 	d := newDiary()
 	sub := mux.NewChannelSubscription(d.onMessage, d.onDisconnect, d.onActivation, redismux.WithOnError(d.onError))
 	all := names("ok", 2000)
@@ -226,9 +224,7 @@ func TestRefusedNamesAreFoundByHalves(t *testing.T) {
 }
 
 func TestACommandThatIsRefusedIsNotTriedByHalves(t *testing.T) {
-	server := redistest.Start(t, "--user", "limited", "on", ">pw", "~*", "&*", "+@all", "-psubscribe", "-subscribe")
-	option := server.Option()
-	option.Username, option.Password = "limited", "pw"
+	_, option := limited(t, "&*", "+@all", "-psubscribe", "-subscribe")
 	mux := newMux(t, option)
 	d := newDiary()
 	sub := mux.NewChannelSubscription(d.onMessage, d.onDisconnect, d.onActivation, redismux.WithOnError(d.onError))
@@ -239,9 +235,7 @@ func TestACommandThatIsRefusedIsNotTriedByHalves(t *testing.T) {
 }
 
 func TestRefusalsGoToTheOptionWithoutACallback(t *testing.T) {
-	server := redistest.Start(t, "--user", "limited", "on", ">pw", "~*", "+@all", "resetchannels")
-	option := server.Option()
-	option.Username, option.Password = "limited", "pw"
+	_, option := limited(t, "+@all", "resetchannels")
 	d := newDiary()
 	mux := newMux(t, option, redismux.Options{OnError: d.onError})
 	require.NoError(t, mux.NewChannelSubscription(d.onMessage, nil, nil).Add("c"))

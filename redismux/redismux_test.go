@@ -182,3 +182,13 @@ func names(prefix string, n int) []string {
 	}
 	return s
 }
+
+// limited starts a server with a user of the given permissions, and returns
+// what reaches it as that user.
+func limited(t testing.TB, permissions ...string) (*redistest.Server, rueidis.ClientOption) {
+	t.Helper()
+	server := redistest.Start(t, append([]string{"--user", "limited", "on", ">pw", "~*"}, permissions...)...)
+	option := server.Option()
+	option.Username, option.Password = "limited", "pw"
+	return server, option
+}

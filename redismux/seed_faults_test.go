@@ -163,11 +163,9 @@ func TestABurstOver100Deadlocks(t *testing.T) {
 
 // 3,537 dials in two seconds.
 func TestRefusedSubscribeRedialsWithoutEnd(t *testing.T) {
-	server := redistest.Start(t, "--user", "limited", "on", ">pw", "~*", "+@all", "resetchannels", "&allowed")
+	server, option := limited(t, "+@all", "resetchannels", "&allowed")
 	proxy := redistest.StartProxy(t, server.Addr)
-	option := through(proxy, server.Option())
-	option.Username, option.Password = "limited", "pw"
-	mux := newMux(t, option)
+	mux := newMux(t, through(proxy, option))
 	d := newDiary()
 	sub := mux.NewChannelSubscription(d.onMessage, d.onDisconnect, d.onActivation, redismux.WithOnError(d.onError))
 	require.NoError(t, sub.Add("forbidden"))

@@ -71,7 +71,7 @@ same queries and shows what the bus does on a simulated chain.`,
 		},
 	}
 	root.PersistentFlags().Var(&format, "log-format", `"text" or "json", of what is reported on standard error`)
-	must(root.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions(logFormats, cobra.ShellCompDirectiveNoFileComp)))
+	complete(root, "log-format", logFormats...)
 	root.Flags().Bool("version", false, "print the version") // else cobra takes -v for it, which inverts a match
 	root.SetVersionTemplate("hark {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
@@ -82,6 +82,11 @@ same queries and shows what the bus does on a simulated chain.`,
 	root.SetErr(a.err)
 	root.AddCommand(a.newBench(), a.newDemo(), a.newMatch(), a.newPub(), a.newServe(), a.newSub(), a.newVersion())
 	return root
+}
+
+// complete has shells offer the words that a flag takes.
+func complete(c *cobra.Command, flag string, words ...string) {
+	must(c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)))
 }
 
 // must is for mistakes in the program that show on its first start.

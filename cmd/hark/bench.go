@@ -39,7 +39,8 @@ func (a *app) newBench() *cobra.Command {
 		Example: `  hark bench
   hark bench --subs 1000000 --matching 10 --workload mixed
   hark bench --rate 50000 --duration 30s --workload chain`,
-		Args: cobra.NoArgs,
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
 			options.Overflow = pubsub.Overflow(overflow)
 			return a.bench(options, workload, c.Flags().Changed("matching"))
@@ -55,8 +56,8 @@ func (a *app) newBench() *cobra.Command {
 	flags.IntVar(&options.Capacity, "capacity", options.Capacity, "messages that a subscription's buffer holds")
 	flags.Var(&overflow, "overflow", strings.Join(overflowNames(), ", ")+": for a buffer that is full")
 	flags.Uint64Var(&options.Seed, "seed", options.Seed, "which chain to simulate")
-	must(c.RegisterFlagCompletionFunc("workload", cobra.FixedCompletions(workloadNames(), cobra.ShellCompDirectiveNoFileComp)))
-	must(c.RegisterFlagCompletionFunc("overflow", cobra.FixedCompletions(overflowNames(), cobra.ShellCompDirectiveNoFileComp)))
+	complete(c, "workload", workloadNames()...)
+	complete(c, "overflow", overflowNames()...)
 	return c
 }
 

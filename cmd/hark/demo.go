@@ -35,8 +35,9 @@ func (a *app) newDemo() *cobra.Command {
 		Long:  demoLong,
 		Example: `  hark demo
   hark demo --rate 100000 --duration 30s`,
-		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return a.demo(options, bridge) },
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(*cobra.Command, []string) error { return a.demo(options, bridge) },
 	}
 	flags := c.Flags()
 	flags.SortFlags = false

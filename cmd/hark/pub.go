@@ -64,7 +64,7 @@ func (a *app) newPub() *cobra.Command {
 	flags := c.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&url, "url", "", "`URL` of a server's WebSocket, ws://localhost:26657/websocket, instead of Redis")
-	redis.addTo(flags)
+	redis.addTo(c)
 	flags.StringVar(&route, "route", "", "with several partitions: the `KEY` of the attribute that says which")
 	return c
 }
@@ -137,15 +137,11 @@ func (p *publisher) file(ctx context.Context, name string) error {
 // eachLine reads a file until it ends, or ctx, or take fails. It says whether
 // nothing more can be read at once.
 func (a *app) eachLine(ctx context.Context, name string, take func(item readResult, idle bool) error) error {
-	in := a.in
-	if name != standardInput {
-		f, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		in = f
+	in, err := openInput(name, a.in)
+	if err != nil {
+		return err
 	}
+	defer in.Close()
 	lines := readLines(ctx, in)
 	for {
 		select {
@@ -174,6 +170,15 @@ func (p *publisher) take(name string, item readResult) error {
 type readResult struct {
 	line feed.Line
 	err  error
+}
+
+// openInput opens a file, or returns what stands for standard input, which stays
+// open.
+func openInput(name string, standard io.Reader) (io.ReadCloser, error) {
+	if name == standardInput {
+		return io.NopCloser(standard), nil
+	}
+	return os.Open(name)
 }
 
 // readLines reads on a goroutine of its own, because reading a terminal or a

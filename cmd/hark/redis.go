@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/redisbridge"
@@ -40,13 +40,15 @@ type redisFlags struct {
 	giveUpAfter time.Duration
 }
 
-func (f *redisFlags) addTo(flags *pflag.FlagSet) {
+func (f *redisFlags) addTo(c *cobra.Command) {
+	flags := c.Flags()
 	flags.StringVar(&f.url, "redis", "", "`URL` of Redis; HARK_REDIS if not given")
 	flags.StringVar(&f.mode, "mode", "durable", `"live" (Pub/Sub) or "durable" (streams)`)
 	flags.StringVar(&f.namespace, "namespace", redisbridge.DefaultNamespace, "which of the buses in that Redis")
 	flags.StringVar(&f.keys, "keys", "", "`FILE` of keys that sign; HARK_REDIS_KEYS if not given")
 	flags.IntVar(&f.partitions, "partitions", 1, "how many partitions the namespace has")
 	flags.DurationVar(&f.giveUpAfter, "give-up-after", 0, "end if Redis, or the server of --url, cannot be reached for so long; 0 is never")
+	complete(c, "mode", "live", "durable")
 }
 
 // options returns what the flags and the environment say.

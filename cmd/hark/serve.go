@@ -73,11 +73,12 @@ type serveOptions struct {
 func (a *app) newServe() *cobra.Command {
 	o := serveOptions{}
 	c := &cobra.Command{
-		Use:     "serve",
-		Short:   "Offer a bus over HTTP and WebSocket",
-		Long:    serveLong,
-		Example: serveExamples,
-		Args:    cobra.NoArgs,
+		Use:               "serve",
+		Short:             "Offer a bus over HTTP and WebSocket",
+		Long:              serveLong,
+		Example:           serveExamples,
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := fill(c.Flags(), o.file, serveEnvironment); err != nil {
 				return err
@@ -113,8 +114,9 @@ func (a *app) newServe() *cobra.Command {
 	f.IntVar(&o.windowBytes, "window-bytes", stream.DefaultWindowBytes, "bytes of them")
 	f.IntVar(&o.queue, "queue", 1000, "publications that wait to be dispatched")
 	f.DurationVar(&o.drain, "drain-timeout", 10*time.Second, "time for clients to take what is left when the server ends")
-	o.redis.addTo(f)
+	o.redis.addTo(c)
 	f.StringVar(&o.file, "config", "", "file with settings, JSON")
+	complete(c, "overflow", "cancel", "close", "drop-oldest", "drop-newest")
 	return c
 }
 

@@ -52,6 +52,7 @@ func (a *app) newSub() *cobra.Command {
   hark sub --from start --count 10 "tm.event = 'Tx'"
   hark sub --url ws://localhost:26657/websocket "tm.event = 'Tx'"`,
 		DisableFlagsInUseLine: true,
+		ValidArgsFunction:     cobra.NoFileCompletions,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return errors.New("sub needs one query (see hark sub --help)")
@@ -70,9 +71,10 @@ func (a *app) newSub() *cobra.Command {
 	flags := c.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&options.url, "url", "", "`URL` of a server's WebSocket, ws://localhost:26657/websocket, instead of Redis")
-	options.redis.addTo(flags)
+	options.redis.addTo(c)
 	flags.IntVar(&options.count, "count", 0, "end after `N` lines; 0 is never")
 	flags.StringVar(&options.from, "from", "now", `"now", "start" or the CURSOR of a line`)
+	complete(c, "from", "now", "start")
 	return c
 }
 

@@ -14,9 +14,10 @@ var version string
 
 func (a *app) newVersion() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version of hark, and what it was built from",
-		Args:  cobra.NoArgs,
+		Use:               "version",
+		Short:             "Print the version of hark, and what it was built from",
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintln(a.out, "hark", buildVersion())
 			return err

@@ -60,7 +60,7 @@ var Workloads = []Workload{
 		Query: func(i, _ int) string {
 			switch i % 3 {
 			case 0:
-				return fmt.Sprintf("tx.memo CONTAINS '%s'", word(i))
+				return fmt.Sprintf("tx.memo CONTAINS '%s'", word(uint64(i)))
 			case 1:
 				return fmt.Sprintf("message.sender = '%s' AND transfer.amount EXISTS", address('s', i))
 			default:
@@ -69,16 +69,16 @@ var Workloads = []Workload{
 		},
 		aim: func(event map[string][]string, n int, random *rand.Rand) {
 			i := random.IntN(n) / 3 * 3
-			event["tx.memo"][0] = memo(word(i), random)
+			event["tx.memo"][0] = memo(word(uint64(i)), random)
 			event["message.sender"][0] = address('s', i+1)
 			event["transfer.sender"][1] = address('t', i+2)
 		},
 	},
 	{
 		Name: "contains", About: "CONTAINS of 14 bytes in 60; 1 match",
-		Query: func(i, _ int) string { return fmt.Sprintf("tx.memo CONTAINS '%s'", word(i)) },
+		Query: func(i, _ int) string { return fmt.Sprintf("tx.memo CONTAINS '%s'", word(uint64(i))) },
 		aim: func(event map[string][]string, n int, random *rand.Rand) {
-			event["tx.memo"][0] = memo(word(random.IntN(n)), random)
+			event["tx.memo"][0] = memo(word(uint64(random.IntN(n))), random)
 		},
 	},
 	{
@@ -192,9 +192,9 @@ func address(role byte, i int) string {
 }
 
 // word returns 14 bytes, distinct for each i.
-func word(i int) string {
+func word(i uint64) string {
 	b := append(make([]byte, 0, 14), 'w')
-	x := spread(uint64(i))
+	x := spread(i)
 	for bits := 0; len(b) < 14; bits += 5 {
 		b = append(b, letters[x>>bits&31])
 	}
@@ -203,7 +203,7 @@ func word(i int) string {
 
 // memo returns about 60 bytes of words, one of which is the given one.
 func memo(with string, random *rand.Rand) string {
-	text := func() string { return word(1<<32 + random.IntN(1<<30)) }
+	text := func() string { return word(1<<32 + random.Uint64N(1<<30)) }
 	if with == "" {
 		with = text()
 	}

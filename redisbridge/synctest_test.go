@@ -1,0 +1,359 @@
+package redisbridge
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub/query"
+)
+
+// A bubble is an embedded server, reached without a network, in fake time: what
+// takes a second here takes exactly a second.
+type bubble struct{ server *miniredis.Miniredis }
+
+func inBubble(t *testing.T, test func(t *testing.T, b *bubble)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		b := &bubble{miniredis.NewMiniRedis()}
+		t.Cleanup(b.server.Close)
+		test(t, b)
+	})
+}
+
+// A wire is how one process reaches the server.
+type wire struct {
+	refuse atomic.Bool // dials fail
+	mute   atomic.Bool // every byte is swallowed, both ways
+	dials  atomic.Int64
+
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+func (w *wire) cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.conns {
+		_ = c.Close()
+	}
+	w.conns = nil
+}
+
+type wiredConn struct {
+	net.Conn
+	wire   *wire
+	closed atomic.Bool
+}
+
+func (c *wiredConn) Close() error {
+	c.closed.Store(true)
+	return c.Conn.Close()
+}
+
+func (c *wiredConn) Write(p []byte) (int, error) {
+	if c.wire.mute.Load() && !c.closed.Load() {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *wiredConn) Read(p []byte) (int, error) {
+	for {
+		if n, err := c.Conn.Read(p); err != nil || !c.wire.mute.Load() {
+			return n, err
+		}
+	}
+}
+
+func (b *bubble) option(w *wire) rueidis.ClientOption {
+	return rueidis.ClientOption{
+		InitAddress:       []string{"embedded"},
+		ForceSingleClient: true,
+		DialCtxFn: func(context.Context, string, *net.Dialer, *tls.Config) (net.Conn, error) {
+			w.dials.Add(1)
+			if w.refuse.Load() {
+				return nil, errors.New("refused")
+			}
+			conn, err := b.server.Dial()
+			if err != nil {
+				return nil, err
+			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.conns = append(w.conns, conn)
+			return &wiredConn{Conn: conn, wire: w}, nil
+		},
+	}
+}
+
+// join makes a side that reaches the server by a wire of its own.
+func (b *bubble) join(t *testing.T, o Options) (*side, *wire) {
+	t.Helper()
+	w := &wire{}
+	o.Redis = b.option(w)
+	return joinAt(t, o), w
+}
+
+// pass lets time pass and what it brings about happen.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// A tapped is a frame that went through the channel, and when.
+type tapped struct {
+	at     time.Time
+	header header
+}
+
+// tap listens to the channel of partition 0.
+func (b *bubble) tap(t *testing.T, namespace string) func() []tapped {
+	t.Helper()
+	sub := b.server.NewSubscriber()
+	t.Cleanup(sub.Close)
+	sub.Subscribe("hark:{" + namespace + "#0}:live")
+	var mu sync.Mutex
+	var all []tapped
+	go func() {
+		for m := range sub.Messages() {
+			var h header
+			_, err := h.parse(m.Message)
+			mu.Lock()
+			if err == nil {
+				all = append(all, tapped{time.Now(), h})
+			}
+			mu.Unlock()
+		}
+	}()
+	return func() []tapped {
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		taken := all
+		all = nil
+		return taken
+	}
+}
+
+func TestMarkFollowsTheLastFrameWithinASecondAndComesWithClose(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		o := live("marks")
+		o.Lease = 15 * time.Second
+		a, _ := b.join(t, o)
+		a.awaitReady(t)
+		frames := b.tap(t, "marks")
+		pass(100 * time.Millisecond)
+		frames()
+		began := time.Now()
+		a.number(t, 1)
+		pass(200 * time.Millisecond)
+		a.number(t, 2)
+		pass(time.Second)
+		got := frames()
+		require.Len(t, got, 3, "two frames, and one mark after the last of them")
+		require.Equal(t, kindMark, got[2].header.kind)
+		require.EqualValues(t, 3, got[2].header.first, "the next to come")
+		require.Equal(t, markAfter, got[2].at.Sub(began)-200*time.Millisecond)
+
+		pass(o.Lease)
+		require.Len(t, frames(), 3, "three times per lease")
+
+		began = time.Now()
+		require.NoError(t, a.Close())
+		got = frames()
+		require.Len(t, got, 1)
+		require.True(t, got[0].header.closing)
+		require.Equal(t, began, got[0].at, "at once")
+	})
+}
+
+func TestLeaseThatEndsIsAGapOfUnknownCount(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		o := live("lease")
+		o.Lease = 6 * time.Second
+		o.CloseTimeout = time.Millisecond
+		a, wire := b.join(t, o)
+		reader, _ := b.join(t, o)
+		a.awaitReady(t)
+		reader.awaitReady(t)
+		a.number(t, 1)
+		pass(time.Second) // the mark after it
+		wire.refuse.Store(true)
+		wire.cut()
+		pass(o.Lease - 2*time.Second)
+		require.Empty(t, reader.gaps.all(), "it may still be there")
+		pass(2*time.Second + checkEvery)
+		require.Equal(t, []Gap{{Reason: Silent, Origin: a.Origin(), Count: Unknown}}, reader.gaps.all())
+	})
+}
+
+func TestOutboxReportsEachEpisodeOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		var episodes atomic.Int64
+		o := durable("episodes")
+		o.OutboxCount = 4
+		o.OnDrop = func(int) { episodes.Add(1) }
+		a, wire := b.join(t, o)
+		reader, _ := b.join(t, durable("episodes"))
+		a.awaitReady(t)
+		reader.awaitReady(t)
+		got := reader.collect()
+		number := 0
+		publish := func(n int) {
+			for range n {
+				number++
+				require.NoError(t, a.server.PublishWithEvents(t.Context(), number, nil))
+			}
+		}
+		for episode := range 3 {
+			wire.refuse.Store(true)
+			wire.cut()
+			publish(10)
+			pass(time.Minute)
+			publish(10)
+			synctest.Wait()
+			require.EqualValues(t, episode+1, episodes.Load(), "once, however long it lasts")
+			wire.refuse.Store(false)
+			pass(2 * time.Second)
+			require.NoError(t, a.Flush(t.Context()))
+		}
+		publish(1)
+		pass(time.Second)
+		require.EqualValues(t, 3, episodes.Load())
+		require.EqualValues(t, number, int64(len(got.all()))+int64(reader.gaps.lost()), "each is received or reported")
+		require.EqualValues(t, a.Stats().Dropped, reader.gaps.lost())
+	})
+}
+
+func TestFlushEndsWithItsContextOrWithRedis(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		a, wire := b.join(t, durable("flush"))
+		a.awaitReady(t)
+		wire.refuse.Store(true)
+		wire.cut()
+		a.number(t, 1)
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		err := a.Flush(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "refused", "and says what the matter is")
+		require.Equal(t, 3*time.Second, time.Since(began))
+
+		flushed := make(chan error, 1)
+		go func() { flushed <- a.Flush(context.Background()) }()
+		pass(time.Minute)
+		require.Empty(t, flushed)
+		wire.refuse.Store(false)
+		require.NoError(t, <-flushed)
+		require.Less(t, time.Since(began), 3*time.Second+time.Minute+2*maxBackoff)
+	})
+}
+
+func TestInterestsFailOpenFromTheLossToTheNextView(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		a, wire := b.join(t, forwarding("open"))
+		asker, askersWire := b.join(t, forwarding("open"))
+		a.awaitReady(t)
+		asker.awaitReady(t)
+		asker.subscribe(t, query.MustParse("kind = 'apple'"))
+		require.NoError(t, asker.Announce(t.Context()))
+		pear := map[string][]string{"kind": {"pear"}}
+		filtered := func() bool {
+			before := a.Stats().Filtered
+			require.NoError(t, a.server.PublishWithEvents(t.Context(), "pear", pear))
+			synctest.Wait()
+			return a.Stats().Filtered > before
+		}
+		pass(time.Second)
+		require.True(t, filtered(), "nobody asks for it")
+
+		wire.refuse.Store(true)
+		wire.cut()
+		synctest.Wait()
+		require.False(t, filtered(), "it does not know any more")
+		pass(time.Minute)
+		require.False(t, filtered(), "nor later")
+		wire.refuse.Store(false)
+		pass(2 * time.Second)
+		require.True(t, filtered(), "it has a view again")
+
+		require.Equal(t, 1, a.Stats().Interest.Peers)
+		askersWire.refuse.Store(true)
+		askersWire.cut()
+		pass(time.Minute)
+		require.Zero(t, a.Stats().Interest.Peers, "its lease has ended")
+	})
+}
+
+// From the last byte that passed until both sides know.
+func TestBlackHoleIsNoticedWithin1200Milliseconds(t *testing.T) {
+	for _, mode := range []Mode{Live, Durable} {
+		t.Run(mode.String(), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bubble) {
+				writer, writersWire := b.join(t, Options{Mode: mode, SendAll: true, SendOnly: true})
+				reader, readersWire := b.join(t, Options{Mode: mode, ReceiveOnly: true})
+				writer.awaitReady(t)
+				reader.awaitReady(t)
+				got := reader.collect()
+				for _, wire := range []*wire{writersWire, readersWire} {
+					wire.mute.Store(true)
+				}
+				writer.number(t, 1)
+				pass(1200 * time.Millisecond)
+				require.Positive(t, writer.Stats().Failures)
+				require.Positive(t, reader.Stats().Failures)
+				for _, wire := range []*wire{writersWire, readersWire} {
+					wire.mute.Store(false)
+				}
+				pass(5 * time.Second)
+				writer.number(t, 2)
+				pass(time.Second)
+				if numbers := got.all(); mode == Durable {
+					require.Equal(t, []int{1, 2}, numbers)
+				} else {
+					require.Contains(t, numbers, 2)
+				}
+			})
+		})
+	}
+}
+
+func TestConnectingBacksOffWithFullJitter(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		w := &wire{}
+		w.refuse.Store(true)
+		o := durable("backoff")
+		o.Redis = b.option(w)
+		joinAt(t, o)
+		pass(time.Hour)
+		average := maxBackoff / 2
+		require.InDelta(t, float64(time.Hour/average), float64(w.dials.Load()), float64(time.Hour/average)/10)
+	})
+}
+
+func TestCloseGivesUpAfterItsTimeout(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		o := durable("giveup")
+		o.CloseTimeout = 7 * time.Second
+		a, wire := b.join(t, o)
+		a.awaitReady(t)
+		wire.mute.Store(true)
+		a.number(t, 1)
+		began := time.Now()
+		require.ErrorContains(t, a.Close(), "1 publications")
+		require.GreaterOrEqual(t, time.Since(began), o.CloseTimeout)
+		require.Less(t, time.Since(began), o.CloseTimeout+1200*time.Millisecond)
+	})
+}

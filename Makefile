@@ -10,11 +10,15 @@ export GOFLAGS += -buildvcs=false # a clone owned by another user still builds
 .DEFAULT_GOAL := help
 
 .PHONY: test
-test: need fmt-check vet staticcheck generated api race gates nested fuzz ## everything a change must pass
+test: need tidy fmt-check vet portable staticcheck generated api race gates nested fuzz ## everything a change must pass
 
 .PHONY: need
 need: ## look for the commands that tests start, install them where that is possible
 	scripts/need $(NEEDS)
+
+.PHONY: tidy
+tidy: ## fail where go mod tidy would change go.mod or go.sum
+	go mod tidy -diff
 
 .PHONY: fmt-check
 fmt-check: ## fail where gofmt would change a file
@@ -23,6 +27,10 @@ fmt-check: ## fail where gofmt would change a file
 .PHONY: vet
 vet: ## go vet
 	go vet ./...
+
+.PHONY: portable
+portable: ## the root package and all below it, where int has 32 bits
+	GOARCH=386 CGO_ENABLED=0 go vet . ./match ./query ./service ./internal/workload
 
 .PHONY: staticcheck
 staticcheck: ## staticcheck, in the version of go.mod

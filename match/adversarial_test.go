@@ -235,7 +235,7 @@ func TestLongValueIsReadOnce(t *testing.T) {
 	}
 	did := workOf(x, map[string][]string{"a": {string(noise) + "needle-7919-1"}})
 	require.Equal(t, 1.0, did.matches)
-	require.LessOrEqual(t, did.probes, float64(len(noise))/50, "the bloom keeps the table out of it")
+	require.LessOrEqual(t, did.probes, float64(len(noise))/50, "the sieve keeps the table out of it")
 	require.LessOrEqual(t, did.candidates, 100.0)
 
 	did = workOf(x, map[string][]string{"a": {strings.Repeat("needle-7919-1 ", 1<<16)}})

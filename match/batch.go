@@ -48,7 +48,7 @@ func (x *Index[V]) MatchBatch(events []map[string][]string, b *Batch[V]) {
 const groupSize = 32
 
 // matchGroup is match for up to groupSize events. It appends to ends where the
-// positions of each end. Every step but the last does little for each event
+// records of each end. Every step but the last does little for each event
 // and nothing that waits for memory, so the processor has loads of many events
 // under way at a time:
 //
@@ -56,7 +56,7 @@ const groupSize = 32
 //	touchValues    value 1, 2, 3 …   load them
 //	gather         event 1, 2, 3 …   hash them
 //	touchSlots     cue 1, 2, 3 …     load their slots of the table
-//	touchPostings  cue 1, 2, 3 …     load the records that these lead to
+//	settle         cue 1, 2, 3 …     load the records that these lead to
 //	visit          event 1, 2, 3 …   as match does
 func (c *core) matchGroup(events []map[string][]string, ends *[]int) []ref {
 	c.found = emptied(c.found)

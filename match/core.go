@@ -12,7 +12,7 @@ import (
 // them up.
 const few = 8
 
-// A core is an [Index] without its values: it deals in positions.
+// A core is an [Index] without its values: it deals in records.
 type core struct {
 	live  dense[held] // by position: 0 … n-1, so that removing moves the last
 	slots dense[slot] // by the lower half of an ID

@@ -23,9 +23,9 @@
 //	EXISTS  !=            └───────────────────┘  │      posting             record
 //	                      ┌ table of grams ───┐  ├─▶ one entry ────────▶ ┌─────────────┐
 //	CONTAINS  MATCHES     │ the same, behind  │  │                       │ all terms   │
-//	                      │ a bloom filter    │──┘   2 … 15: a list ─▶   │ of the query│
+//	                      │ a sieve           │──┘   2 … 15: a list ─▶   │ of the query│
 //	                      └───────────────────┘      more: a node, with  │ in one block│
-//	                      ┌ range trees ──────┐      tables of its own   └─────────────┘
+//	                      ┌ range trees ──────┐      tables of its own   └─────────────┘ value
 //	<  <=  >  >=          │ an R-tree per set │──▶ one entry ────────▶     …
 //	                      │ of keys           │
 //	                      └───────────────────┘
@@ -41,15 +41,16 @@
 // Hot conditions split themselves in this way, to a depth of 6.
 //
 // The file of each structure begins with its picture: plan.go and cover.go
-// choose, node.go, posting.go and pile.go hold, table.go, gram.go, affix.go and
-// tree.go find, record.go and holds.go decide, slab.go stores, event.go reads
-// the event, batch.go overlaps the waiting for memory.
+// choose, node.go, posting.go and pile.go hold, table.go, gram.go, sieve.go,
+// affix.go and tree.go find, record.go and holds.go decide, slab.go and shelf.go
+// store, event.go reads the event, batch.go overlaps the waiting for memory of
+// several.
 //
 // # What it costs
 //
 //	Match    per key that something is filed by: one look-up in the event
 //	         per value of these: one hash and one look-up (STARTSWITH, ENDSWITH: one per length in use)
-//	         per byte of a value under CONTAINS: one look-up in a filter per gram size in use, of 6
+//	         per byte of a value under CONTAINS: about 30 instructions per gram size in use, of 6
 //	         per set of keys with ranges: a walk down a tree, as deep as log₁₆ of its size
 //	         per candidate: its terms in the order of the query, until the answer is known
 //	Add      the size of the query; it moves at most 1,024 entries of others (an OR of
@@ -59,10 +60,13 @@
 //
 // Match takes no memory from the heap. With up to 8 queries it just tries them.
 // With many keys among the queries it looks up the keys of the event, and not
-// the other way round. With a million queries almost all time goes to cache
-// misses, about three per match; [Index.MatchBatch] overlaps those of up to 32
-// events. On Linux with transparent huge pages for all memory
-// (/sys/kernel/mm/transparent_hugepage/enabled: always) they get cheaper.
+// the other way round. With a million queries most time goes to waiting for
+// memory. What an event needs is loaded in stages, each for all of its values at
+// once, so that a match waits about twice, however many values there are:
+//
+//	values ─▶ hashes ─▶ slots of the table ─▶ records, and the caller's values beside them
+//
+// [Index.MatchBatch] overlaps the waits of up to 32 events.
 //
 // # When it degrades
 //

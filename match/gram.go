@@ -13,8 +13,8 @@ import (
 //	memo CONTAINS 'gift-2024'     grams of 8:  gift-202   ift-2024 ◀ filed
 //
 // A value is read once for each size in use: at each place the bytes are
-// hashed and looked up in the bloom, whose words are the part of the table that
-// stays in cache, and seldom in the table itself.
+// hashed and looked up in the sieve, which stays in cache, and seldom in the
+// table.
 var gramSizes = [...]int{1, 2, 3, 4, 6, 8}
 
 const gramClasses = len(gramSizes)
@@ -105,10 +105,8 @@ func (c *core) searchGramsOf(f *field, value string, q cue, class int, done *gra
 	salt := gramSalt(f.salt, class)
 	first := len(c.cues)
 	whole := max(0, len(value)-7) // places with 8 bytes
-	var passed [siftSize]uint8
 	for begin := 0; begin < whole; begin += siftSize {
-		n := c.grams.sieve.sift(value[begin:], gramMask(size), salt, &passed)
-		for _, i := range passed[:n] {
+		for _, i := range c.grams.sieve.sift(value[begin:], gramMask(size), salt) {
 			q.at = begin + int(i)
 			q.hash = gramHash(salt, gramAt(value, q.at, size))
 			if !done.has(q.hash) {

@@ -12,7 +12,6 @@ import "unsafe"
 type shelf[T any] struct {
 	boards []*T     // by chunk, the first T of each; nil where the chunk has no record
 	used   []uint16 // places of each
-	spare  *T       // a board of a full chunk, to use again
 }
 
 const minRecord = 64

@@ -23,6 +23,7 @@ type sieve struct {
 	next  bloom  // being made, no words if none is
 	swept uint64 // next has the tags of all hashes below
 	live  int    // tags in the table
+	work  *sifting
 }
 
 // A bloom is the bits of a sieve.
@@ -41,7 +42,7 @@ func newBloom(tags int) bloom {
 	return bloom{words: make([]uint64, 1<<log)}
 }
 
-func newSieve() *sieve { return &sieve{bloom: newBloom(0)} }
+func newSieve() *sieve { return &sieve{bloom: newBloom(0), work: new(sifting)} }
 
 // with returns a word with the bits of a tag set. The first of them is the
 // one that sift looks at for all.
@@ -109,33 +110,44 @@ func (s *sieve) renew(t *table) {
 	s.bloom, s.next = s.next, bloom{}
 }
 
-// sift lists at which of the first places of a text a gram may be that was
-// added, and returns how many these are. A gram is 8 bytes, of which those in
-// mask count. Its loops are without branches and as short as can be, so that
-// the processor has the words of many places under way at a time: one bit of
-// them turns away most places, and the others have to be there for the rest.
-func (b *bloom) sift(text string, mask, salt uint64, passed *[siftSize]uint8) int {
-	places := max(0, min(len(text)-7, siftSize))
-	var tags [siftSize]uint32
-	for i := range tags[:places] {
-		tags[i] = uint32(gramHash(salt, wordAt(text, i)&mask) >> 32)
-	}
-	words, lower := b.words, uint32(len(b.words)-1)
-	some := uint32(0)
-	for i, tag := range tags[:places] {
-		passed[some%siftSize] = uint8(i)
-		some += uint32(words[tag&lower] >> (tag >> 26) & 1)
-	}
-	n := 0
-	for _, i := range passed[:some] {
-		if b.has(tags[i]) {
-			passed[n] = i
-			n++
-		}
-	}
-	return n
+const siftSize = 256 // places of a text at a time
+
+// A sifting is the work on up to siftSize places of a text.
+type sifting struct {
+	tags   [siftSize]uint32
+	words  [siftSize]uint64 // of the tags
+	passed [siftSize]uint8  // the places that are left
 }
 
-const siftSize = 256 // places at a time
+// sift returns at which of the first siftSize places of a text a gram may be
+// that was added, until the next call. A gram is 8 bytes, of which those in
+// mask count.
+//
+// Each loop does one thing, without branches, so that the processor has those
+// of many places under way at a time: hash, load, look at one bit. That bit
+// turns away most places; for the rest all three have to be there.
+func (s *sieve) sift(text string, mask, salt uint64) []uint8 {
+	w := s.work
+	places := max(0, min(len(text)-7, siftSize))
+	for i := range w.tags[:places] {
+		w.tags[i] = uint32(gramHash(salt, wordAt(text, i)&mask) >> 32)
+	}
+	words, lower := s.words, uint32(len(s.words)-1)
+	for i, tag := range w.tags[:places] {
+		w.words[i] = words[tag&lower]
+	}
+	some := uint32(0)
+	for i, tag := range w.tags[:places] {
+		w.passed[some%siftSize] = uint8(i)
+		some += uint32(w.words[i] >> (tag >> 26) & 1)
+	}
+	passed := w.passed[:0]
+	for _, i := range w.passed[:some] {
+		if word := w.words[i]; with(word, w.tags[i]) == word {
+			passed = append(passed, i)
+		}
+	}
+	return passed
+}
 
 func (s *sieve) bytes() int { return 8 * (len(s.words) + len(s.next.words)) }

@@ -159,7 +159,8 @@ func (s *socket) serve(handle func(kind int, payload []byte) error, ended func()
 	err := s.read(handle)
 	s.server.config.logDebug("stream: connection ends", "connection", s.id, "reason", err)
 	if s.isClosing() {
-		s.linger()
+		_, saidClose := errors.AsType[*websocket.CloseError](err)
+		s.linger(saidClose)
 	}
 	s.end(ended)
 }
@@ -293,14 +294,17 @@ func (s *socket) closeNow(code int, reason string) {
 
 // linger sees to it that the close frame reaches the peer: closing a
 // connection with something unread would make the peer's kernel throw away
-// what it has not read.
-func (s *socket) linger() {
+// what it has not read. After its close frame there is nothing more of it.
+func (s *socket) linger(saidClose bool) {
 	deadline := time.Now().Add(s.timing.close)
 	timer := time.NewTimer(s.timing.close)
 	defer timer.Stop()
 	select {
 	case <-s.w.over:
 	case <-timer.C:
+		return
+	}
+	if saidClose {
 		return
 	}
 	half, ok := s.conn.(interface{ CloseWrite() error })

@@ -317,14 +317,17 @@ func (p *urlPublisher) add(name string, line feed.Line) {
 // send publishes the batch. What the server refuses is skipped; while it does
 // not answer, or cannot take more, it is asked again.
 func (p *urlPublisher) send(name string) error {
+	together := batchCount
 	for retry := backoff.New(minRetry, maxRetry); len(p.batch) > 0; {
-		n, _, err := p.server.PublishAll(p.server.trying, p.batch)
+		n, _, err := p.server.PublishAll(p.server.trying, p.batch[:min(together, len(p.batch))])
 		p.batch, p.lines = p.batch[n:], p.lines[n:]
 		refused, ok := errors.AsType[*stream.PublishError](err)
 		switch {
 		case err == nil:
 		case ok && refused.Status == http.StatusUnauthorized:
 			return err
+		case ok && refused.Status == http.StatusRequestEntityTooLarge && together > 1:
+			together = 1 // to find out which of them is too large
 		case ok && refused.Status < http.StatusInternalServerError && len(p.batch) > 0:
 			p.skip(name, p.lines[0], err)
 			p.batch, p.lines = p.batch[1:], p.lines[1:]

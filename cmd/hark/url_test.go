@@ -3,7 +3,10 @@ package main
 import (
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -72,6 +75,29 @@ func TestInterruptEndsTheWaitForAServer(t *testing.T) {
 		interrupt(t, c)
 		c.exits(t, 0)
 	}
+}
+
+// Of what is sent together only the publication that the server refuses is
+// skipped.
+func TestALineThatIsTooLargeIsSkippedAlone(t *testing.T) {
+	server, address := startServe(t, "--listen", "127.0.0.1:0")
+	url := "ws://" + address + "/websocket"
+	sub := startHark(t, nil, "sub", "--url", url, "--count", "2", "n EXISTS")
+	sub.awaitReady(t)
+	file := filepath.Join(t.TempDir(), "events.jsonl")
+	lines := ""
+	for i, size := range []int{1, 999_990, 1} {
+		lines += fmt.Sprintf(`{"events":{"n":["%d"]},"data":"%s"}`+"\n", i, strings.Repeat("x", size))
+	}
+	require.NoError(t, os.WriteFile(file, []byte(lines), 0o600))
+	pub := startHark(t, nil, "pub", "--url", url, file)
+	pub.exits(t, 1)
+	require.Contains(t, pub.said(), "line=2")
+	for _, n := range []string{"0", "2"} {
+		require.Equal(t, []string{n}, sub.line(t).Events["n"])
+	}
+	sub.exits(t, 0)
+	server.stop(t)
 }
 
 // What will not get better is not tried again.

@@ -109,16 +109,20 @@ var (
 	Subscription = subscribe("a = 1")
 )
 
-// memory returns the bytes of heap and stacks in use, once collecting does not
-// change them any more.
+// memory returns the bytes of heap and stacks in use, once collecting has not
+// changed them several times.
 func memory() float64 {
-	const same = 16 << 10
+	const same, times = 16 << 10, 3
 	var m runtime.MemStats
-	for before := uint64(0); ; before = m.HeapAlloc + m.StackInuse {
-		time.Sleep(100 * time.Millisecond) // goroutines end, stacks shrink
+	for before, steady := uint64(0), 0; ; before = m.HeapAlloc + m.StackInuse {
+		time.Sleep(50 * time.Millisecond) // goroutines end, stacks shrink
 		runtime.GC()
 		runtime.ReadMemStats(&m)
-		if now := m.HeapAlloc + m.StackInuse; max(now, before)-min(now, before) < same {
+		now := m.HeapAlloc + m.StackInuse
+		if steady++; max(now, before)-min(now, before) >= same {
+			steady = 0
+		}
+		if steady == times {
 			return float64(now)
 		}
 	}

@@ -41,7 +41,7 @@ func TestCosts(t *testing.T) {
 	require.EqualValues(t, 1, encodings)
 	_, err = Allocations(20)
 	require.NoError(t, err)
-	bytes, err := IdleBytes(100, Health)
+	bytes, err := IdleBytes(500, Health)
 	require.NoError(t, err)
 	require.Positive(t, bytes)
 }

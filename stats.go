@@ -153,7 +153,9 @@ func (t *totals) published(now int64, members, dropped int) {
 
 // A meter counts per second, for the seconds just past.
 type meter struct {
-	second  int64 // of the last count
+	begin   int64 // of the second that is counted, Unix time in nanoseconds
+	slot    int64 // where it is counted
+	second  int64 // the latest there was
 	started int64
 	counts  [meterSeconds + 1]struct{ publications, matched uint64 } // by second, modulo
 }
@@ -161,16 +163,16 @@ type meter struct {
 const meterSeconds = 10
 
 func (m *meter) add(now int64, matched uint64) {
-	second := now / int64(time.Second)
-	if second != m.second {
-		m.advance(second)
+	if uint64(now-m.begin) >= uint64(time.Second) { // also if the clock stepped back
+		m.advance(now / int64(time.Second))
 	}
-	c := &m.counts[second%int64(len(m.counts))]
+	c := &m.counts[m.slot]
 	c.publications++
 	c.matched += matched
 }
 
-// advance clears the seconds after the last one up to this one.
+// advance begins to count another second, and clears those between it and the
+// latest there was.
 func (m *meter) advance(second int64) {
 	n := int64(len(m.counts))
 	if m.started == 0 {
@@ -179,7 +181,8 @@ func (m *meter) advance(second int64) {
 	for s := max(m.second+1, second-n+1); s <= second; s++ {
 		m.counts[s%n] = struct{ publications, matched uint64 }{}
 	}
-	m.second = max(m.second, second) // the clock may step back
+	m.second = max(m.second, second)
+	m.begin, m.slot = second*int64(time.Second), second%n
 }
 
 // rates returns the means over the last full seconds there were.

@@ -52,13 +52,15 @@ func deliveryExperiments() []Experiment {
 		}, Experiment{
 			Name: fmt.Sprintf("delivery M=%d capacity=1", bar.readers),
 			Measure: func(s *Session) error {
-				r, err := s.deliver(bar.readers, 1, delivery.Hark, delivery.Raw, delivery.CometBFT)
+				r, err := s.deliver(bar.readers, 1, delivery.Hark, delivery.HarkOut, delivery.Raw, delivery.CometBFT)
 				if err != nil {
 					return err
 				}
-				to := fmt.Sprintf("delivery to %d, capacity 1: ", bar.readers)
-				s.compare(to+"raw channels ÷ hark", "", Goal{}, r[1], r[0])
-				s.compare(to+"CometBFT ÷ hark", "", Goal{}, r[2], r[0])
+				to := fmt.Sprintf("delivery to %d, capacity 1, by ", bar.readers)
+				for i, by := range []string{"Next", "Out"} {
+					s.compare(to+by+": raw channels ÷ hark", "", Goal{}, r[2], r[i])
+					s.compare(to+by+": CometBFT ÷ hark", "", Goal{}, r[3], r[i])
+				}
 				return nil
 			},
 		})

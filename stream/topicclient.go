@@ -289,11 +289,8 @@ func textFrame(payload []byte) frame {
 func (s *topicSubscriber) shutdown(code int, reason string) {
 	s.stopReading()
 	_ = s.server.bus.UnsubscribeID(context.Background(), s.bus.ID())
-	select {
-	case <-s.done:
-		s.closeNow(code, reason)
-	case <-s.ctx.Done():
-	}
+	<-s.done // the pump ends, now that nothing comes
+	s.closeNow(code, reason)
 }
 
 // ignore is what a subscriber's messages are for.

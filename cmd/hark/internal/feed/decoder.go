@@ -73,7 +73,7 @@ func (d *Decoder) release() {
 
 func (d *Decoder) decode() error {
 	if kind := d.json.PeekKind(); kind != '{' && kind != 0 {
-		return fmt.Errorf("feed: %s where an object belongs", nameOf(kind))
+		return d.unlessNoValue(fmt.Errorf("feed: %s where an object belongs", nameOf(kind)))
 	}
 	if err := d.object(d.member); err != nil {
 		return err
@@ -132,6 +132,15 @@ func (d *Decoder) resultMember(name string) error {
 	return notJSON(d.json.SkipValue())
 }
 
+// unlessNoValue returns misplaced, the error of the value that comes, unless it is
+// none and only begins like one: then the line is not JSON.
+func (d *Decoder) unlessNoValue(misplaced error) error {
+	if _, err := d.json.ReadToken(); err != nil {
+		return notJSON(err)
+	}
+	return misplaced
+}
+
 // readEvents reads {"key":["value",…],…} into text, ends and counts.
 func (d *Decoder) readEvents() error {
 	d.text, d.ends, d.counts = d.text[:0], d.ends[:0], d.counts[:0]
@@ -140,7 +149,7 @@ func (d *Decoder) readEvents() error {
 	case 'n', 0:
 		return notJSON(d.json.SkipValue())
 	default:
-		return fmt.Errorf("feed: events: %s where an object belongs", nameOf(kind))
+		return d.unlessNoValue(fmt.Errorf("feed: events: %s where an object belongs", nameOf(kind)))
 	}
 	if _, err := d.json.ReadToken(); err != nil {
 		return notJSON(err)
@@ -166,14 +175,14 @@ func (d *Decoder) readValues() error {
 	case 'n', 0:
 		return notJSON(d.json.SkipValue())
 	default:
-		return fmt.Errorf("feed: events: %q has %s where an array of strings belongs", d.textAt(key), nameOf(kind))
+		return d.unlessNoValue(fmt.Errorf("feed: events: %q has %s where an array of strings belongs", d.textAt(key), nameOf(kind)))
 	}
 	if _, err := d.json.ReadToken(); err != nil {
 		return notJSON(err)
 	}
 	for kind := d.json.PeekKind(); kind != ']'; kind = d.json.PeekKind() {
 		if kind != '"' && kind != 0 {
-			return fmt.Errorf("feed: events: %q has %s among its values; they are strings", d.textAt(key), nameOf(kind))
+			return d.unlessNoValue(fmt.Errorf("feed: events: %q has %s among its values; they are strings", d.textAt(key), nameOf(kind)))
 		}
 		if err := d.readText(); err != nil {
 			return err

@@ -71,6 +71,11 @@ func TestBadLinesSayWhatIsWrong(t *testing.T) {
 	for line, want := range map[string]string{
 		`x`:                                    "feed: not JSON: ",
 		``:                                     "feed: not JSON: ",
+		`not json`:                             "feed: not JSON: ",
+		`null`:                                 "feed: null where an object belongs",
+		`{"events":tx}`:                        "feed: not JSON: ",
+		`{"events":{"a":fee}}`:                 "feed: not JSON: ",
+		`{"events":{"a":["x",nix]}}`:           "feed: not JSON: ",
 		`{"events":{}`:                         "feed: not JSON: ",
 		`{"events":`:                           "feed: not JSON: ",
 		`{"events":{"a":["x"`:                  "feed: not JSON: ",

@@ -11,13 +11,8 @@ import (
 // ServeRPC answers JSON-RPC over POST: one request, or a batch. Subscribing
 // needs a connection.
 func (s *Server) ServeRPC(w http.ResponseWriter, r *http.Request) {
-	id, ok := s.identify(w, r)
+	id, ok := s.identifyPost(w, r, "POST a JSON-RPC request, or open a WebSocket at /websocket")
 	if !ok {
-		return
-	}
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, "POST a JSON-RPC request, or open a WebSocket at /websocket", http.StatusMethodNotAllowed)
 		return
 	}
 	body, err := s.readBody(w, r)
@@ -27,6 +22,17 @@ func (s *Server) ServeRPC(w http.ResponseWriter, r *http.Request) {
 	}
 	caller := &caller{server: s, ctx: r.Context(), identity: id}
 	writeJSON(w, http.StatusOK, caller.answer(body))
+}
+
+// identifyPost is identify for what is only POSTed; hint says what.
+func (s *Server) identifyPost(w http.ResponseWriter, r *http.Request, hint string) (Identity, bool) {
+	id, ok := s.identify(w, r)
+	if ok && r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, hint, http.StatusMethodNotAllowed)
+		return id, false
+	}
+	return id, ok
 }
 
 // readBody reads a whole body, within the limits of size and time.

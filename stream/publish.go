@@ -62,13 +62,8 @@ type published struct {
 // accepted by itself: on an error those before it have been published, and the
 // answer says how many.
 func (s *Server) ServePublish(w http.ResponseWriter, r *http.Request) {
-	id, ok := s.identify(w, r)
+	id, ok := s.identifyPost(w, r, "POST publications")
 	if !ok {
-		return
-	}
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, "POST publications", http.StatusMethodNotAllowed)
 		return
 	}
 	p := publisher{server: s, id: id, ctx: r.Context()}

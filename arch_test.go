@@ -30,7 +30,7 @@ type part struct {
 //	L4  stream   redisbridge
 //	L3  redismux   room   eventlog   queue   pubsubtest   sim   pubclient+subclient+clients+env
 //	L2  root       store/tmdb
-//	L1  match      store
+//	L1  match      store      codec
 //	L0  query   service
 //	    internal
 var layers = [][]part{
@@ -45,6 +45,7 @@ var layers = [][]part{
 	{
 		{packages: []string{"match"}},
 		{packages: []string{"store"}},
+		{packages: []string{"codec"}, vendors: []string{"google.golang.org/protobuf"}},
 	},
 	{
 		{packages: []string{""}},
@@ -61,7 +62,7 @@ var layers = [][]part{
 	},
 	{
 		{packages: []string{"stream"}, vendors: []string{websocket, "github.com/golang-jwt/jwt"}},
-		{packages: []string{"redisbridge"}, vendors: []string{rueidis, "google.golang.org/protobuf"}},
+		{packages: []string{"redisbridge"}, vendors: []string{rueidis}},
 	},
 	{
 		{packages: []string{"metrics"}, vendors: []string{"github.com/prometheus"}},

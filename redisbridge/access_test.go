@@ -10,6 +10,8 @@ import (
 
 	"github.com/harkbus/pubsub/internal/redistest"
 	"github.com/harkbus/pubsub/query"
+
+	"github.com/harkbus/pubsub/codec"
 )
 
 // documentedACL returns what docs/bridge.md tells operators to grant for
@@ -233,10 +235,10 @@ func TestForgedMarksAndRepliesAreDropped(t *testing.T) {
 			h := header{kind: kindMark, first: 1000, closing: closing, epoch: a.Origin().Epoch, name: a.Origin().Name, namespace: "forging"}
 			redis.Do(t, "PUBLISH", channel, string(finish(append(appendHeader(nil, &h), 0, 0, 10, 0), 0, sign)))
 		}
-		h := header{kind: kindReply, codec: Binary.ID(), partition: noPartition, first: 1, epoch: 1, name: "stranger", namespace: "forging"}
+		h := header{kind: kindReply, codec: codec.Binary.ID(), partition: noPartition, first: 1, epoch: 1, name: "stranger", namespace: "forging"}
 		reply := beginEvent(appendHeader(nil, &h))
 		begun := len(reply)
-		reply, err = Binary.Append(reply, &Event{Type: labelString, Data: []byte("your friend")})
+		reply, err = codec.Binary.Append(reply, &codec.Event{Type: "string", Data: []byte("your friend")})
 		require.NoError(t, err)
 		endEvent(reply, begun)
 		redis.Do(t, "PUBLISH", a.names.inbox, string(finish(reply, 0, sign)))

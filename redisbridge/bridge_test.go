@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/codec"
 	"github.com/harkbus/pubsub/internal/redistest"
 )
 
@@ -210,26 +211,28 @@ func TestClosedBridgeRefuses(t *testing.T) {
 	require.NoError(t, a.server.Publish(background(), 1), "the server goes on")
 }
 
+type order struct{ ID, Amount int }
+
 func TestTypesCodecsAndTimesTravel(t *testing.T) {
 	redis := redistest.Start(t)
-	types := NewRegistry()
-	require.NoError(t, Register[order](types, "order"))
-	for name, codec := range hark {
+	types := codec.NewRegistry()
+	require.NoError(t, codec.Register[order](types, "order"))
+	for name, sent := range map[string]codec.Codec{"binary": codec.Binary, "protobuf": codec.Protobuf, "json": codec.JSON} {
 		o := durable("codec" + name)
-		o.Codec, o.Types = codec, types
+		o.Codec, o.Types = sent, types
 		a := join(t, redis, o).awaitReady(t)
-		o.Codec = Binary // the receiver need not be told
+		o.Codec = codec.Binary // the receiver need not be told
 		b := join(t, redis, o).awaitReady(t)
 		sub := subscribeAll(t, b.server, 10)
 		own := subscribeAll(t, a.server, 10)
 		require.NoError(t, a.Publish(background(), order{1, 2}, map[string][]string{"a": {"1", "2"}}))
 		m, err := sub.Next(within(t, patience))
 		require.NoError(t, err)
-		sent, err := own.Next(within(t, patience))
+		published, err := own.Next(within(t, patience))
 		require.NoError(t, err)
 		require.Equal(t, order{1, 2}, m.Data())
 		require.Equal(t, map[string][]string{"a": {"1", "2"}}, m.Events())
-		require.True(t, sent.Time().Equal(m.Time()))
+		require.True(t, published.Time().Equal(m.Time()))
 	}
 }
 

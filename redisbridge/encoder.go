@@ -4,39 +4,31 @@ import (
 	"fmt"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/codec"
 )
 
 // An encoder turns publications into bytes. It is for one goroutine.
 type encoder struct {
-	types *Registry
-	codec Codec
+	types *codec.Registry
+	codec codec.Codec
 
-	data   []byte // reused
-	event  Event  // in hand
+	data   []byte      // reused
+	event  codec.Event // in hand
 	events map[string][]string
 }
 
 // append appends a publication to dst. On an error dst is as it was.
 func (e *encoder) append(dst []byte, m pubsub.Message) (_ []byte, err error) {
 	event := &e.event
-	defer func() { *event, e.events = Event{}, nil }()
+	defer func() { *event, e.events = codec.Event{}, nil }()
 	event.Time = m.Time()
-	if event.Type, e.data, err = e.types.appendData(e.data[:0], m.Data()); err != nil {
+	if event.Type, e.data, err = e.types.Append(e.data[:0], m.Data()); err != nil {
 		return dst, err
 	}
 	event.Data = e.data
 	_, _ = m.Matches((*eventsOf)(e))
 	event.Events = e.events
-	out := dst
-	if isHarks(e.codec.ID()) {
-		out, err = e.codec.Append(dst, event)
-	} else {
-		err = safely(func() error { out, err = e.codec.Append(dst, event); return err })
-	}
-	if err != nil {
-		return dst, err
-	}
-	return out, nil
+	return codec.Append(e.codec, dst, event)
 }
 
 // eventsOf is an encoder as a query: a message shows its events to a query
@@ -57,7 +49,7 @@ func (e *eventsOf) String() string { return "events" }
 func (m *member) check(message pubsub.Message) (size int, err error) {
 	var events measure
 	size = events.sizeOf(message)
-	if m.opt.Codec == Binary && size <= m.opt.MaxFrame/2 && travelsAsItIs(message.Data()) {
+	if m.opt.Codec == codec.Binary && size <= m.opt.MaxFrame/2 && travelsAsItIs(message.Data()) {
 		return size, nil
 	}
 	trial := encoder{types: m.opt.Types, codec: m.opt.Codec}

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/harkbus/pubsub/codec"
 )
 
 var testGate = gate{namespace: "shop", maxFrame: DefaultMaxFrame}
@@ -167,18 +170,18 @@ func TestFrameRoundTripsForAnyHeader(t *testing.T) {
 // FuzzFrame opens any bytes, and the same with a right checksum, and decodes
 // all events in them.
 func FuzzFrame(f *testing.F) {
-	for _, codec := range []Codec{Binary, Protobuf, JSON} {
+	for _, c := range []codec.Codec{codec.Binary, codec.Protobuf, codec.JSON} {
 		h := testHeader()
-		h.codec = codec.ID()
+		h.codec = c.ID()
 		frame := beginEvent(appendHeader(nil, &h))
 		begun := len(frame)
-		frame, _ = codec.Append(frame, &testEvents[0])
+		frame, _ = c.Append(frame, &codec.Event{Time: time.Unix(1767323045, 6), Events: map[string][]string{"tm.event": {"Tx"}}, Type: "json", Data: []byte(`{"b": 1}`)})
 		endEvent(frame, begun)
 		f.Add(finish(frame, 1, nil))
 	}
 	f.Add(testFrame(testHeader(), nil))
-	all := codecsWith(Binary)
-	types := NewRegistry()
+	all := codec.SetWith(codec.Binary)
+	types := codec.NewRegistry()
 	f.Fuzz(func(t *testing.T, b []byte) {
 		decodeAll(b, &all, types)
 		if len(b) > headerSize {
@@ -188,12 +191,12 @@ func FuzzFrame(f *testing.F) {
 	})
 }
 
-func decodeAll(b []byte, all *codecs, types *Registry) {
+func decodeAll(b []byte, all *codec.Set, types *codec.Registry) {
 	h, payload, err := testGate.open(string(b), 3)
 	if err != nil {
 		return
 	}
-	codec, err := all.find(h.codec)
+	c, err := all.Find(h.codec)
 	if err != nil {
 		return
 	}
@@ -202,9 +205,9 @@ func decodeAll(b []byte, all *codecs, types *Registry) {
 		if raw, payload, err = cutEvent(payload); err != nil {
 			return
 		}
-		var e Event
-		if codec.Decode(raw, &e) == nil {
-			_, _ = types.decodeData(e.Type, e.Data)
+		var e codec.Event
+		if c.Decode(raw, &e) == nil {
+			_, _ = types.Decode(e.Type, e.Data)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/codec"
 )
 
 // Received is one publication of another process, or a gap, as a Reader returns
@@ -41,9 +42,9 @@ type inbound struct {
 
 	// Of the goroutine of run.
 	origins  *origins
-	up       bool     // the reader is connected
-	decoded  Event    // the event in hand; reused
-	received Received // and what it is handed on as
+	up       bool        // the reader is connected
+	decoded  codec.Event // the event in hand; reused
+	received Received    // and what it is handed on as
 
 	known atomic.Int64 // origins.len, for Stats
 
@@ -181,7 +182,7 @@ func (b *inbound) events(a *arrival) error {
 	from, had := b.pass(&a.header)
 	b.counts.duplicates.Add(uint64(had))
 	had = max(had, a.skip)
-	codec, err := b.codecs.find(a.header.codec)
+	c, err := b.codecs.Find(a.header.codec)
 	if err != nil {
 		had = b.refuse(from, a, had, int(a.header.count), err)
 	}
@@ -195,7 +196,7 @@ func (b *inbound) events(a *arrival) error {
 		if i < had {
 			continue
 		}
-		if err := b.event(from, a, i, codec, raw); err != nil {
+		if err := b.event(from, a, i, c, raw); err != nil {
 			return err
 		}
 	}
@@ -204,12 +205,12 @@ func (b *inbound) events(a *arrival) error {
 }
 
 // event hands on event i of a frame.
-func (b *inbound) event(from *account, a *arrival, i int, codec Codec, raw []byte) error {
+func (b *inbound) event(from *account, a *arrival, i int, c codec.Codec, raw []byte) error {
 	e, r := &b.decoded, &b.received
-	*e, *r = Event{}, Received{Origin: from.origin, Partition: b.partition}
-	err := decode(codec, raw, e)
+	*e, *r = codec.Event{}, Received{Origin: from.origin, Partition: b.partition}
+	err := codec.Decode(c, raw, e)
 	if err == nil {
-		r.Data, err = b.opt.Types.decodeData(e.Type, e.Data)
+		r.Data, err = b.opt.Types.Decode(e.Type, e.Data)
 	}
 	if err != nil {
 		b.refuse(from, a, i, i+1, err)

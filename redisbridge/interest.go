@@ -58,7 +58,8 @@ func (m *member) appendInterest(i *interest) []byte {
 	f = binary.BigEndian.AppendUint32(f, uint32(i.lease.Milliseconds()))
 	f = binary.AppendUvarint(f, uint64(len(i.queries)))
 	for _, q := range i.queries {
-		f = appendString(f, q.String())
+		text := q.String()
+		f = append(binary.AppendUvarint(f, uint64(len(text))), text...)
 	}
 	return f
 }
@@ -115,4 +116,22 @@ func parseQuery(text string) (*query.Query, error) {
 		return nil, fmt.Errorf("redisbridge: announced query: %w", err)
 	}
 	return q, nil
+}
+
+// cutCount cuts the number of things off src that follow in it, each of at
+// least one byte.
+func cutCount(src string) (n int, rest string, err error) {
+	v, size := binary.Uvarint([]byte(src[:min(len(src), binary.MaxVarintLen64)]))
+	if size <= 0 || v > uint64(len(src)-size) {
+		return 0, "", errMalformed
+	}
+	return int(v), src[size:], nil
+}
+
+func cutString(src string) (s, rest string, err error) {
+	n, rest, err := cutCount(src)
+	if err != nil {
+		return "", "", err
+	}
+	return rest[:n], rest[n:], nil
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/harkbus/pubsub/internal/redistest"
 	"github.com/harkbus/pubsub/query"
+
+	"github.com/harkbus/pubsub/codec"
 )
 
 func live(namespace string) Options {
@@ -234,14 +236,14 @@ func TestDuplicateAndPartlyKnownFramesAreHandedOnOnce(t *testing.T) {
 
 // framed returns a frame of numbers that are their sequence.
 func framed(namespace string, first, count int) []byte {
-	h := header{kind: kindEvents, codec: Binary.ID(), first: uint64(first), epoch: 1, name: "x", namespace: namespace}
+	h := header{kind: kindEvents, codec: codec.Binary.ID(), first: uint64(first), epoch: 1, name: "x", namespace: namespace}
 	f := appendHeader(nil, &h)
-	types := NewRegistry()
+	types := codec.NewRegistry()
 	for i := range count {
 		f = beginEvent(f)
 		begun := len(f)
-		label, data, _ := types.appendData(nil, first+i)
-		f, _ = Binary.Append(f, &Event{Time: time.Now(), Type: label, Data: data})
+		label, data, _ := types.Append(nil, first+i)
+		f, _ = codec.Binary.Append(f, &codec.Event{Time: time.Now(), Type: label, Data: data})
 		endEvent(f, begun)
 	}
 	return finish(f, count, nil)

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/codec"
 	"github.com/harkbus/pubsub/internal/backoff"
 )
 
@@ -27,7 +28,7 @@ type member struct {
 	names  namespaceNames
 	gate   gate
 	sign   *Key // nil: nothing is signed
-	codecs codecs
+	codecs codec.Set
 	link   *link
 	counts counters
 	notes  *notices
@@ -57,7 +58,7 @@ func newMember(o Options) (*member, error) {
 	m := &member{
 		opt:     o,
 		origin:  pubsub.Origin{Name: o.Name, Epoch: newEpoch()},
-		codecs:  codecsWith(o.Codec),
+		codecs:  codec.SetWith(o.Codec),
 		laidOut: make(chan struct{}),
 		waiting: 1, // the layout
 		ready:   make(chan struct{}),

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/codec"
 )
 
 // A Mode says what a bridge promises; see the package comment.
@@ -110,10 +111,10 @@ type Options struct {
 
 	// Codec encodes events; what arrives is decoded by whatever codec it names:
 	// Hark's three and this one. Default Binary.
-	Codec Codec
+	Codec codec.Codec
 
-	// Types says how Go types travel. Default: only what NewRegistry knows.
-	Types *Registry
+	// Types says how Go types travel. Default: only what codec.NewRegistry knows.
+	Types *codec.Registry
 
 	// Keys sign what is sent, with the first of them, and what arrives must be
 	// signed with one of them. Without keys nothing is signed or checked.
@@ -219,10 +220,10 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.MaxInterests, DefaultMaxInterests)
 	setDefault(&o.CloseTimeout, DefaultCloseTimeout)
 	if o.Codec == nil {
-		o.Codec = Binary
+		o.Codec = codec.Binary
 	}
 	if o.Types == nil {
-		o.Types = NewRegistry()
+		o.Types = codec.NewRegistry()
 	}
 	if o.OnGap == nil {
 		o.OnGap = func(Gap) {}
@@ -305,14 +306,13 @@ func (o *Options) validate() error {
 		return wrong("Lease", "is %v: it must be 2 s or more, to outlive a reconnection", o.Lease)
 	case o.MaxInterests < 0:
 		return wrong("MaxInterests", "is %d: it must be 0 or more", o.MaxInterests)
-	case o.Codec.ID() == 0:
-		return wrong("Codec", "has the ID 0: use 128 to 255")
-	case isHarks(o.Codec.ID()) && !isOneOfHarks(o.Codec):
-		return wrong("Codec", "has the ID %d: below 128 are Hark's own", o.Codec.ID())
 	case o.Mode == Live && !o.From.isNow():
 		return wrong("From", "is set: only Durable can resume")
 	case len(o.From.cursor.positions) > 0 && len(o.From.cursor.positions) != o.Partitions:
 		return wrong("From", "is a cursor of %d partitions, not %d", len(o.From.cursor.positions), o.Partitions)
+	}
+	if err := codec.Check(o.Codec); err != nil {
+		return wrong("Codec", "%w", err)
 	}
 	return validateKeys(o.Keys)
 }

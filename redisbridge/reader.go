@@ -144,10 +144,7 @@ type readerSink struct{ *Reader }
 func (s readerSink) receive(ctx context.Context, r *Received) error {
 	if s.query != nil {
 		var matches bool
-		err := safely(func() (err error) {
-			matches, err = s.query.Matches(r.Events)
-			return err
-		})
+		matches, err := s.matches(r)
 		if err != nil {
 			s.notes.fails("match", err)
 		}
@@ -156,6 +153,16 @@ func (s readerSink) receive(ctx context.Context, r *Received) error {
 		}
 	}
 	return s.hand(ctx, *r)
+}
+
+// matches guards against queries that users write.
+func (s readerSink) matches(r *Received) (matches bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			matches, err = false, fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return s.query.Matches(r.Events)
 }
 
 func (s readerSink) gap(ctx context.Context, g Gap) {

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/codec"
 )
 
 // ReplyAttribute is the key that a request has besides its own: where to reply.
@@ -180,9 +181,9 @@ func (r *requests) hear(text string) {
 // answer gives a reply to the request that waits for it.
 func (r *requests) answer(h *header, payload []byte) {
 	reply := Received{Origin: &pubsub.Origin{Name: strings.Clone(h.name), Epoch: h.epoch}}
-	codec, err := r.codecs.find(h.codec)
+	c, err := r.codecs.Find(h.codec)
 	if err == nil {
-		err = r.decodeReply(codec, payload, &reply)
+		err = r.decodeReply(c, payload, &reply)
 	}
 	if err != nil {
 		r.counts.undecodable.Add(1)
@@ -192,17 +193,17 @@ func (r *requests) answer(h *header, payload []byte) {
 	r.give(h.first, reply)
 }
 
-func (r *requests) decodeReply(codec Codec, payload []byte, reply *Received) error {
+func (r *requests) decodeReply(c codec.Codec, payload []byte, reply *Received) error {
 	raw, _, err := cutEvent(payload)
 	if err != nil {
 		return err
 	}
-	var e Event
-	if err := decode(codec, raw, &e); err != nil {
+	var e codec.Event
+	if err := codec.Decode(c, raw, &e); err != nil {
 		return err
 	}
 	reply.Events, reply.Time = e.Events, e.Time
-	reply.Data, err = r.opt.Types.decodeData(e.Type, e.Data)
+	reply.Data, err = r.opt.Types.Decode(e.Type, e.Data)
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/codec"
 )
 
 const (
@@ -75,7 +76,7 @@ func sizeOfData(data any) int {
 // travelsAsItIs tells whether data cannot fail to be encoded.
 func travelsAsItIs(data any) bool {
 	switch data.(type) {
-	case nil, []byte, string, json.RawMessage, bool, int, int64, uint64, float64, Raw:
+	case nil, []byte, string, json.RawMessage, bool, int, int64, uint64, float64, codec.Raw:
 		return true
 	}
 	return false

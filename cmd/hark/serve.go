@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/codec"
 	"github.com/harkbus/pubsub/env"
 	"github.com/harkbus/pubsub/metrics"
 	"github.com/harkbus/pubsub/redisbridge"
@@ -213,12 +214,12 @@ func (s *served) join() error {
 	if s.options.redis.partitions > 1 {
 		return errors.New("--partitions is for pub and sub: serve keeps all publications in one order")
 	}
-	types := redisbridge.NewRegistry()
+	types := codec.NewRegistry()
 	if err := errors.Join(
-		redisbridge.Register[comet.Tx](types, comet.TypeTx),
-		redisbridge.Register[comet.NewBlock](types, comet.TypeNewBlock),
-		redisbridge.Register[comet.NewBlockHeader](types, comet.TypeNewBlockHeader),
-		redisbridge.Register[stream.TopicMessage](types, "hark/topic"),
+		codec.Register[comet.Tx](types, comet.TypeTx),
+		codec.Register[comet.NewBlock](types, comet.TypeNewBlock),
+		codec.Register[comet.NewBlockHeader](types, comet.TypeNewBlockHeader),
+		codec.Register[stream.TopicMessage](types, "hark/topic"),
 	); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/harkbus/pubsub/codec"
 	"github.com/harkbus/pubsub/query"
 	"github.com/harkbus/pubsub/redisbridge"
 )
@@ -204,9 +205,9 @@ func dataText(data any) ([]byte, error) {
 	switch d := data.(type) {
 	case json.RawMessage:
 		text = d
-	case redisbridge.Raw:
+	case codec.Raw:
 		text = d.Data
-		if d.Encoding != redisbridge.EncodingJSON {
+		if d.Encoding != codec.EncodingJSON {
 			return marshal(d.Data)
 		}
 	default:

@@ -1,4 +1,4 @@
-package redisbridge
+package codec
 
 import (
 	"encoding/binary"
@@ -112,7 +112,7 @@ func decodeAttributes(src string) (map[string][]string, error) {
 			return nil, err
 		}
 		if n > len(values) {
-			return nil, fmt.Errorf("redisbridge: key %.40q has more values than there are", key)
+			return nil, fmt.Errorf("codec: key %.40q has more values than there are", key)
 		}
 		for i := range n {
 			if values[i], src, err = cutString(src); err != nil {
@@ -123,7 +123,7 @@ func decodeAttributes(src string) (map[string][]string, error) {
 		values = values[n:]
 	}
 	if src != "" || len(values) > 0 {
-		return nil, fmt.Errorf("redisbridge: %d bytes and %d values are left over after the last key", len(src), len(values))
+		return nil, fmt.Errorf("codec: %d bytes and %d values are left over after the last key", len(src), len(values))
 	}
 	return events, nil
 }

@@ -1,4 +1,4 @@
-package redisbridge
+package codec
 
 import (
 	"encoding/json"
@@ -47,7 +47,8 @@ func (r Raw) MarshalJSON() ([]byte, error) {
 // RegisterType, under the same name in all processes. Data of a type that is
 // not registered is sent as JSON and arrives as json.RawMessage.
 //
-// A Registry may be used by several bridges, and registered to meanwhile.
+// A Registry may be shared, and registered to at any time. Its methods may be
+// called from any goroutine.
 type Registry struct {
 	mu     sync.RWMutex
 	byType map[reflect.Type]*entry
@@ -99,11 +100,11 @@ func RegisterType[T any](r *Registry, name string, encoding Encoding,
 	t := reflect.TypeFor[T]()
 	switch {
 	case name == "" || encoding == "" || strings.Contains(string(encoding), ":"):
-		return fmt.Errorf("redisbridge: register %v: it needs a name and an encoding without a colon", t)
+		return fmt.Errorf("codec: register %v: it needs a name and an encoding without a colon", t)
 	case t.Kind() == reflect.Interface:
-		return fmt.Errorf("redisbridge: register %v: it is an interface; register the types that implement it", t)
+		return fmt.Errorf("codec: register %v: it is an interface; register the types that implement it", t)
 	case isBuiltin(t):
-		return fmt.Errorf("redisbridge: register %v: it travels as it is", t)
+		return fmt.Errorf("codec: register %v: it travels as it is", t)
 	}
 	e := &entry{
 		label:  string(encoding) + ":" + name,
@@ -113,7 +114,7 @@ func RegisterType[T any](r *Registry, name string, encoding Encoding,
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.byType[t] != nil || r.byName[e.label] != nil {
-		return fmt.Errorf("redisbridge: register %v as %s: one of them is registered already", t, e.label)
+		return fmt.Errorf("codec: register %v as %s: one of them is registered already", t, e.label)
 	}
 	r.byType[t], r.byName[e.label] = e, e
 	return nil
@@ -159,8 +160,8 @@ func encodingOf(label string) Encoding {
 	return Encoding(encoding)
 }
 
-// appendData appends data to dst and returns the label of its type.
-func (r *Registry) appendData(dst []byte, data any) (label string, _ []byte, err error) {
+// Append appends data to dst and returns the label of its type.
+func (r *Registry) Append(dst []byte, data any) (label string, _ []byte, err error) {
 	switch v := data.(type) {
 	case nil:
 		return labelNil, dst, nil
@@ -204,13 +205,14 @@ func (r *Registry) appendRegistered(dst []byte, data any) (label string, out []b
 		return err
 	})
 	if err != nil {
-		return "", dst, fmt.Errorf("redisbridge: data of type %T cannot be encoded: %w", data, err)
+		return "", dst, fmt.Errorf("codec: data of type %T cannot be encoded: %w", data, err)
 	}
 	return label, out, nil
 }
 
-// decodeData makes data again of what appendData made.
-func (r *Registry) decodeData(label string, b []byte) (data any, err error) {
+// Decode makes data again of what Append made. A []byte, Raw or
+// json.RawMessage is b itself.
+func (r *Registry) Decode(label string, b []byte) (data any, err error) {
 	switch label {
 	case labelNil:
 		return nil, nil
@@ -234,7 +236,7 @@ func (r *Registry) decodeData(label string, b []byte) (data any, err error) {
 		return r.decodeRegistered(label, b)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("redisbridge: data is no %s", label)
+		return nil, fmt.Errorf("codec: data is no %s", label)
 	}
 	return data, nil
 }
@@ -253,7 +255,7 @@ func (r *Registry) decodeRegistered(label string, b []byte) (data any, err error
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("redisbridge: data of type %s cannot be decoded: %w", label, err)
+		return nil, fmt.Errorf("codec: data of type %s cannot be decoded: %w", label, err)
 	}
 	return data, nil
 }

@@ -1,4 +1,4 @@
-package redisbridge
+package codec
 
 import (
 	"encoding/json"
@@ -101,17 +101,17 @@ func TestRegisteredTypeArrivesAsItself(t *testing.T) {
 		nil, []byte("x"), "text", true, 7, int64(-7), uint64(7), 1.5, json.RawMessage(`{"a": 1}`),
 		Raw{Type: "elsewhere", Encoding: "own", Data: []byte("abc")}, order{1, 2}, &order{3, 4},
 	} {
-		label, b, err := r.appendData(nil, data)
+		label, b, err := r.Append(nil, data)
 		require.NoError(t, err)
-		got, err := r.decodeData(label, b)
+		got, err := r.Decode(label, b)
 		require.NoError(t, err)
 		require.Equal(t, data, got, label)
 	}
 
-	label, b, err := r.appendData(nil, durationpb.New(time.Minute))
+	label, b, err := r.Append(nil, durationpb.New(time.Minute))
 	require.NoError(t, err)
 	require.Equal(t, "proto:google.protobuf.Duration", label)
-	got, err := r.decodeData(label, b)
+	got, err := r.Decode(label, b)
 	require.NoError(t, err)
 	require.Equal(t, time.Minute, got.(*durationpb.Duration).AsDuration())
 }
@@ -119,9 +119,9 @@ func TestRegisteredTypeArrivesAsItself(t *testing.T) {
 func TestUnknownTypeArrivesAsRawBytesWithItsName(t *testing.T) {
 	sender, receiver := NewRegistry(), NewRegistry()
 	require.NoError(t, Register[order](sender, "order"))
-	label, b, err := sender.appendData(nil, order{1, 2})
+	label, b, err := sender.Append(nil, order{1, 2})
 	require.NoError(t, err)
-	got, err := receiver.decodeData(label, b)
+	got, err := receiver.Decode(label, b)
 	require.NoError(t, err)
 	require.Equal(t, Raw{Type: "order", Encoding: EncodingJSON, Data: []byte(`{"ID":1,"Amount":2}`)}, got)
 
@@ -131,13 +131,13 @@ func TestUnknownTypeArrivesAsRawBytesWithItsName(t *testing.T) {
 }
 
 func TestUnregisteredTypeIsSentAsJSON(t *testing.T) {
-	label, b, err := NewRegistry().appendData(nil, order{1, 2})
+	label, b, err := NewRegistry().Append(nil, order{1, 2})
 	require.NoError(t, err)
-	got, err := NewRegistry().decodeData(label, b)
+	got, err := NewRegistry().Decode(label, b)
 	require.NoError(t, err)
 	require.Equal(t, json.RawMessage(`{"ID":1,"Amount":2}`), got)
 
-	_, _, err = NewRegistry().appendData(nil, make(chan int))
+	_, _, err = NewRegistry().Append(nil, make(chan int))
 	require.ErrorContains(t, err, "chan int")
 }
 
@@ -158,9 +158,9 @@ func FuzzCodecs(f *testing.F) {
 			f.Add(codec.ID(), b)
 		}
 	}
-	all := codecsWith(Binary)
+	all := SetWith(Binary)
 	f.Fuzz(func(t *testing.T, id uint8, b []byte) {
-		codec, err := all.find(id)
+		codec, err := all.Find(id)
 		if err != nil {
 			return
 		}
@@ -176,42 +176,4 @@ func FuzzCodecs(f *testing.F) {
 		require.Equal(t, string(e.Data), string(again.Data))
 		require.Len(t, again.Events, len(e.Events))
 	})
-}
-
-func FuzzCursor(f *testing.F) {
-	f.Add("9f86d081884c7d65@1767323045000-42.3,c2e1000000000000@1767323044170-7")
-	f.Fuzz(func(t *testing.T, text string) {
-		c, err := ParseCursor(text)
-		if err != nil {
-			return
-		}
-		again, err := ParseCursor(c.String())
-		require.NoError(t, err)
-		require.Equal(t, c, again)
-	})
-}
-
-func TestKeysAreReadAndNeverShown(t *testing.T) {
-	keys, err := ParseKeys("# ours\n1:00112233445566778899aabbccddeeff, 2:ffeeddccbbaa99887766554433221100\n")
-	require.NoError(t, err)
-	require.Len(t, keys, 2)
-	require.Equal(t, "key 2", keys[1].String())
-	for _, text := range []string{"x:00", "1:zz", "1:00", "0:00112233445566778899aabbccddeeff",
-		"1:00112233445566778899aabbccddeeff,1:00112233445566778899aabbccddeeff"} {
-		_, err := ParseKeys(text)
-		require.Error(t, err, text)
-		require.NotContains(t, err.Error(), "0011")
-	}
-	t.Setenv("HARK_TEST_KEYS", "3:00112233445566778899aabbccddeeff")
-	keys, err = KeysFromEnv("HARK_TEST_KEYS")
-	require.NoError(t, err)
-	require.Equal(t, uint8(3), keys[0].ID)
-}
-
-func TestURLErrorsHideThePassword(t *testing.T) {
-	for _, text := range []string{"redis://user:hunter2@host:port/0", "http://user:hunter2@host", "redis://user:hunter2@host/x", "redis://user:hunter2@[::1"} {
-		_, err := ParseURL(text)
-		require.Error(t, err, text)
-		require.NotContains(t, err.Error(), "hunter2")
-	}
 }

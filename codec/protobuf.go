@@ -1,4 +1,4 @@
-package redisbridge
+package codec
 
 import (
 	"fmt"
@@ -106,7 +106,7 @@ func eachField(src []byte, f func(field protowire.Number, number uint64, b []byt
 	for len(src) > 0 {
 		field, typ, n := protowire.ConsumeTag(src)
 		if n < 0 {
-			return fmt.Errorf("redisbridge: protobuf: %w", protowire.ParseError(n))
+			return fmt.Errorf("codec: protobuf: %w", protowire.ParseError(n))
 		}
 		src = src[n:]
 		var number uint64
@@ -120,7 +120,7 @@ func eachField(src []byte, f func(field protowire.Number, number uint64, b []byt
 			field, n = 0, protowire.ConsumeFieldValue(field, typ, src)
 		}
 		if n < 0 {
-			return fmt.Errorf("redisbridge: protobuf: %w", protowire.ParseError(n))
+			return fmt.Errorf("codec: protobuf: %w", protowire.ParseError(n))
 		}
 		if err := f(field, number, b); err != nil {
 			return err

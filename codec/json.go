@@ -1,4 +1,4 @@
-package redisbridge
+package codec
 
 import (
 	"encoding/json"
@@ -32,7 +32,7 @@ func (jsonCodec) Append(dst []byte, e *Event) ([]byte, error) {
 	for key, values := range e.Events {
 		for _, v := range append(values[:len(values):len(values)], key) {
 			if !utf8.ValidString(v) {
-				return nil, fmt.Errorf("redisbridge: the JSON codec cannot carry %.40q, which is not UTF-8", v)
+				return nil, fmt.Errorf("codec: the JSON codec cannot carry %.40q, which is not UTF-8", v)
 			}
 		}
 	}
@@ -43,7 +43,7 @@ func (jsonCodec) Append(dst []byte, e *Event) ([]byte, error) {
 	}
 	b, err := json.Marshal(out)
 	if err != nil {
-		return nil, fmt.Errorf("redisbridge: %w", err)
+		return nil, fmt.Errorf("codec: %w", err)
 	}
 	if !verbatim {
 		return append(dst, b...), nil
@@ -58,7 +58,7 @@ func (jsonCodec) Decode(src []byte, e *Event) error {
 		Data json.RawMessage `json:"data"` // the decoder leaves it as it is
 	}
 	if err := json.Unmarshal(src, &in); err != nil {
-		return fmt.Errorf("redisbridge: %w", err)
+		return fmt.Errorf("codec: %w", err)
 	}
 	*e = Event{Time: in.Time, Events: in.Events, Type: in.Type, Data: in.Bytes}
 	if in.Data != nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/harkbus/pubsub/history"
 	"github.com/harkbus/pubsub/internal/backoff"
 )
 
@@ -73,12 +74,12 @@ var ErrClientClosed = errors.New("stream: the client is closed")
 
 // A Result is what a subscription received.
 type Result struct {
-	Cursor Cursor              // of the publication
+	Cursor history.Cursor      // of the publication
 	Data   Data                // zero with a Gap
 	Events map[string][]string // nil with a Gap
 
 	// Gap is not nil where something is missing; then there is no event.
-	Gap *Gap
+	Gap *history.Gap
 }
 
 // DataAs decodes the data of a result.
@@ -288,7 +289,7 @@ type clientResult struct {
 	Cursor string              `json:"cursor"`
 	Data   Data                `json:"data"`
 	Events map[string][]string `json:"events"`
-	Gap    *Gap                `json:"gap"`
+	Gap    *history.Gap        `json:"gap"`
 }
 
 func (c *Client) dispatch(r *clientResponse) error {
@@ -391,7 +392,7 @@ func (s *clientSubscription) take(r *clientResponse) error {
 	if r.Error != nil {
 		return s.refused(r.Error)
 	}
-	cursor, err := ParseCursor(r.Result.Cursor)
+	cursor, err := history.ParseCursor(r.Result.Cursor)
 	if err != nil {
 		return err
 	}
@@ -488,21 +489,21 @@ func unwrap(d Data) Data {
 
 // Publish publishes over POST /publish of the same server and returns the
 // cursor.
-func (c *Client) Publish(ctx context.Context, p Publication) (Cursor, error) {
+func (c *Client) Publish(ctx context.Context, p Publication) (history.Cursor, error) {
 	_, cursor, err := c.PublishAll(ctx, []Publication{p})
 	return cursor, err
 }
 
 // PublishAll publishes several, in order, and returns how many were accepted,
 // also if there is an error: the server did not take the one after them.
-func (c *Client) PublishAll(ctx context.Context, list []Publication) (n int, last Cursor, err error) {
+func (c *Client) PublishAll(ctx context.Context, list []Publication) (n int, last history.Cursor, err error) {
 	body, err := json.Marshal(list)
 	if err != nil {
-		return 0, Cursor{}, fmt.Errorf("stream: publish: %w", err)
+		return 0, history.Cursor{}, fmt.Errorf("stream: publish: %w", err)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, publishURL(c.url), bytes.NewReader(body))
 	if err != nil {
-		return 0, Cursor{}, fmt.Errorf("stream: publish: %w", err)
+		return 0, history.Cursor{}, fmt.Errorf("stream: publish: %w", err)
 	}
 	if header := c.options.Header.Clone(); header != nil {
 		request.Header = header
@@ -510,7 +511,7 @@ func (c *Client) PublishAll(ctx context.Context, list []Publication) (n int, las
 	request.Header.Set("Content-Type", "application/json")
 	response, err := c.http.Do(request)
 	if err != nil {
-		return 0, Cursor{}, fmt.Errorf("stream: publish: %w", err)
+		return 0, history.Cursor{}, fmt.Errorf("stream: publish: %w", err)
 	}
 	defer response.Body.Close()
 	return readPublished(response)
@@ -527,17 +528,17 @@ func (e *PublishError) Error() string {
 	return fmt.Sprintf("stream: publish: the server answered %d: %s", e.Status, e.Reason)
 }
 
-func readPublished(response *http.Response) (n int, last Cursor, err error) {
+func readPublished(response *http.Response) (n int, last history.Cursor, err error) {
 	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
-		return 0, Cursor{}, fmt.Errorf("stream: publish: %w", err)
+		return 0, history.Cursor{}, fmt.Errorf("stream: publish: %w", err)
 	}
 	var answer published
 	if json.Unmarshal(text, &answer) != nil {
-		return 0, Cursor{}, &PublishError{response.StatusCode, string(bytes.TrimSpace(text))}
+		return 0, history.Cursor{}, &PublishError{response.StatusCode, string(bytes.TrimSpace(text))}
 	}
 	if answer.Cursor != "" {
-		if last, err = ParseCursor(answer.Cursor); err != nil {
+		if last, err = history.ParseCursor(answer.Cursor); err != nil {
 			return answer.Published, last, err
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub/history"
 )
 
 func TestClientPublishesAndReceivesTypedData(t *testing.T) {
@@ -25,7 +27,7 @@ func TestClientPublishesAndReceivesTypedData(t *testing.T) {
 		publisher.Go(func() {
 			<-accepted
 			cursor, err := c.Publish(ctx, Publication{Data: json.RawMessage(`{"type":"test/price","value":{"Pair":"EURUSD","Value":"1.07"}}`), Events: Events{"pair": {"EURUSD"}}})
-			if err != nil || cursor.Offset == 0 {
+			if err != nil || cursor.Major == 0 {
 				t.Error(cursor, err)
 			}
 		})
@@ -144,7 +146,7 @@ func TestARestartIsAGapForEverybody(t *testing.T) {
 	second := newRig(t, Config{})
 	second.publishNumbers(5, 7)
 	results = collect(t, second.client(ClientOptions{}), "n EXISTS", SubscribeOptions{After: last.String()}, 3)
-	require.Equal(t, GapEpochChanged, results[0].Gap.Reason)
+	require.Equal(t, history.EpochChanged, results[0].Gap.Reason)
 	require.True(t, last.Before(results[0].Gap.From))
 	require.Equal(t, 5, number(t, results[1]))
 }

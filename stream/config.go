@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/history"
 	"github.com/harkbus/pubsub/query"
 	"github.com/harkbus/pubsub/service"
 )
@@ -39,8 +40,8 @@ type Config struct {
 	PublishTimeout time.Duration // how long a publication may wait for the bus; default 10 s
 
 	// History keeps publications for clients that come back; default
-	// NewWindow(0, 0).
-	History History
+	// history.NewWindow(0, 0).
+	History history.History
 
 	// Encoder encodes what was published; default the Encode of an empty
 	// Registry.
@@ -143,7 +144,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.EncodingBytes = cmp.Or(c.EncodingBytes, 32<<20)
 	c.PublishTimeout = cmp.Or(c.PublishTimeout, 10*time.Second)
 	if c.History == nil {
-		c.History = NewWindow(0, 0)
+		c.History = history.NewWindow(0, 0)
 	}
 	if c.Encoder == nil {
 		c.Encoder = new(Registry).Encode

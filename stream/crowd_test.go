@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub/history"
 )
 
 // crowdSize is how many clients come back at once. Connections are in memory,
@@ -183,7 +185,7 @@ func TestManyClientsAreToldOfARestart(t *testing.T) {
 		rest := numbers(1, 3)
 		return c.come(func(p *raw) (string, error) {
 			r, err := p.result()
-			if err != nil || r.Gap == nil || r.Gap.Reason != GapEpochChanged || r.Gap.From.String() <= old {
+			if err != nil || r.Gap == nil || r.Gap.Reason != history.EpochChanged || r.Gap.From.String() <= old {
 				return "", fmt.Errorf("%v: %+v instead of a gap", err, r)
 			}
 			return rest(p)

@@ -47,7 +47,7 @@
 // A client that gives the parameter "after" gets a cursor with each result.
 // With a cursor it comes back, on another connection or by another way, and
 // gets exactly what it missed, out of the [History]. What the history does not
-// have any more it is told as a [Gap]: nothing is missing silently. Cursors
+// have any more it is told as a [history.Gap]: nothing is missing silently. Cursors
 // sort as text like the publications.
 //
 // # Security

@@ -30,6 +30,9 @@ type Data struct {
 	Value json.RawMessage `json:"value"`
 }
 
+// Size implements history.Sized.
+func (d Data) Size() int { return len(d.Type) + len(d.Value) }
+
 // An Encoder turns published data into the name of its type and its value in
 // JSON. It is called once for each publication that is sent to anybody, from
 // several goroutines at once, and must not modify data.

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/history"
 	"github.com/harkbus/pubsub/query"
 )
 
@@ -23,8 +24,8 @@ type feed struct {
 	client   string // name on the bus
 	narrow   *query.Query
 	overflow Overflow
-	resume   bool   // from at, which may be in the past; else from now
-	at       Cursor // of the last publication that was looked at
+	resume   bool           // from at, which may be in the past; else from now
+	at       history.Cursor // of the last publication that was looked at
 
 	live   atomic.Pointer[pubsub.Subscription] // nil while the history is replayed
 	reason atomic.Pointer[string]              // why the server ends it; set before the bus is told
@@ -81,16 +82,16 @@ func (f *feed) end(reason string) {
 
 // replay gives emit the matches of the history, and gaps, and makes the feed
 // live where the history ends.
-func (f *feed) replay(emit func(Entry) error) error {
+func (f *feed) replay(emit func(history.Entry) error) error {
 	if !f.resume {
 		return nil
 	}
 	for f.live.Load() == nil {
-		before := f.at
-		if err := f.catchUp(noEnd, emit); err != nil {
+		n, err := f.catchUp(history.Last, emit)
+		if err != nil {
 			return err
 		}
-		if f.at.Epoch == before.Epoch && f.at.Offset-before.Offset <= replayRest {
+		if n <= replayRest {
 			if err := f.goLive(); err != nil {
 				return err
 			}
@@ -104,65 +105,66 @@ func (f *feed) replay(emit func(Entry) error) error {
 	if err := h.Await(f.ctx, end); err != nil {
 		return err
 	}
-	return f.catchUp(end, emit)
+	_, err := f.catchUp(end, emit)
+	return err
 }
 
-// replayRest is how far the replay may be behind when the bus begins to fill
-// the buffer.
-const replayRest = chunk
+// replayRest is how many publications the replay may be behind when the bus
+// begins to fill the buffer.
+const replayRest = 64
 
-var noEnd = Cursor{^uint64(0), ^uint64(0)}
-
-// catchUp goes through the history up to end.
-func (f *feed) catchUp(end Cursor, emit func(Entry) error) error {
+// catchUp goes through the history up to end, and returns how many entries it
+// saw.
+func (f *feed) catchUp(end history.Cursor, emit func(history.Entry) error) (n int, err error) {
 	for entry, err := range f.server.config.History.Read(f.at) {
 		switch {
 		case err != nil:
-			return err
+			return n, err
 		case f.ctx.Err() != nil:
-			return f.ctx.Err()
+			return n, f.ctx.Err()
 		case f.reason.Load() != nil:
-			return pubsub.ErrUnsubscribed
+			return n, pubsub.ErrUnsubscribed
 		}
 		if end.Before(entry.Cursor) {
 			if entry.Gap == nil {
-				return nil
+				return n, nil
 			}
 			entry = clip(entry, end) // the bus delivers the rest
 		}
 		f.at = entry.Cursor
+		n++
 		if entry.Gap == nil {
 			if ok, err := entry.Message.Matches(f.narrow); err != nil || !ok {
 				continue
 			}
 		}
 		if err := emit(entry); err != nil {
-			return err
+			return n, err
 		}
 	}
-	return nil
+	return n, nil
 }
 
 // clip returns a gap that ends at end.
-func clip(entry Entry, end Cursor) Entry {
+func clip(entry history.Entry, end history.Cursor) history.Entry {
 	gap := *entry.Gap
 	gap.To = end
-	return Entry{Cursor: end, Gap: &gap}
+	return history.Entry{Cursor: end, Gap: &gap}
 }
 
 // dropGap returns the messages dropped since the last call, if any. Where they
 // are missing cannot be told exactly: between the last message sent and the
 // newest one.
-func (f *feed) dropGap(live *pubsub.Subscription) (Gap, bool) {
+func (f *feed) dropGap(live *pubsub.Subscription) (history.Gap, bool) {
 	if !f.overflow.drops() {
-		return Gap{}, false
+		return history.Gap{}, false
 	}
 	dropped := live.Dropped()
 	if dropped == f.dropped {
-		return Gap{}, false
+		return history.Gap{}, false
 	}
 	count := dropped - f.dropped
 	f.dropped = dropped
 	_, newest := f.server.config.History.Bounds()
-	return Gap{From: Cursor{f.at.Epoch, f.at.Offset + 1}, To: newest, Reason: GapOverflow, Count: count}, true
+	return history.Gap{From: f.at.Next(), To: newest, Reason: history.Overflow, Count: count}, true
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/history"
 )
 
 // WebSocketHandler serves topics, each path one, over a bus of its own. When
@@ -17,7 +18,7 @@ import (
 func WebSocketHandler(ctx context.Context, options ...Options) http.HandlerFunc {
 	merged := merge(options)
 	bus := pubsub.NewServer()
-	s, err := New(bus, Config{Topics: merged.Options, MaxConnections: 1 << 20, History: nothing{}})
+	s, err := New(bus, Config{Topics: merged.Options, MaxConnections: 1 << 20, History: history.None{}})
 	if err == nil {
 		err = bus.Start()
 	}

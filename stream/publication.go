@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/history"
 )
 
 // A form is a way to encode a publication.
@@ -42,7 +43,7 @@ type encoding struct {
 // anew.
 type encodings struct {
 	encoder Encoder
-	cursor  func(sequence uint64) Cursor
+	cursor  func(sequence uint64) history.Cursor
 	failed  func(m pubsub.Message, err error)
 	limit   int64 // bytes
 
@@ -124,7 +125,7 @@ func (e *encodings) count(p *publication, n int64) {
 
 func (e *encodings) fill(enc *encoding, m pubsub.Message, f form) {
 	buf := append(make([]byte, 0, 512), `"cursor":"`...)
-	buf = append(e.cursor(m.Sequence()).append(buf), `",`...)
+	buf = append(e.cursor(m.Sequence()).Append(buf), `",`...)
 	start := len(buf)
 	buf = append(buf, `"data":`...)
 	buf = e.appendData(buf, m, f)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/history"
 	"github.com/harkbus/pubsub/query"
 )
 
@@ -14,8 +15,8 @@ import (
 type eventsRequest struct {
 	narrow     *query.Query
 	maxResults int
-	after      Cursor
-	before     Cursor
+	after      history.Cursor
+	before     history.Cursor
 	hasAfter   bool
 	hasBefore  bool
 	wait       time.Duration
@@ -23,11 +24,11 @@ type eventsRequest struct {
 
 // eventsReply is what it answers: items from newest to oldest.
 type eventsReply struct {
-	Items  []eventItem `json:"items"`
-	More   bool        `json:"more"` // there is an older match after after_item
-	Oldest string      `json:"oldest_item"`
-	Newest string      `json:"newest_item"`
-	Gap    *Gap        `json:"gap,omitempty"` // after after_item
+	Items  []eventItem  `json:"items"`
+	More   bool         `json:"more"` // there is an older match after after_item
+	Oldest string       `json:"oldest_item"`
+	Newest string       `json:"newest_item"`
+	Gap    *history.Gap `json:"gap,omitempty"` // after after_item
 }
 
 type eventItem struct {
@@ -75,7 +76,7 @@ func (c *caller) eventsRequest(args arguments) (req eventsRequest, fault *rpcErr
 	}
 	if err == nil && before != "" {
 		req.hasBefore = true
-		req.before, err = ParseCursor(before)
+		req.before, err = history.ParseCursor(before)
 	}
 	if err != nil {
 		return req, internalError(err.Error())
@@ -134,12 +135,12 @@ func (s *Server) scan(req eventsRequest) (eventsReply, error) {
 	oldest, newest := h.Bounds()
 	answer := eventsReply{Items: []eventItem{}}
 	if oldest != newest {
-		answer.Oldest, answer.Newest = Cursor{oldest.Epoch, oldest.Offset + 1}.String(), newest.String()
+		answer.Oldest, answer.Newest = first(h, oldest).String(), newest.String()
 	}
 	if req.hasAfter {
 		answer.Gap = gapAfter(h, req.after)
 	}
-	before := noEnd
+	before := history.Last
 	if req.hasBefore {
 		before = req.before
 	}
@@ -161,8 +162,16 @@ func (s *Server) scan(req eventsRequest) (eventsReply, error) {
 	return answer, nil
 }
 
+// first returns the cursor of the oldest entry after a place, or the place.
+func first(h history.History, after history.Cursor) history.Cursor {
+	for entry := range h.Read(after) {
+		return entry.Cursor
+	}
+	return after
+}
+
 // gapAfter returns the gap that is just after a cursor, if there is one.
-func gapAfter(h History, after Cursor) *Gap {
+func gapAfter(h history.History, after history.Cursor) *history.Gap {
 	for entry := range h.Read(after) {
 		return entry.Gap
 	}
@@ -170,7 +179,7 @@ func gapAfter(h History, after Cursor) *Gap {
 }
 
 // item encodes an entry, out of the encoding that all share.
-func (s *Server) item(entry Entry) eventItem {
+func (s *Server) item(entry history.Entry) eventItem {
 	_, encoded := s.encodings.encode(s.encodings.of(entry.Message), plain)
 	data := bytes.Index(encoded, []byte(`,"data":`)) + len(`,"data":`)
 	dec := json.NewDecoder(bytes.NewReader(encoded[data:]))

@@ -10,13 +10,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 
-	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/history"
 )
 
 // collect reads n results of a client.
@@ -72,7 +70,7 @@ func TestResumeDeliversExactlyWhatWasMissed(t *testing.T) {
 // Cut at random, again and again, a client gets every event once and in order.
 func TestAClientThatIsCutResumes(t *testing.T) {
 	const n = 5000
-	r := newRig(t, Config{History: NewWindow(n, 0)})
+	r := newRig(t, Config{History: history.NewWindow(n, 0)})
 	c := r.client(ClientOptions{})
 	stop := make(chan struct{})
 	var cutter sync.WaitGroup
@@ -117,21 +115,21 @@ func TestAClientThatIsCutResumes(t *testing.T) {
 func TestACursorOfAnotherEpochIsAGap(t *testing.T) {
 	r := newRig(t, Config{})
 	r.publishNumbers(0, 10)
-	old := Cursor{Epoch: 7, Offset: 5}
+	old := history.Cursor{Epoch: 7, Major: 5}
 	results := collect(t, r.client(ClientOptions{}), "n EXISTS", SubscribeOptions{After: old.String()}, 11)
-	require.Equal(t, GapEpochChanged, results[0].Gap.Reason)
-	require.Equal(t, Cursor{7, 6}, results[0].Gap.From)
+	require.Equal(t, history.EpochChanged, results[0].Gap.Reason)
+	require.Equal(t, old.Next(), results[0].Gap.From)
 	for i, result := range results[1:] {
 		require.Equal(t, i, number(t, result), "all that the new epoch has is delivered")
 	}
 }
 
 func TestWhatTheWindowForgotIsAGap(t *testing.T) {
-	r := newRig(t, Config{History: NewWindow(100, 0)})
+	r := newRig(t, Config{History: history.NewWindow(100, 0)})
 	h := r.server.config.History
 	r.publishNumbers(0, 1000)
 	results := collect(t, r.client(ClientOptions{}), "n EXISTS", SubscribeOptions{After: h.Cursor(10).String()}, 101)
-	require.Equal(t, &Gap{From: h.Cursor(11), To: h.Cursor(900), Reason: GapRetention}, results[0].Gap)
+	require.Equal(t, &history.Gap{From: h.Cursor(11), To: h.Cursor(900), Reason: history.Retention}, results[0].Gap)
 	require.Equal(t, 900, number(t, results[1]))
 	require.Equal(t, 999, number(t, results[100]))
 }
@@ -140,7 +138,7 @@ func TestBadCursorsAreRefused(t *testing.T) {
 	r := newRig(t, Config{})
 	r.publishNumbers(0, 1)
 	p := r.dial()
-	for _, after := range []string{"x", strings.Repeat("0", 33), "0123456789ABCDEF-0000000000000001", r.server.config.History.Cursor(99).String()} {
+	for _, after := range []string{"x", strings.Repeat("0", history.CursorLength), "0123456789ABCDEF-0000000000000001-0000000000000000", r.server.config.History.Cursor(99).String()} {
 		require.Contains(t, p.call(`{"id":1,"method":"subscribe","params":{"query":"a=1","after":"`+after+`"}}`), "-32603", after)
 	}
 	require.Contains(t, p.call(`{"id":1,"method":"subscribe","params":{"query":"a=1","after":5}}`), "-32603")
@@ -159,80 +157,6 @@ func TestCursorsComeOnlyWithAfter(t *testing.T) {
 	for _, event := range both {
 		require.Equal(t, strings.Contains(event, `"id":2`), strings.Contains(event, `"cursor"`))
 	}
-}
-
-func TestCursorTextSortsLikeCursors(t *testing.T) {
-	cursor := rapid.Custom(func(t *rapid.T) Cursor {
-		return Cursor{rapid.Uint64().Draw(t, "epoch"), rapid.Uint64().Draw(t, "offset")}
-	})
-	rapid.Check(t, func(t *rapid.T) {
-		a, b := cursor.Draw(t, "a"), cursor.Draw(t, "b")
-		require.Equal(t, a.Before(b), a.String() < b.String())
-		back, err := ParseCursor(a.String())
-		require.NoError(t, err)
-		require.Equal(t, a, back)
-	})
-}
-
-func FuzzParseCursor(f *testing.F) {
-	f.Add("0000000000000001-0000000000000002")
-	f.Fuzz(func(t *testing.T, s string) {
-		if c, err := ParseCursor(s); err == nil {
-			require.Equal(t, s, c.String())
-		} else {
-			require.ErrorIs(t, err, ErrBadCursor)
-		}
-	})
-}
-
-// The window against a plain slice.
-func TestWindowIsASuffixOfWhatWasAppended(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		count, size := rapid.IntRange(1, 200).Draw(t, "count"), rapid.IntRange(1, 20_000).Draw(t, "bytes")
-		bus := pubsub.NewServer()
-		require.NoError(t, bus.Start())
-		defer func() { _ = bus.Stop() }()
-		w := NewWindow(count, size)
-		bus.Observe(w.Append)
-		var model []int // sizes
-		for _, n := range rapid.SliceOfN(rapid.IntRange(0, 300), 0, 300).Draw(t, "sizes") {
-			require.NoError(t, bus.Publish(context.Background(), strings.Repeat("x", n)))
-			model = append(model, n+128)
-		}
-		require.NoError(t, w.Await(context.Background(), w.Cursor(uint64(len(model)))))
-		kept, sum := 0, 0
-		for kept < len(model) && kept < count {
-			if sum += model[len(model)-1-kept]; sum > size && kept > 0 {
-				break
-			}
-			kept++
-		}
-		oldest, newest := w.Bounds()
-		require.EqualValues(t, len(model), newest.Offset)
-		require.EqualValues(t, len(model)-kept, oldest.Offset)
-
-		var forward, backward []uint64
-		for entry, err := range w.Read(oldest) {
-			require.NoError(t, err)
-			require.Nil(t, entry.Gap)
-			require.Equal(t, entry.Cursor.Offset, entry.Message.Sequence())
-			forward = append(forward, entry.Cursor.Offset)
-		}
-		for entry := range w.Backward(noEnd) {
-			backward = append([]uint64{entry.Cursor.Offset}, backward...)
-		}
-		require.Len(t, forward, kept)
-		require.Equal(t, forward, backward)
-	})
-}
-
-func TestAwaitEndsWithItsContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := NewWindow(1, 1)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		require.ErrorIs(t, w.Await(ctx, w.Cursor(1)), context.DeadlineExceeded)
-	})
 }
 
 // ADR 075: newest first, pages by before_item, more, waiting.
@@ -273,7 +197,7 @@ func TestPullPagesBackward(t *testing.T) {
 	require.False(t, page.More)
 	require.JSONEq(t, `{"even":["false"],"n":["99"]}`, string(page.Items[0].Events))
 	require.Empty(t, pull(`{"filter":{"query":"n=1000"}}`).Items)
-	require.Equal(t, GapEpochChanged, pull(`{"after_item":"`+Cursor{1, 1}.String()+`"}`).Gap.Reason)
+	require.Equal(t, history.EpochChanged, pull(`{"after_item":"`+history.Cursor{Epoch: 1, Major: 1}.String()+`"}`).Gap.Reason)
 }
 
 func TestPullWaitsForAMatch(t *testing.T) {
@@ -292,7 +216,7 @@ func TestPullWaitsForAMatch(t *testing.T) {
 func TestEventStreamResumes(t *testing.T) {
 	r := newRig(t, Config{})
 	r.publishNumbers(0, 10)
-	lines, stop := r.openEvents("n EXISTS", Cursor{1, 1}.String())
+	lines, stop := r.openEvents("n EXISTS", history.Cursor{Epoch: 1, Major: 1}.String())
 	require.Equal(t, "event: gap", <-lines)
 	<-lines // id
 	require.Contains(t, <-lines, `"reason":"epoch_changed"`)

@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 
+	"github.com/harkbus/pubsub/history"
 	"github.com/harkbus/pubsub/query"
 )
 
@@ -195,7 +196,7 @@ func TestNarrowHoldsOnEveryWayIn(t *testing.T) {
 	p := r.dial()
 	p.subscribe("1", "a = 1 OR a = 2")
 	sub, _ := dialTopic(t, r, "/t?query="+"a%20%3D%201", RoleSubscriber)
-	start := r.server.config.History.(*Window).Cursor(0).String()
+	start := r.server.config.History.(*history.Window).Cursor(0).String()
 	publishAll := func() {
 		for _, owner := range []string{"you", "me"} {
 			r.publish(owner, map[string][]string{"a": {"1"}, "owner": {owner}, TopicKey: {"/t"}})

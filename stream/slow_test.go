@@ -11,6 +11,8 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub/history"
 )
 
 // dialSmall opens a connection with a small buffer in the kernel, so that a
@@ -81,7 +83,7 @@ func TestPolicyCloseClosesWith1013AfterTellingEveryID(t *testing.T) {
 func TestDroppedMessagesAreCountedToTheClient(t *testing.T) {
 	for _, policy := range []Overflow{OverflowDropOldest, OverflowDropNewest} {
 		for _, cursors := range []bool{true, false} {
-			r := newRig(t, Config{Buffer: 5, QueueBytes: 1, History: NewWindow(10, 0)})
+			r := newRig(t, Config{Buffer: 5, QueueBytes: 1, History: history.NewWindow(10, 0)})
 			p := r.dialSmall("/websocket", nil)
 			params := map[string]any{"query": "a=1", "overflow": policy}
 			if cursors {
@@ -99,7 +101,7 @@ func TestDroppedMessagesAreCountedToTheClient(t *testing.T) {
 					ID     int
 					Result struct {
 						Data    json.RawMessage
-						Gap     *Gap
+						Gap     *history.Gap
 						Dropped uint64
 						Events  map[string][]string
 					}
@@ -110,7 +112,7 @@ func TestDroppedMessagesAreCountedToTheClient(t *testing.T) {
 				}
 				switch {
 				case m.Result.Gap != nil:
-					require.Equal(t, GapOverflow, m.Result.Gap.Reason)
+					require.Equal(t, history.Overflow, m.Result.Gap.Reason)
 					require.False(t, m.Result.Gap.To.Before(m.Result.Gap.From))
 					dropped += m.Result.Gap.Count
 				case m.Result.Data != nil:
@@ -231,7 +233,7 @@ func (l *ledger) read() (last bool) {
 func TestASlowClientWithoutCursorsIsToldOfEveryLoss(t *testing.T) {
 	for _, policy := range []Overflow{OverflowCancel, OverflowDropOldest, OverflowDropNewest} {
 		t.Run(string(policy), func(t *testing.T) {
-			r := newRig(t, Config{Buffer: 5, QueueBytes: 1, Overflow: policy, History: NewWindow(1, 0)})
+			r := newRig(t, Config{Buffer: 5, QueueBytes: 1, Overflow: policy, History: history.NewWindow(1, 0)})
 			l := &ledger{t: t, peer: r.dialSmall("/websocket", nil)}
 			l.peer.subscribe("1", "a=1")
 			published := 0

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/history"
 )
 
 // An eventStream is one client of Server-Sent Events.
@@ -147,7 +148,7 @@ func (s *eventStream) nextOrPing(live *pubsub.Subscription) (pubsub.Message, err
 }
 
 // emit sends an entry of the history.
-func (s *eventStream) emit(entry Entry) error {
+func (s *eventStream) emit(entry history.Entry) error {
 	if entry.Gap != nil {
 		s.appendGap(*entry.Gap, entry.Cursor)
 		return s.flush()
@@ -163,17 +164,17 @@ func (s *eventStream) appendMessage(m pubsub.Message) {
 	e := &s.server.encodings
 	result, _ := e.encode(e.of(m), plain)
 	s.at = e.cursor(m.Sequence())
-	s.buf = append(s.at.append(append(s.buf, "id: "...)), '\n')
+	s.buf = append(s.at.Append(append(s.buf, "id: "...)), '\n')
 	s.buf = append(append(s.buf, s.prefix...), result[:len(result)-1]...) // without the brace of the response
 	s.buf = append(s.buf, "\n\n"...)
 }
 
-func (s *eventStream) appendGap(gap Gap, at Cursor) {
+func (s *eventStream) appendGap(gap history.Gap, at history.Cursor) {
 	data, err := json.Marshal(gap)
 	if err != nil {
 		panic(err) // a Gap is always encoded
 	}
-	s.buf = append(at.append(append(s.buf, "event: gap\nid: "...)), "\ndata: "...)
+	s.buf = append(at.Append(append(s.buf, "event: gap\nid: "...)), "\ndata: "...)
 	s.buf = append(append(s.buf, data...), "\n\n"...)
 }
 

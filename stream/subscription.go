@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/history"
 	"github.com/harkbus/pubsub/query"
 )
 
@@ -17,9 +18,9 @@ type wanted struct {
 	id       []byte // of the request, encoded
 	query    string // as it was sent
 	overflow Overflow
-	cursors  bool   // results carry cursors
-	resume   bool   // from after, which may be in the past; else from now
-	after    Cursor // if resume
+	cursors  bool           // results carry cursors
+	resume   bool           // from after, which may be in the past; else from now
+	after    history.Cursor // if resume
 }
 
 // compiled is a query as the client sent it, and as it may see it.
@@ -29,7 +30,7 @@ type compiled struct {
 }
 
 // from reads the parameter "after".
-func (w *wanted) from(after string, h History) error {
+func (w *wanted) from(after string, h history.History) error {
 	w.cursors = true
 	if after == "" {
 		return nil
@@ -41,13 +42,13 @@ func (w *wanted) from(after string, h History) error {
 
 // resumePoint reads a cursor and refuses one that this server cannot have
 // given.
-func resumePoint(text string, h History) (Cursor, error) {
-	cursor, err := ParseCursor(text)
+func resumePoint(text string, h history.History) (history.Cursor, error) {
+	cursor, err := history.ParseCursor(text)
 	if err != nil {
-		return Cursor{}, err
+		return history.Cursor{}, err
 	}
 	if oldest, newest := h.Bounds(); oldest != newest && cursor.Epoch == newest.Epoch && newest.Before(cursor) {
-		return Cursor{}, errors.New("stream: cursor " + text + " is beyond the newest publication, " + newest.String())
+		return history.Cursor{}, errors.New("stream: cursor " + text + " is beyond the newest publication, " + newest.String())
 	}
 	return cursor, nil
 }
@@ -80,7 +81,7 @@ func (s *subscription) accepted() []byte {
 	if !s.cursors {
 		return emptyResult
 	}
-	return append(s.at.append([]byte(`{"cursor":"`)), `"}`...)
+	return append(s.at.Append([]byte(`{"cursor":"`)), `"}`...)
 }
 
 // pump sends until the subscription ends, and then says why, unless the client
@@ -166,7 +167,7 @@ func (s *subscription) fill(b *batch) {
 }
 
 // sendEntry sends a match of the history, or a gap.
-func (s *subscription) sendEntry(entry Entry) error {
+func (s *subscription) sendEntry(entry history.Entry) error {
 	if entry.Gap != nil {
 		return s.session.w.send(s.gapFrame(*entry.Gap, entry.Cursor), nil)
 	}
@@ -186,7 +187,7 @@ func (s *subscription) frame(m pubsub.Message) frame {
 }
 
 // gapFrame returns a result that has no event, but says what is missing.
-func (s *subscription) gapFrame(g Gap, cursor Cursor) frame {
+func (s *subscription) gapFrame(g history.Gap, cursor history.Cursor) frame {
 	gap, err := json.Marshal(g)
 	if err != nil {
 		panic(err) // a Gap is always encoded

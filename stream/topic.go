@@ -15,6 +15,9 @@ type TopicMessage struct {
 	Payload []byte
 }
 
+// Size implements history.Sized.
+func (m TopicMessage) Size() int { return len(m.Payload) }
+
 // Keys of the events that a message on a topic is published with.
 const (
 	TopicKey     = "topic"     // the escaped path

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/harkbus/pubsub/history"
 	"github.com/harkbus/pubsub/internal/redistest"
 	"github.com/harkbus/pubsub/stream"
 )
@@ -70,7 +71,7 @@ func receiveBridged(t *testing.T, ctx context.Context, address string) {
 	require.NoError(t, err)
 	defer client.Close()
 	var got []string
-	for result, err := range client.Subscribe(ctx, "n EXISTS", stream.SubscribeOptions{After: stream.Cursor{}.String()}) {
+	for result, err := range client.Subscribe(ctx, "n EXISTS", stream.SubscribeOptions{After: history.Cursor{}.String()}) {
 		require.NoError(t, err)
 		if result.Gap != nil {
 			continue // what was before

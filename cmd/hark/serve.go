@@ -19,6 +19,7 @@ import (
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/codec"
 	"github.com/harkbus/pubsub/env"
+	"github.com/harkbus/pubsub/history"
 	"github.com/harkbus/pubsub/metrics"
 	"github.com/harkbus/pubsub/redisbridge"
 	"github.com/harkbus/pubsub/sim"
@@ -111,8 +112,8 @@ func (a *app) newServe() *cobra.Command {
 	f.IntVar(&o.config.MaxSubscriptions, "max-subscriptions", 5, "subscriptions of one connection")
 	f.IntVar(&o.config.Buffer, "buffer", 200, "messages that wait for one subscription")
 	f.StringVar(&o.overflow, "overflow", "cancel", "what happens when the buffer is full: cancel, close, drop-oldest or drop-newest")
-	f.IntVar(&o.windowCount, "window-count", stream.DefaultWindowCount, "publications kept for clients that come back")
-	f.IntVar(&o.windowBytes, "window-bytes", stream.DefaultWindowBytes, "bytes of them")
+	f.IntVar(&o.windowCount, "window-count", history.DefaultWindowCount, "publications kept for clients that come back")
+	f.IntVar(&o.windowBytes, "window-bytes", history.DefaultWindowBytes, "bytes of them")
 	f.IntVar(&o.queue, "queue", 1000, "publications that wait to be dispatched")
 	f.DurationVar(&o.drain, "drain-timeout", 10*time.Second, "time for clients to take what is left when the server ends")
 	o.redis.addTo(c)
@@ -173,7 +174,7 @@ func (s *served) build() (err error) {
 	comet.Register(&registry)
 	c := s.options.config
 	c.Encoder = registry.Encode
-	c.History = stream.NewWindow(s.options.windowCount, s.options.windowBytes)
+	c.History = history.NewWindow(s.options.windowCount, s.options.windowBytes)
 	c.Overflow = stream.Overflow(s.options.overflow)
 	c.Logger = s.app.log
 	c.Ready = s.ready

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/harkbus/pubsub/cmd/hark/internal/feed"
+	"github.com/harkbus/pubsub/history"
 	"github.com/harkbus/pubsub/internal/backoff"
 	"github.com/harkbus/pubsub/stream"
 )
@@ -154,9 +155,9 @@ func (s *subOptions) cursor() (string, error) {
 	case "now":
 		return "", nil
 	case "start":
-		return stream.Cursor{}.String(), nil
+		return history.Cursor{}.String(), nil
 	}
-	if _, err := stream.ParseCursor(s.from); err != nil {
+	if _, err := history.ParseCursor(s.from); err != nil {
 		return "", fmt.Errorf("--from is %q; it is now, start, or the cursor of a line", s.from)
 	}
 	return s.from, nil
@@ -192,7 +193,7 @@ func (p *urlPrinter) run(results func(yield func(stream.Result, error) bool)) (e
 	return nil
 }
 
-func (p *urlPrinter) gap(g *stream.Gap) {
+func (p *urlPrinter) gap(g *history.Gap) {
 	if p.fromStart {
 		return
 	}

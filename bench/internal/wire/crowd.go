@@ -12,6 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/harkbus/pubsub/history"
 	"github.com/harkbus/pubsub/stream"
 )
 
@@ -159,7 +160,7 @@ func all(members []member, f func(*member) error) error {
 // A member is one client of a crowd.
 type member struct {
 	ws   *websocket.Conn
-	last stream.Cursor
+	last history.Cursor
 }
 
 func (m *member) visit(v visit) error {
@@ -177,7 +178,7 @@ func (m *member) visit(v visit) error {
 		return err
 	}
 	if v.Gap {
-		if r, err := m.receive(); err != nil || r.Gap == nil || r.Gap.Reason != stream.GapEpochChanged {
+		if r, err := m.receive(); err != nil || r.Gap == nil || r.Gap.Reason != history.EpochChanged {
 			return fmt.Errorf("%+v instead of a gap: %w", r, err)
 		}
 	}
@@ -204,9 +205,9 @@ var dialling = make(chan struct{}, 1000)
 
 // result is what a subscription with cursors is sent.
 type result struct {
-	Cursor stream.Cursor
+	Cursor history.Cursor
 	Data   stream.Data
-	Gap    *stream.Gap
+	Gap    *history.Gap
 }
 
 func (m *member) receive() (r result, err error) {

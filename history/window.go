@@ -1,4 +1,4 @@
-package stream
+package history
 
 import (
 	"context"
@@ -18,10 +18,10 @@ const (
 
 // A Window is a History that keeps the last publications in memory, bounded by
 // their count and their bytes. After a restart it is empty and has a new
-// epoch, so that everybody who comes back is told of the gap.
+// epoch, so that everybody who comes back is notified of the gap.
 //
-// The bytes of a publication are those of its events and, if it is a string,
-// bytes or JSON, of its data; data of another type counts as 512.
+// The bytes of a publication are those of its events and, if it is [Sized], a
+// string, bytes or JSON, of its data; data of another type counts as 512.
 type Window struct {
 	epoch uint64
 	count int
@@ -99,6 +99,9 @@ func (w *Window) grow() {
 	w.ring, w.sizes, w.start = ring, sizes, 0
 }
 
+// Sized is data that knows how many bytes it holds.
+type Sized interface{ Size() int }
+
 // sizeOf returns about how many bytes a publication takes.
 func sizeOf(m pubsub.Message) int {
 	size := 128
@@ -113,10 +116,8 @@ func sizeOf(m pubsub.Message) int {
 		size += len(d)
 	case string:
 		size += len(d)
-	case Data:
-		size += len(d.Type) + len(d.Value)
-	case TopicMessage:
-		size += len(d.Payload)
+	case Sized:
+		size += d.Size()
 	default:
 		size += 512
 	}
@@ -124,13 +125,13 @@ func sizeOf(m pubsub.Message) int {
 }
 
 // Cursor implements History.
-func (w *Window) Cursor(sequence uint64) Cursor { return Cursor{w.epoch, sequence} }
+func (w *Window) Cursor(sequence uint64) Cursor { return Cursor{Epoch: w.epoch, Major: sequence} }
 
 // Bounds implements History.
 func (w *Window) Bounds() (oldest, newest Cursor) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	return Cursor{w.epoch, w.first - 1}, Cursor{w.epoch, w.first + uint64(w.n) - 1}
+	return w.Cursor(w.first - 1), w.Cursor(w.first + uint64(w.n) - 1)
 }
 
 // chunk is how many publications Read takes at once.
@@ -169,12 +170,12 @@ func (w *Window) next(after Cursor, buf []pubsub.Message) ([]pubsub.Message, *Ga
 	defer w.mu.RUnlock()
 	last := w.first + uint64(w.n) - 1
 	switch {
-	case after.Epoch != w.epoch || after.Offset > last:
-		return nil, &Gap{From: Cursor{after.Epoch, after.Offset + 1}, To: Cursor{w.epoch, w.first - 1}, Reason: GapEpochChanged}
-	case after.Offset+1 < w.first:
-		return nil, &Gap{From: Cursor{w.epoch, after.Offset + 1}, To: Cursor{w.epoch, w.first - 1}, Reason: GapRetention}
+	case after.Epoch != w.epoch || after.Major > last:
+		return nil, &Gap{From: after.Next(), To: w.Cursor(w.first - 1), Reason: EpochChanged}
+	case after.Major+1 < w.first:
+		return nil, &Gap{From: w.Cursor(after.Major + 1), To: w.Cursor(w.first - 1), Reason: Retention}
 	}
-	for s := after.Offset + 1; s <= last && len(buf) < cap(buf); s++ {
+	for s := after.Major + 1; s <= last && len(buf) < cap(buf); s++ {
 		buf = append(buf, w.at(s))
 	}
 	return buf, nil
@@ -213,7 +214,7 @@ func (w *Window) previous(before Cursor, buf []pubsub.Message) []pubsub.Message 
 	case before.Epoch < w.epoch:
 		return buf
 	case before.Epoch == w.epoch:
-		end = min(end, before.Offset)
+		end = min(end, before.Major)
 	}
 	for s := end; s > w.first && len(buf) < cap(buf); s-- {
 		buf = append(buf, w.at(s-1))
@@ -225,7 +226,7 @@ func (w *Window) previous(before Cursor, buf []pubsub.Message) []pubsub.Message 
 func (w *Window) Await(ctx context.Context, c Cursor) error {
 	for {
 		w.mu.Lock()
-		if w.first+uint64(w.n) > c.Offset {
+		if w.first+uint64(w.n) > c.Major {
 			w.mu.Unlock()
 			return nil
 		}

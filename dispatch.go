@@ -117,7 +117,10 @@ func (s *Server) dispatch(m *Message, now int64, i int) {
 		m.at = now
 	}
 	s.mu.Lock()
-	s.latent.begin(m.seq)
+	for s.latent.begin(m.seq) {
+		s.mu.Unlock() // in bounded steps
+		s.mu.Lock()
+	}
 	if s.observers.any() || s.scan.Len() > 0 {
 		s.mu.Unlock() // user code may subscribe and unsubscribe
 		s.observe(m)

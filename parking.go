@@ -132,6 +132,15 @@ func (s *Subscription) wake() {
 	}
 }
 
+// passOnLocked sends the token of a reader that found something on, if there is
+// a message or the end for another one to find: two things that happened while
+// nobody slept yet have sent one token.
+func (s *Subscription) passOnLocked() {
+	if s.ring.len() > 0 || s.err != nil {
+		s.wake()
+	}
+}
+
 // park puts a subscription that reads the log into the stack, for a reader
 // that found nothing. It fails if there is something meanwhile, or if the
 // cursor is off the log.

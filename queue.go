@@ -1,8 +1,8 @@
 package pubsub
 
 import (
+	"container/list"
 	"context"
-	"slices"
 	"sync"
 )
 
@@ -19,10 +19,10 @@ type queue struct {
 	capacity int
 
 	mu      sync.Mutex
-	items   []Message    // accepted
-	spare   []Message    // the batch before the last, for items to reuse
-	taken   int          // how many of the last batch may not have begun
-	waiters []*publisher // not accepted
+	items   []Message // accepted
+	spare   []Message // the batch before the last, for items to reuse
+	taken   int       // how many of the last batch may not have begun
+	waiters list.List // of *publisher, not accepted
 }
 
 // A publisher waits for room. All but done is guarded by the queue's mu.
@@ -56,9 +56,9 @@ func (q *queue) put(ctx context.Context, m Message) (p pass, inline bool, err er
 			}
 		case q.turn.wait(now):
 			w := &publisher{m: m, done: make(chan struct{})}
-			q.waiters = append(q.waiters, w)
+			place := q.waiters.PushBack(w)
 			q.mu.Unlock()
-			return q.await(ctx, w)
+			return q.await(ctx, w, place)
 		}
 	}
 }
@@ -66,11 +66,12 @@ func (q *queue) put(ctx context.Context, m Message) (p pass, inline bool, err er
 // room tells whether one more publication may be accepted. Nobody overtakes
 // those who wait. The caller holds q.mu.
 func (q *queue) room() bool {
-	return len(q.waiters) == 0 && len(q.items)+q.taken < q.capacity
+	return q.waiters.Len() == 0 && len(q.items)+q.taken < q.capacity
 }
 
-// await returns once w is accepted or refused, or ctx is done.
-func (q *queue) await(ctx context.Context, w *publisher) (pass, bool, error) {
+// await returns once w, which waits at place, is accepted or refused, or ctx is
+// done.
+func (q *queue) await(ctx context.Context, w *publisher, place *list.Element) (pass, bool, error) {
 	select {
 	case <-w.done:
 		return pass(w.m.seq * oneSequence), false, w.err
@@ -78,11 +79,13 @@ func (q *queue) await(ctx context.Context, w *publisher) (pass, bool, error) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if i := slices.Index(q.waiters, w); i >= 0 {
-		q.waiters = slices.Delete(q.waiters, i, i+1)
+	select {
+	case <-w.done: // it is too late to give up
+		return pass(w.m.seq * oneSequence), false, w.err
+	default:
+		q.waiters.Remove(place)
 		return 0, false, ctx.Err()
 	}
-	return pass(w.m.seq * oneSequence), false, w.err // it was too late to give up
 }
 
 // take returns the next batch for the goroutine that has the pass, and none
@@ -94,7 +97,7 @@ func (q *queue) take() (batch []Message, closed bool) {
 	defer q.mu.Unlock()
 	q.taken = 0
 	q.admit()
-	if len(q.items) == 0 && len(q.waiters) > 0 { // a queue without capacity
+	if len(q.items) == 0 && q.waiters.Len() > 0 { // a queue without capacity
 		q.admitOne()
 	}
 	if len(q.items) == 0 {
@@ -112,7 +115,7 @@ func (q *queue) take() (batch []Message, closed bool) {
 func (q *queue) idle() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.items)+len(q.waiters) == 0 && !q.rest()
+	return len(q.items)+q.waiters.Len() == 0 && !q.rest()
 }
 
 // rest gives the pass back unless the queue is closed. The caller holds q.mu,
@@ -141,7 +144,7 @@ func (q *queue) settle(n int) {
 // admit accepts waiting publishers while there is room. The caller holds q.mu
 // and has the pass.
 func (q *queue) admit() {
-	for len(q.waiters) > 0 && len(q.items)+q.taken < q.capacity {
+	for q.waiters.Len() > 0 && len(q.items)+q.taken < q.capacity {
 		q.admitOne()
 	}
 }
@@ -149,12 +152,10 @@ func (q *queue) admit() {
 // admitOne accepts the first waiting publisher. The caller holds q.mu and has
 // the pass; the queue is not closed, since nobody waits for one that is.
 func (q *queue) admitOne() {
-	w := q.waiters[0]
+	w := q.waiters.Remove(q.waiters.Front()).(*publisher)
 	for ok := false; !ok; {
 		w.m.seq, ok = q.turn.accept(q.turn.look())
 	}
-	q.waiters[0] = nil
-	q.waiters = q.waiters[1:]
 	q.items = append(q.items, w.m)
 	close(w.done)
 }
@@ -165,11 +166,11 @@ func (q *queue) close() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	mine := q.turn.close()
-	for _, w := range q.waiters {
+	for q.waiters.Len() > 0 {
+		w := q.waiters.Remove(q.waiters.Front()).(*publisher)
 		w.err = ErrServerStopped
 		close(w.done)
 	}
-	q.waiters = nil
 	return mine
 }
 

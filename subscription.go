@@ -313,14 +313,12 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 		case s.ring.len() > 0:
 			m := s.ring.pop()
 			s.handover.notify()
-			if s.ring.len() > 0 {
-				s.wake()
-			}
+			s.passOnLocked()
 			s.mu.Unlock()
 			return m, nil
 		case s.err != nil:
 			err := s.err
-			s.wake()
+			s.passOnLocked()
 			s.mu.Unlock()
 			return Message{}, err
 		}
@@ -344,9 +342,7 @@ func (s *Subscription) readMore(batch []Message) (n int) {
 	if n > 0 {
 		s.handover.notify()
 	}
-	if s.ring.len() > 0 {
-		s.wake()
-	}
+	s.passOnLocked()
 	s.mu.Unlock()
 	for ; n < len(batch); n++ {
 		select {

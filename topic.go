@@ -44,14 +44,15 @@ const (
 // place is where a subscription is kept. A subscription is in one list at a
 // time, so one index serves them all.
 type place struct {
-	list  list
+	list  listName
 	index int32 // in the list
 }
 
-type list uint8
+// A listName says which list.
+type listName uint8
 
 const (
-	nowhere list = iota
+	nowhere listName = iota
 	inLatent
 	inDue
 	inFed

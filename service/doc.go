@@ -24,6 +24,9 @@
 //	 └──────────────────────────── Reset ─────────────────────────┘
 //
 // OnStart, OnStop and OnReset are called by one goroutine at a time, at most
-// once per transition, and must not call Start, Stop or Reset themselves. If
-// OnStart fails the service is new again.
+// once per transition. OnStart may call Stop, which calls OnStop within it; all
+// other calls of Start, Stop and Reset from within them return an error.
+// IsRunning is true from before OnStart, so that a goroutine that OnStart starts may loop while it is. If
+// OnStart fails, IsRunning is false, which ends that goroutine, and the service
+// is new again.
 package service

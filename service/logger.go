@@ -1,6 +1,9 @@
 package service
 
-import "sync/atomic"
+import (
+	"log"
+	"sync/atomic"
+)
 
 // A Logger takes messages with pairs of key and value. *slog.Logger and the
 // loggers of Tendermint and CometBFT are Loggers.
@@ -22,20 +25,21 @@ func (l *logger) set(to Logger) {
 	l.to.Store(&to)
 }
 
-func (l *logger) Debug(msg string, keyvals ...any) {
-	if to := l.to.Load(); to != nil {
-		(*to).Debug(msg, keyvals...)
-	}
-}
+func (l *logger) Debug(msg string, keyvals ...any) { l.log(Logger.Debug, msg, keyvals) }
+func (l *logger) Info(msg string, keyvals ...any)  { l.log(Logger.Info, msg, keyvals) }
+func (l *logger) Error(msg string, keyvals ...any) { l.log(Logger.Error, msg, keyvals) }
 
-func (l *logger) Info(msg string, keyvals ...any) {
-	if to := l.to.Load(); to != nil {
-		(*to).Info(msg, keyvals...)
+// log forwards one line. A service must not fail because its logger does, so a
+// panic goes no further than to the standard log.
+func (l *logger) log(at func(to Logger, msg string, keyvals ...any), msg string, keyvals []any) {
+	to := l.to.Load()
+	if to == nil {
+		return
 	}
-}
-
-func (l *logger) Error(msg string, keyvals ...any) {
-	if to := l.to.Load(); to != nil {
-		(*to).Error(msg, keyvals...)
-	}
+	defer func() {
+		if r := recover(); r != nil {
+			log.Printf("service: logger panicked at %q: %v", msg, r)
+		}
+	}()
+	at(*to, msg, keyvals...)
 }

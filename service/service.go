@@ -34,7 +34,8 @@ type Service interface {
 	Reset() error
 	OnReset() error
 
-	// IsRunning tells whether the service was started and not stopped yet.
+	// IsRunning tells whether the service was started and not stopped yet. It
+	// is true from before OnStart is called, and false from before OnStop is.
 	IsRunning() bool
 
 	// Quit returns a channel that is closed once the service is stopped.
@@ -46,7 +47,8 @@ type Service interface {
 	// String returns the name of the service.
 	String() string
 
-	// SetLogger sets where the service tells of its life; nil is silence.
+	// SetLogger sets where the service tells of its life; nil is silence. A
+	// line that makes the logger panic goes to the standard log instead.
 	SetLogger(Logger)
 }
 
@@ -101,7 +103,8 @@ type life struct {
 
 	mu      sync.Mutex
 	state   state
-	started chan struct{} // closed when the Start under way is over
+	started chan struct{} // of the Start under way, which closes it; nil: there is none
+	starter goroutine     // that calls OnStart, while there is one
 	quit    chan struct{} // closed when OnStop has returned
 }
 
@@ -134,7 +137,9 @@ func (b *life) OnStop() {}
 func (b *life) OnReset() error { return ErrCannotReset }
 
 // Start calls OnStart. It returns ErrAlreadyStarted, ErrAlreadyStopped or the
-// error of OnStart; after the last the service can be started again.
+// error of OnStart. After the last the service can be started again, and
+// IsRunning is false, so that goroutines that OnStart has left behind, and that
+// loop while it is true, end.
 func (b *life) Start() error {
 	b.mu.Lock()
 	switch b.state {
@@ -146,15 +151,18 @@ func (b *life) Start() error {
 		return ErrAlreadyStopped
 	}
 	b.state = isStarting
-	b.started = make(chan struct{})
+	b.started, b.starter = make(chan struct{}), thisGoroutine()
 	b.mu.Unlock()
 
 	next := isNew // also if OnStart panics
 	defer func() {
 		b.mu.Lock()
-		b.state = next
+		defer b.mu.Unlock()
+		if b.state == isStarting { // it has not called Stop
+			b.state = next
+		}
 		close(b.started)
-		b.mu.Unlock()
+		b.started, b.starter = nil, ""
 	}()
 	if err := b.impl.OnStart(); err != nil {
 		return err
@@ -165,16 +173,13 @@ func (b *life) Start() error {
 }
 
 // Stop calls OnStop, waits for it and closes Quit. A second Stop returns
-// ErrAlreadyStopped at once; Stop before Start returns ErrNotStarted; Stop
-// during Start first lets Start finish.
+// ErrAlreadyStopped at once; Stop before Start returns ErrNotStarted. Stop
+// during Start first lets Start finish, unless OnStart itself calls it: then
+// OnStop is called within OnStart, and the service is stopped whatever OnStart
+// returns. OnStart must not wait for another goroutine that calls Stop.
 func (b *life) Stop() error {
 	b.mu.Lock()
-	for b.state == isStarting {
-		started := b.started
-		b.mu.Unlock()
-		<-started
-		b.mu.Lock()
-	}
+	b.awaitStartLocked(isStarting)
 	switch b.state {
 	case isNew:
 		b.mu.Unlock()
@@ -197,11 +202,23 @@ func (b *life) Stop() error {
 	return nil
 }
 
+// awaitStartLocked waits for a Start under way in some state, unless it is
+// called from there. It lets go of b.mu meanwhile.
+func (b *life) awaitStartLocked(in state) {
+	for b.state == in && b.started != nil && b.starter != thisGoroutine() {
+		started := b.started
+		b.mu.Unlock()
+		<-started
+		b.mu.Lock()
+	}
+}
+
 // Reset calls OnReset, after which the service can be started again. It
 // returns an error unless the service has been stopped, and that of OnReset.
 func (b *life) Reset() error {
 	b.mu.Lock()
-	if b.state != isStopped {
+	b.awaitStartLocked(isStopped) // its OnStart called Stop
+	if b.state != isStopped || b.started != nil {
 		b.mu.Unlock()
 		return fmt.Errorf("can't reset running %s", b.name)
 	}
@@ -227,7 +244,7 @@ func (b *life) Reset() error {
 func (b *life) IsRunning() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.state == isRunning
+	return b.state == isStarting || b.state == isRunning
 }
 
 // Quit implements Service. Reset replaces the channel.

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -207,7 +209,7 @@ func TestStopWaitsForStart(t *testing.T) {
 				started, stopped := make(chan error, 1), make(chan error, 1)
 				go func() { started <- n.Start() }()
 				synctest.Wait()
-				require.False(t, n.IsRunning())
+				require.True(t, n.IsRunning())
 				require.ErrorIs(t, n.Start(), service.ErrAlreadyStarted)
 				go func() { stopped <- n.Stop() }()
 				synctest.Wait()
@@ -224,6 +226,116 @@ func TestStopWaitsForStart(t *testing.T) {
 		})
 	}
 }
+
+// A goroutine that OnStart starts may loop while the service is running: it
+// does not see false before OnStart has returned, and does once it has failed.
+func TestServiceIsRunningWithinOnStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(nil)
+		var fails error
+		n.onStart = func() error {
+			require.True(t, n.IsRunning())
+			go func() {
+				for n.IsRunning() {
+					time.Sleep(time.Second)
+				}
+			}()
+			time.Sleep(time.Minute)
+			return fails
+		}
+		fails = errors.New("port in use")
+		require.Equal(t, fails, n.Start())
+		require.False(t, n.IsRunning())
+		time.Sleep(time.Minute) // until that goroutine has looked
+		fails = nil
+		require.NoError(t, n.Start())
+		require.True(t, n.IsRunning())
+		require.NoError(t, n.Stop())
+		require.False(t, n.IsRunning())
+		time.Sleep(time.Minute)
+	}) // which fails if a goroutine is left
+}
+
+// As Tendermint's: OnStop is called within OnStart, and the service is stopped
+// whatever OnStart returns.
+func TestOnStartMayStop(t *testing.T) {
+	for _, fails := range []error{nil, errors.New("port in use")} {
+		t.Run(fmt.Sprint(fails), func(t *testing.T) {
+			n := newNode(nil)
+			n.onStart = func() error {
+				n.calls.Add(-1) // OnStop is to overlap with this one
+				defer n.calls.Add(1)
+				require.NoError(t, n.Stop())
+				require.EqualValues(t, 1, n.stops.Load())
+				require.False(t, n.IsRunning())
+				require.True(t, isClosed(n.Quit()))
+				require.ErrorIs(t, n.Stop(), service.ErrAlreadyStopped)
+				require.ErrorIs(t, n.Start(), service.ErrAlreadyStopped)
+				require.ErrorContains(t, n.Reset(), "can't reset running node")
+				return fails
+			}
+			require.Equal(t, fails, n.Start())
+			require.False(t, n.IsRunning())
+			require.ErrorIs(t, n.Stop(), service.ErrAlreadyStopped)
+			require.ErrorIs(t, n.Start(), service.ErrAlreadyStopped)
+			n.Wait()
+			n.onStart = nil
+			require.NoError(t, n.Reset())
+			require.NoError(t, n.Start())
+			require.NoError(t, n.Stop())
+		})
+	}
+}
+
+// Whoever saw the end of a service that stopped itself within OnStart can reset
+// it, and OnReset does not overlap with OnStart.
+func TestResetWaitsForAnOnStartThatStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(nil)
+		n.onStart = func() error {
+			n.calls.Add(-1)
+			require.NoError(t, n.Stop())
+			n.calls.Add(1)
+			time.Sleep(time.Minute)
+			return nil
+		}
+		started := make(chan error)
+		go func() { started <- n.Start() }()
+		begin := time.Now()
+		n.Wait()
+		require.Zero(t, time.Since(begin))
+		reset := make(chan error)
+		go func() { reset <- n.Reset() }()
+		require.NoError(t, <-started)
+		require.NoError(t, <-reset)
+		require.Equal(t, time.Minute, time.Since(begin))
+		require.False(t, n.overlap.Load())
+	})
+}
+
+// A service does not fail because its logger does.
+func TestLoggerThatPanicsStopsNothing(t *testing.T) {
+	var standard bytes.Buffer
+	log.SetOutput(&standard)
+	defer log.SetOutput(os.Stderr)
+	n := newNode(panicking{})
+	require.NoError(t, n.Start())
+	require.True(t, n.IsRunning())
+	n.Logger.Debug("here")
+	n.Logger.Error("here")
+	require.NoError(t, n.Stop())
+	n.Wait()
+	for _, line := range []string{"service started", "here", "service stopped"} {
+		require.Contains(t, standard.String(), fmt.Sprintf("service: logger panicked at %q: no room", line))
+	}
+}
+
+// panicking is a Logger that does.
+type panicking struct{}
+
+func (panicking) Debug(string, ...any) { panic("no room") }
+func (panicking) Info(string, ...any)  { panic("no room") }
+func (panicking) Error(string, ...any) { panic("no room") }
 
 // A Reset under way refuses everything else.
 func TestNothingHappensDuringReset(t *testing.T) {

@@ -37,13 +37,10 @@ func NewMessage(data any, events map[string][]string) Message {
 // Data returns what was published.
 func (m Message) Data() any { return m.data }
 
-// Events returns a private copy of the events, made by this call: the caller
-// may modify it. Code that only looks uses Keys, Values or Attributes, which
-// copy nothing.
+// Events returns a private copy of the events, made by this call and never nil:
+// the caller may modify it. Code that only looks uses Keys, Values or
+// Attributes, which copy nothing.
 func (m Message) Events() map[string][]string {
-	if m.events == nil {
-		return nil
-	}
 	events := make(map[string][]string, len(m.events))
 	for key, values := range m.events {
 		events[key] = slices.Clone(values)

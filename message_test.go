@@ -21,11 +21,36 @@ func TestMessageOfNewMessage(t *testing.T) {
 	require.True(t, m.Time().IsZero())
 	require.Equal(t, pubsub.Origin{}, m.Origin())
 	require.Equal(t, map[string][]string{"a": {"1", "3"}, "b": {"2"}}, m.Events())
-	require.Nil(t, pubsub.NewMessage(nil, nil).Events())
 
 	ok, err := m.Matches(query.MustParse("a = 3"))
 	require.NoError(t, err)
 	require.True(t, ok)
+}
+
+// Whoever receives a message may write to its events, also if it has none.
+func TestEventsAreNeverNil(t *testing.T) {
+	server := newServer(t)
+	sub := subscribe(t, server, "c", "", 10, pubsub.Cancel)
+	require.NoError(t, server.Publish(ctx, nil))
+	require.NoError(t, server.PublishWithEvents(ctx, nil, nil))
+	_, err := server.PublishWithArgs(ctx, pubsub.PublishArgs{})
+	require.NoError(t, err)
+	messages := []pubsub.Message{{}, pubsub.NewMessage(nil, nil)}
+	for range 3 {
+		m, err := sub.Next(ctx)
+		require.NoError(t, err)
+		messages = append(messages, m)
+	}
+	for _, m := range messages {
+		events := m.Events()
+		require.NotNil(t, events)
+		require.Empty(t, events)
+		require.Empty(t, slices.Collect(m.Keys()))
+		require.Empty(t, slices.Collect(m.Values("a")))
+		for range m.Attributes() {
+			require.Fail(t, "there are none")
+		}
+	}
 }
 
 func TestMessageShowsItsEventsWithoutCopying(t *testing.T) {

@@ -172,7 +172,7 @@ func (s *Server) NumClientSubscriptions(clientID string) int {
 
 // SubscribeArgs says what to subscribe to and how.
 type SubscribeArgs struct {
-	ClientID string // who subscribes; not empty
+	ClientID string // who subscribes; "" is a client like any other
 	Query    Query  // what to; not nil
 
 	// Capacity is how many messages the buffer holds, at most MaxCapacity;
@@ -190,8 +190,6 @@ type SubscribeArgs struct {
 // validate names the field that is wrong.
 func (a *SubscribeArgs) validate() error {
 	switch {
-	case a.ClientID == "":
-		return errors.New("pubsub: SubscribeArgs.ClientID is empty: name the client")
 	case a.Query == nil || a.Query == (*query.Query)(nil):
 		return errors.New("pubsub: SubscribeArgs.Query is nil: use query.All to match everything")
 	case a.Capacity < 0 || a.Capacity > MaxCapacity:

@@ -136,7 +136,6 @@ func TestArgumentsThatAreWrongAreNamed(t *testing.T) {
 		spoil func(*pubsub.SubscribeArgs)
 		names string
 	}{
-		"empty client":               {func(a *pubsub.SubscribeArgs) { a.ClientID = "" }, "ClientID"},
 		"no query":                   {func(a *pubsub.SubscribeArgs) { a.Query = nil }, "Query"},
 		"typed nil query":            {func(a *pubsub.SubscribeArgs) { a.Query = (*query.Query)(nil) }, "Query"},
 		"negative capacity":          {func(a *pubsub.SubscribeArgs) { a.Capacity = -1 }, "Capacity"},
@@ -162,16 +161,39 @@ func TestArgumentsThatAreWrongAreNamed(t *testing.T) {
 	require.Equal(t, pubsub.DefaultCapacity, sub.Cap())
 }
 
+// RPC clients inside a node of Tendermint subscribe as "".
+func TestEmptyClientIsAClient(t *testing.T) {
+	server := newServer(t)
+	one, err := server.Subscribe(ctx, "", query.MustParse("a = 1"))
+	require.NoError(t, err)
+	two, err := server.SubscribeUnbuffered(ctx, "", query.MustParse("a = 2"))
+	require.NoError(t, err)
+	three, err := server.SubscribeWithArgs(ctx, pubsub.SubscribeArgs{Query: query.All})
+	require.NoError(t, err)
+	other := subscribe(t, server, "other", "", 1, pubsub.Cancel)
+	_, err = server.Subscribe(ctx, "", query.All)
+	require.ErrorIs(t, err, pubsub.ErrAlreadySubscribed)
+	require.Equal(t, 2, server.NumClients())
+	require.Equal(t, 3, server.NumClientSubscriptions(""))
+	require.Empty(t, one.ClientID())
+
+	publish(t, server, 7, "a", "1")
+	require.Equal(t, 7, next(t, one))
+	require.Equal(t, 7, next(t, three))
+	require.NoError(t, server.Unsubscribe(ctx, "", one.Query()))
+	require.Equal(t, pubsub.ErrUnsubscribed, one.Err())
+	require.NoError(t, server.UnsubscribeAll(ctx, ""))
+	require.Equal(t, pubsub.ErrUnsubscribed, two.Err())
+	require.NoError(t, other.Err())
+	require.ErrorIs(t, server.UnsubscribeAll(ctx, ""), pubsub.ErrSubscriptionNotFound)
+}
+
 func TestSubscribeRefusesWhatSubscribeWithArgsRefuses(t *testing.T) {
 	server := newServer(t)
-	_, err := server.Subscribe(ctx, "", query.All)
-	require.ErrorContains(t, err, "ClientID")
-	_, err = server.Subscribe(ctx, "c", nil)
+	_, err := server.Subscribe(ctx, "c", nil)
 	require.ErrorContains(t, err, "Query")
 	_, err = server.Subscribe(ctx, "c", query.All, math.MaxInt)
 	require.ErrorContains(t, err, "Capacity")
-	_, err = server.SubscribeUnbuffered(ctx, "", query.All)
-	require.ErrorContains(t, err, "ClientID")
 	_, err = server.SubscribeUnbuffered(ctx, "c", (*query.Query)(nil))
 	require.ErrorContains(t, err, "Query")
 	require.ErrorIs(t, server.Unsubscribe(ctx, "c", nil), pubsub.ErrSubscriptionNotFound)

@@ -3,6 +3,7 @@
 # The commands besides Go that tests start; scripts/need knows their packages.
 NEEDS    = git gcc redis-server node npm
 FUZZTIME = 3s
+SOAK     = 1m
 
 export GOFLAGS += -buildvcs=false # a clone owned by another user still builds
 
@@ -49,8 +50,8 @@ race: ## all tests of the module, with the race detector, in random order
 	go test -race -shuffle=on ./...
 
 .PHONY: gates
-gates: ## allocations, bytes and index work, which the race detector would change
-	go test -run 'AllocatesNothing|WorkFollowsTheMatches|IdleSubscriptionIsSmall' .
+gates: ## without the race detector, the tests of all modules that it leaves out, skips or makes smaller
+	scripts/gates
 
 .PHONY: nested
 nested: ## vet, staticcheck and tests of every module below the root
@@ -59,6 +60,14 @@ nested: ## vet, staticcheck and tests of every module below the root
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (3s)
 	scripts/fuzz $(FUZZTIME)
+
+.PHONY: mutate
+mutate: ## break the code on purpose; the tests must notice (MUTATE='./query ./match', MUTATE='-repeat 30 ./query')
+	go run ./internal/mutate $(MUTATE)
+
+.PHONY: soak
+soak: ## the tests that loop, for SOAK (1m) each; of one folder with UNDER=./match, with GOTESTFLAGS=-race
+	scripts/soak $(SOAK) $(UNDER)
 
 .PHONY: bench
 bench: ## every bar of docs/performance.md beside its peers (BARS='--section redis', '--only delivery', '--million')

@@ -68,8 +68,35 @@ func TestDueHeapHasTheFirstAtTheTop(t *testing.T) {
 			for i, d := range h {
 				require.Equal(t, at[d.sub], d.at)
 				require.EqualValues(t, i, d.sub.place.index)
-				require.GreaterOrEqual(t, d.at, h[0].at)
 			}
+			requireHeap(t, h)
 		}
 	})
+}
+
+// The one that takes the place of the removed one may belong further up:
+//
+//	     1                     1
+//	  9     2      ─▶       4     2
+//	(10) 11 3  4          9  11  3
+func TestDueHeapIsInOrderAfterAnyRemoval(t *testing.T) {
+	for removed := range 7 {
+		var h dueHeap
+		for _, at := range []uint64{1, 9, 2, 10, 11, 3, 4} {
+			h.add(&Subscription{}, at)
+		}
+		h.remove(h[removed].sub)
+		requireHeap(t, h)
+		for last := uint64(0); len(h) > 0; h.remove(h[0].sub) {
+			require.GreaterOrEqual(t, h[0].at, last, "the first of those left is at the top")
+			last = h[0].at
+		}
+	}
+}
+
+// requireHeap requires that nobody is above one that is due earlier.
+func requireHeap(t require.TestingT, h dueHeap) {
+	for i := 1; i < len(h); i++ {
+		require.GreaterOrEqual(t, h[i].at, h[(i-1)/2].at, "place %d", i)
+	}
 }

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/harkbus/pubsub/internal/soak"
 )
 
 // TestIndexIsThePlainLoopOverLongHistories goes further than rapid: thousands
 // of steps on one index, with many queries under few conditions.
 func TestIndexIsThePlainLoopOverLongHistories(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range soak.Rounds(t, 6) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		m := newModel()
 		target := 0

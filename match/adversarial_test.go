@@ -37,7 +37,7 @@ func workOf(x *match.Index[int], events ...map[string][]string) work {
 // entries than an Add may.
 func indexOf(t *testing.T, texts ...string) (*match.Index[int], []match.ID) {
 	t.Helper()
-	x := match.New[int]()
+	x := match.NewFixed[int]()
 	ids := make([]match.ID, len(texts))
 	for i, text := range texts {
 		q, err := query.New(text)

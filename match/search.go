@@ -42,7 +42,13 @@ func slotHash(salt uint64, w way, value uint64) uint64 {
 	return mixed(salt^uint64(w)<<56, value)
 }
 
-func (c *core) hashText(s string) uint64 { return maphash.String(c.seed, s) }
+// hashText hashes with a seed that nobody can know who chooses the text.
+func (c *core) hashText(s string) uint64 {
+	if c.fixed != nil {
+		return c.fixed(s)
+	}
+	return maphash.String(c.seed, s)
+}
 
 func (c *core) tableOf(w way) *table {
 	if w == byGram {

@@ -1,29 +1,39 @@
 package match
 
-// A Batch holds what [Index.MatchBatch] found. Its zero value is ready; used
-// again, it takes no memory.
+// A Batch holds what [Index.MatchBatch] or [Index.FindBatch] found. Its zero
+// value is ready; used again, it takes no memory.
 type Batch[V any] struct {
-	values []V
-	ends   []int // ends[i] is where the values of event i end
+	values    []V
+	undecided []V
+	ends      []mark // ends[i] is where those of event i end
 }
+
+// A mark is a place in what was found, and in what is undecided.
+type mark struct{ found, open int }
 
 // Len returns the number of events.
 func (b *Batch[V]) Len() int { return len(b.ends) }
 
 // Of returns the values of the queries that event i matches, until the batch
 // is used again.
-func (b *Batch[V]) Of(i int) []V {
-	begin := 0
-	if i > 0 {
-		begin = b.ends[i-1]
+func (b *Batch[V]) Of(i int) []V { return b.values[b.begin(i).found:b.ends[i].found] }
+
+// Undecided returns the values of the queries that FindBatch left undecided for
+// event i, until the batch is used again.
+func (b *Batch[V]) Undecided(i int) []V { return b.undecided[b.begin(i).open:b.ends[i].open] }
+
+func (b *Batch[V]) begin(i int) mark {
+	if i == 0 {
+		return mark{}
 	}
-	return b.values[begin:b.ends[i]]
+	return b.ends[i-1]
 }
 
 // Reset empties the batch and lets go of its values.
 func (b *Batch[V]) Reset() {
 	clear(b.values)
-	b.values, b.ends = b.values[:0], b.ends[:0]
+	clear(b.undecided)
+	b.values, b.undecided, b.ends = b.values[:0], b.undecided[:0], b.ends[:0]
 }
 
 // MatchBatch matches several events. With many queries that takes less time
@@ -31,23 +41,38 @@ func (b *Batch[V]) Reset() {
 // the processor loads what a group of events will look at before it looks at
 // the first. Any number of events will do; groups have up to 32.
 func (x *Index[V]) MatchBatch(events []map[string][]string, b *Batch[V]) {
+	x.batch(events, b, func(e map[string][]string, open []ref) {
+		b.values = x.appendDecided(b.values, open, e)
+	})
+}
+
+// FindBatch is to Find what MatchBatch is to Match.
+func (x *Index[V]) FindBatch(events []map[string][]string, b *Batch[V]) {
+	x.batch(events, b, func(_ map[string][]string, open []ref) {
+		b.undecided = x.appendValues(b.undecided, open)
+	})
+}
+
+// batch fills b, and leaves it to rest to do so with what is undecided.
+func (x *Index[V]) batch(events []map[string][]string, b *Batch[V], rest func(e map[string][]string, open []ref)) {
 	b.Reset()
 	for len(events) > 0 {
 		group := events[:min(groupSize, len(events))]
 		events = events[len(group):]
-		before := len(b.values)
-		for _, record := range x.core.matchGroup(group, &b.ends) {
-			b.values = append(b.values, *x.values.at(record))
-		}
-		for i := len(b.ends) - len(group); i < len(b.ends); i++ {
-			b.ends[i] += before
+		x.core.matchGroup(group)
+		begin := mark{}
+		for i, end := range x.core.ends[:len(group)] {
+			b.values = x.appendValues(b.values, x.core.found[begin.found:end.found])
+			rest(group[i], x.core.open[begin.open:end.open])
+			b.ends = append(b.ends, mark{len(b.values), len(b.undecided)})
+			begin = end
 		}
 	}
 }
 
 const groupSize = 32
 
-// matchGroup is match for up to groupSize events. It appends to ends where the
+// matchGroup is match for up to groupSize events. It leaves in c.ends where the
 // records of each end. Every step but the last does little for each event
 // and nothing that waits for memory, so the processor has loads of many events
 // under way at a time:
@@ -58,22 +83,21 @@ const groupSize = 32
 //	touchSlots     cue 1, 2, 3 …     load their slots of the table
 //	settle         cue 1, 2, 3 …     load the records that these lead to
 //	visit          event 1, 2, 3 …   as match does
-func (c *core) matchGroup(events []map[string][]string, ends *[]int) []ref {
-	c.found = emptied(c.found)
+func (c *core) matchGroup(events []map[string][]string) {
+	c.found, c.open = emptied(c.found), emptied(c.open)
 	c.stats.Events += uint64(len(events))
 	if c.live.n <= few {
-		for _, e := range events {
+		for i, e := range events {
 			c.tryAll(e)
-			*ends = append(*ends, len(c.found))
+			c.ends[i] = mark{len(c.found), len(c.open)}
 		}
 	} else {
-		c.visitGroup(events, ends)
+		c.visitGroup(events)
 	}
-	c.stats.Matches += uint64(len(c.found))
-	return c.found
+	c.count()
 }
 
-func (c *core) visitGroup(events []map[string][]string, ends *[]int) {
+func (c *core) visitGroup(events []map[string][]string) {
 	var taken, cues [groupSize + 1]int // where those of each event begin
 	for _, e := range events {
 		c.touched += uint64(len(e))
@@ -95,7 +119,7 @@ func (c *core) visitGroup(events []map[string][]string, ends *[]int) {
 		c.begin(e, c.taken[taken[i]:taken[i+1]])
 		c.visitBy(c.root, cues[i], cues[i+1])
 		c.event.end()
-		*ends = append(*ends, len(c.found))
+		c.ends[i] = mark{len(c.found), len(c.open)}
 	}
 	clear(c.taken)
 	c.cues, c.taken = emptied(c.cues), emptied(c.taken)

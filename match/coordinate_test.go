@@ -38,24 +38,3 @@ func TestCoordinateOfWhatIsNotOnTheScale(t *testing.T) {
 	require.Less(t, coordinate(numbers, "-"+huge), coordinate(numbers, "-1"))
 	require.NotEqual(t, int64(none), coordinate(numbers, "-"+huge))
 }
-
-func TestRequiredLiteral(t *testing.T) {
-	for pattern, literal := range map[string]string{
-		"abc":                   "abc",
-		"^/v1/[a-z]+/transfer$": "/transfer",
-		"(abc)+d":               "abc",
-		"(abc){2,}":             "abc",
-		"(abc)?":                "",
-		"(abc)*x":               "x",
-		"(abc){0,3}":            "",
-		"abc|abd":               "ab",
-		"(?i)abc":               "",
-		".*":                    "",
-		"":                      "",
-		"\\x{FFFD}abc":          "",
-		"[":                     "",
-		"a.c":                   "a",
-	} {
-		require.Equal(t, literal, requiredLiteral(pattern), pattern)
-	}
-}

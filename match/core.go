@@ -38,7 +38,9 @@ type core struct {
 	plans []*plan // to use again
 
 	event   event
-	found   []ref                                 // records of what the event in hand matches
+	found   []ref                                 // records of what the events in hand match
+	open    []ref                                 // records of what they match if the regular expressions do
+	ends    [groupSize]mark                       // of found and open, of each event of a group
 	beside  interface{ touch(record ref) uint64 } // the values
 	cues    []cue                                 // scratch of visit: those of the nodes that it is in
 	taken   []taken                               // scratch of visitGroup
@@ -175,9 +177,10 @@ func (c *core) position(id ID) (position uint32, ok bool) {
 	return position, position < c.live.n && c.live.at(position).slot == at
 }
 
-// match returns the records of the queries that match, until the next call.
-func (c *core) match(events map[string][]string) []ref {
-	c.found = emptied(c.found)
+// match leaves the records of the queries that match in c.found, and in c.open
+// those of the queries for which it takes regular expressions.
+func (c *core) match(events map[string][]string) {
+	c.found, c.open = emptied(c.found), emptied(c.open)
 	c.stats.Events++
 	if c.live.n <= few {
 		c.tryAll(events)
@@ -187,21 +190,39 @@ func (c *core) match(events map[string][]string) []ref {
 		c.event.end()
 		c.cues = emptied(c.cues)
 	}
+	c.count()
+}
+
+// count adds what was found to the statistics.
+func (c *core) count() {
 	c.stats.Matches += uint64(len(c.found))
-	return c.found
+	c.stats.Undecided += uint64(len(c.open))
 }
 
 func (c *core) tryAll(events map[string][]string) {
 	c.stats.Candidates += uint64(c.live.n)
 	for i := range c.live.n {
-		if h := c.live.at(i); tries(h.query, events) {
-			c.found = append(c.found, h.record)
-		}
+		h := c.live.at(i)
+		c.note(try(h.query, events), h.record)
 	}
 }
 
-func tries(q *query.Query, events map[string][]string) bool {
-	ok, _ := q.Matches(events)
+// note takes note of the verdict on a query.
+func (c *core) note(v verdict, record ref) {
+	switch v {
+	case holds:
+		c.found = append(c.found, record)
+	case undecided:
+		c.open = append(c.open, record)
+	}
+}
+
+// ask runs the regular expressions of an undecided query.
+func (c *core) ask(record ref, events map[string][]string) bool {
+	ok, _ := c.live.at(c.record(record).position).query.Matches(events)
+	if ok {
+		c.stats.Matches++
+	}
 	return ok
 }
 

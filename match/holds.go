@@ -6,14 +6,23 @@ import (
 	"github.com/harkbus/pubsub/query"
 )
 
-// holds runs the terms of a record on the event in hand. The term numbered
-// known is known to hold.
-func (c *core) holds(r *record, known int) bool {
+// A verdict is what the terms of a record say of an event.
+type verdict uint8
+
+const (
+	fails verdict = iota
+	holds
+	undecided // it takes a regular expression, which may take long
+)
+
+// verdict runs the terms of a record on the event in hand, up to the first
+// regular expression. The term numbered known is known to hold.
+func (c *core) verdict(r *record, known int) verdict {
 	switch r.terms {
 	case 0:
-		return true
+		return holds
 	case opaque:
-		return c.ask(r)
+		return try(c.live.at(r.position).query, c.event.keys)
 	}
 	for i := 0; ; {
 		t := r.term(i)
@@ -22,21 +31,29 @@ func (c *core) holds(r *record, known int) bool {
 		case i == known:
 			next = t.yes
 		case t.op == query.Matches:
-			return c.ask(r) // the pattern is with the query
+			return undecided // the pattern is with the query
 		case c.holdsTerm(r, t):
 			next = t.yes
 		}
 		if next >= reject {
-			return next == accept
+			if next == accept {
+				return holds
+			}
+			return fails
 		}
 		i = int(next)
 	}
 }
 
-// ask leaves the answer to the query itself.
-func (c *core) ask(r *record) bool {
-	ok, _ := c.live.at(r.position).query.Matches(c.event.keys)
-	return ok
+// try leaves the verdict to the query itself, if it has no regular expression.
+func try(q *query.Query, events map[string][]string) verdict {
+	if q.Instructions() > 0 {
+		return undecided
+	}
+	if ok, _ := q.Matches(events); ok {
+		return holds
+	}
+	return fails
 }
 
 func (c *core) holdsTerm(r *record, t *term) bool {

@@ -53,9 +53,37 @@ func (x *Index[V]) Remove(id ID) bool {
 // Match appends to dst the values of the queries that match events, each
 // once, in any order. It keeps nothing of events, and takes no memory once the
 // index has met events of that size, up to 16,384 values or matches.
+//
+// It runs the regular expressions of MATCHES, for as long as they take: if
+// strangers choose them and the values, use [Index.Find].
 func (x *Index[V]) Match(events map[string][]string, dst []V) []V {
-	for _, record := range x.core.match(events) {
+	x.core.match(events)
+	dst = x.appendValues(dst, x.core.found)
+	return x.appendDecided(dst, x.core.open, events)
+}
+
+// Find is Match without regular expressions. It appends to undecided the values
+// of the queries that match or not as their regular expressions say, so that
+// the caller can see what that costs ([query.Query.Weigh]), and run them
+// ([query.Query.Matches]) without the lock around the index, or not at all.
+func (x *Index[V]) Find(events map[string][]string, matched, undecided []V) (m, u []V) {
+	x.core.match(events)
+	return x.appendValues(matched, x.core.found), x.appendValues(undecided, x.core.open)
+}
+
+func (x *Index[V]) appendValues(dst []V, records []ref) []V {
+	for _, record := range records {
 		dst = append(dst, *x.values.at(record))
+	}
+	return dst
+}
+
+// appendDecided runs the regular expressions of undecided queries.
+func (x *Index[V]) appendDecided(dst []V, records []ref, events map[string][]string) []V {
+	for _, record := range records {
+		if x.core.ask(record, events) {
+			dst = append(dst, *x.values.at(record))
+		}
 	}
 	return dst
 }

@@ -18,9 +18,11 @@ type model struct {
 	loop  *Loop[int]
 	live  []modelQuery
 	names int
+	found Batch[int] // by FindBatch
 }
 
 type modelQuery struct {
+	query         *query.Query
 	name          int
 	text          string
 	inIndex, loop ID
@@ -40,7 +42,7 @@ func (m *model) add(t require.TestingT, text string) {
 	}
 	m.names++
 	m.live = append(m.live, modelQuery{
-		name: m.names, text: text,
+		name: m.names, text: text, query: q,
 		inIndex: m.index.Add(q, m.names), loop: m.loop.Add(q, m.names),
 	})
 }
@@ -61,6 +63,33 @@ func (m *model) match(t require.TestingT, events ...map[string][]string) {
 		expected := m.loop.Match(e, nil)
 		m.compare(t, e, expected, m.index.Match(e, nil))
 		m.compare(t, e, expected, slices.Clone(m.batch.Of(i)))
+	}
+	m.find(t, events...)
+}
+
+// find does the same by Find and FindBatch: what they leave undecided is
+// decided here, and has a regular expression.
+func (m *model) find(t require.TestingT, events ...map[string][]string) {
+	queries := make(map[int]*query.Query)
+	for _, q := range m.live {
+		queries[q.name] = q.query
+	}
+	m.index.FindBatch(events, &m.found)
+	require.Equal(t, len(events), m.found.Len())
+	for i, e := range events {
+		expected := m.loop.Match(e, nil)
+		decide := func(found, undecided []int) []int {
+			found = slices.Clone(found)
+			for _, name := range undecided {
+				require.Positive(t, queries[name].Instructions())
+				if ok, _ := queries[name].Matches(e); ok {
+					found = append(found, name)
+				}
+			}
+			return found
+		}
+		m.compare(t, e, expected, decide(m.index.Find(e, nil, nil)))
+		m.compare(t, e, slices.Clone(expected), decide(m.found.Of(i), m.found.Undecided(i)))
 	}
 }
 

@@ -134,7 +134,7 @@ func (p *plan) leaf(key uint32, op query.Op, operands []query.Operand, negated b
 	}
 	switch {
 	case op == query.Matches:
-		a.text = requiredLiteral(a.text)
+		a.text = operands[0].Literal()
 	case a.kind > query.String:
 		a.coordinate = coordinate(scaleOf(a.kind), a.text)
 	}

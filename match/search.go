@@ -321,9 +321,7 @@ func (c *core) try(e ref) {
 func (c *core) decide(r *record, known int) {
 	c.stats.Candidates++
 	r.tried = c.event.number
-	if c.holds(r, known) {
-		c.found = append(c.found, r.query)
-	}
+	c.note(c.verdict(r, known), r.query)
 }
 
 // satisfies reports whether the value of the cue satisfies a term; if the cue

@@ -17,6 +17,8 @@ type builder struct {
 	stack      []term
 	nested     bool // a node stands below one of its own kind
 
+	instructions int // of the regular expressions so far
+
 	current Condition    // what is known of the condition to come
 	first   int          // its first operand
 	text    syntax.Token // the last text within a Date or Time
@@ -101,15 +103,27 @@ func (b *builder) addOperand(t syntax.Token, o Operand) error {
 		return invalid(b.query, t.Begin, "more than %d operands of one IN", b.limits.Operands)
 	}
 	if b.current.Op == Matches {
-		pattern, err := compilePattern(o.text, b.limits.Regexp)
-		if err != nil {
-			e := invalid(b.query, t.Begin, "bad regular expression")
-			e.Err = err
-			return e
+		if err := b.addPattern(t, &o); err != nil {
+			return err
 		}
-		o.pattern = pattern
 	}
 	b.operands = append(b.operands, o)
+	return nil
+}
+
+func (b *builder) addPattern(t syntax.Token, o *Operand) error {
+	p, needs, err := compilePattern(o.text, b.limits.Regexp-b.instructions)
+	switch {
+	case err != nil:
+		e := invalid(b.query, t.Begin, "bad regular expression")
+		e.Err = err
+		return e
+	case p == nil:
+		return invalid(b.query, t.Begin, "the regular expressions up to here need %.0f instructions, more than %d: use shorter repetitions and fewer alternatives",
+			float64(b.instructions)+needs, b.limits.Regexp)
+	}
+	b.instructions += p.instructions
+	o.pattern = p
 	return nil
 }
 

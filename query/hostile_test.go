@@ -169,12 +169,14 @@ func TestLimits(t *testing.T) {
 		{query.Limits{Conditions: 2}, "a=1 OR b=2", "a=1 OR b=2 OR NOT c=3", "query: offset 18: more than 2 conditions"},
 		{query.Limits{Depth: 2}, "((a=1)) OR NOT (b=2)", "NOT (NOT a=1)", "query: offset 9: nested deeper than 2"},
 		{query.Limits{Operands: 2}, "a IN (1,2) AND b IN (1,2)", "a IN (1,2,'3')", "query: offset 10: more than 2 operands of one IN"},
-		{query.Limits{Regexp: 10}, "a MATCHES 'abcdef'", "a MATCHES 'x{11}'", "query: offset 10: bad regular expression: it needs more than 10 instructions"},
+		{query.Limits{Regexp: 10}, "a MATCHES 'abcdefgh'", "a MATCHES 'x{9}'", "query: offset 10: the regular expressions up to here need 11 instructions, more than 10: use shorter repetitions and fewer alternatives"},
+		{query.Limits{Regexp: 10}, "a MATCHES 'abc' OR b MATCHES 'abc'", "a MATCHES 'abc' OR b MATCHES 'abcd'", "query: offset 29: the regular expressions up to here need 11 instructions, more than 10: use shorter repetitions and fewer alternatives"},
 		{query.Limits{}, "a = '" + strings.Repeat("x", 4090) + "'", "a = '" + strings.Repeat("x", 4091) + "'", "query: offset 4096: the text has 4097 bytes, more than 4096"},
 		{query.Limits{Length: -1}, strings.Repeat("a=1 OR ", 255) + "a=1", strings.Repeat("a=1 OR ", 256) + "a=1", "query: offset 1792: more than 256 conditions"},
 		{query.Limits{}, strings.Repeat("(", 64) + "a=1" + strings.Repeat(")", 64), strings.Repeat("(", 65) + "a=1" + strings.Repeat(")", 65), "query: offset 65: nested deeper than 64"},
 		{query.Limits{}, "a IN (1" + strings.Repeat(",1", 255) + ")", "a IN (1" + strings.Repeat(",1", 256) + ")", "query: offset 518: more than 256 operands of one IN"},
-		{query.Limits{}, "a MATCHES 'x{990}'", "a MATCHES 'x{500}(y{501})'", "query: offset 10: bad regular expression: it needs more than 1000 instructions"},
+		{query.Limits{}, "a MATCHES 'x{398}'", "a MATCHES 'x{399}'", "query: offset 10: the regular expressions up to here need 401 instructions, more than 400: use shorter repetitions and fewer alternatives"},
+		{query.Limits{Regexp: -1}, "a MATCHES 'x{200}(y{196})'", "a MATCHES 'x{200}(y{197})'", "query: offset 10: the regular expressions up to here need 401 instructions, more than 400: use shorter repetitions and fewer alternatives"},
 	} {
 		_, err := c.limits.New(c.good)
 		require.NoError(t, err)

@@ -19,9 +19,15 @@ type Limits struct {
 	// Operands is how many operands one IN may list. Default 256.
 	Operands int
 
-	// Regexp is how many instructions the program may have that one regular
-	// expression of MATCHES compiles to, which bounds its memory and the time
-	// it takes per byte of a value. Default 1,000.
+	// Regexp is how many instructions the programs may have together that the
+	// regular expressions of all MATCHES compile to, which bounds their memory
+	// and the time they take per byte of a value. Default 400.
+	//
+	// They are counted before anything is compiled, rather too many than too
+	// few: x{2,5} is eight, .* three, and a class of characters one and one
+	// more for every eight ranges, at least 8 for a class of Unicode such as
+	// \pL (which has 83), and 32 for a range under (?i) that ends beyond ASCII.
+	// Each expression has two for its beginning and its end.
 	Regexp int
 }
 
@@ -34,6 +40,6 @@ func (l Limits) withDefaults() Limits {
 		Conditions: cmp.Or(max(l.Conditions, 0), 256),
 		Depth:      min(cmp.Or(max(l.Depth, 0), 64), maxDepth),
 		Operands:   cmp.Or(max(l.Operands, 0), 256),
-		Regexp:     cmp.Or(max(l.Regexp, 0), 1000),
+		Regexp:     cmp.Or(max(l.Regexp, 0), 400),
 	}
 }

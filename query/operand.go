@@ -2,7 +2,6 @@ package query
 
 import (
 	"cmp"
-	"regexp"
 	"strings"
 	"time"
 
@@ -45,7 +44,7 @@ type Operand struct {
 	number  decimal.Number  // Number
 	small   int64           // Number, if isSmall
 	at      instant.Instant // Date, Time
-	pattern *regexp.Regexp  // String of Matches
+	pattern *pattern        // String of Matches
 }
 
 // Kind tells how the operand is compared.
@@ -54,6 +53,16 @@ func (o Operand) Kind() Kind { return o.kind }
 // Text returns the text of a String without quotes, the shortest spelling of
 // a Number, and the date or time of a Date or Time as it was written.
 func (o Operand) Text() string { return o.text }
+
+// Literal returns a text that is part of every value that the regular
+// expression of a MATCHES matches, and "" if none is known or it is no regular
+// expression.
+func (o Operand) Literal() string {
+	if o.pattern == nil {
+		return ""
+	}
+	return o.pattern.literal
+}
 
 // Time returns the instant of a Date (its midnight) or a Time in UTC, and the
 // zero time for other kinds.

@@ -20,12 +20,12 @@ func (l Limits) New(s string) (*Query, error) {
 	if failure := p.syntax.Parse(s, l.Depth); failure != nil {
 		return nil, l.failed(s, failure)
 	}
-	expr, err := p.build(s, l)
+	expr, instructions, err := p.build(s, l)
 	if err != nil {
 		return nil, err
 	}
 	p.text = expr.appendText(p.text[:0], bindsLeast)
-	q := &Query{expr: expr, text: s}
+	q := &Query{expr: expr, text: s, instructions: instructions}
 	if string(p.text) != s {
 		q.text = string(p.text)
 	}
@@ -83,8 +83,9 @@ func (p *parser) release() {
 	}
 }
 
-// build makes the tree of the tokens that the syntax left.
-func (p *parser) build(s string, l Limits) (Expr, error) {
+// build makes the tree of the tokens that the syntax left, and counts the
+// instructions of its regular expressions.
+func (p *parser) build(s string, l Limits) (expr Expr, instructions int64, err error) {
 	conditions, operands := p.count()
 	b := builder{
 		query:      s,
@@ -96,13 +97,14 @@ func (p *parser) build(s string, l Limits) (Expr, error) {
 	defer func() { p.stack = b.stack }()
 	for t := range p.syntax.Tokens {
 		if err := b.add(t); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
+	expr = b.stack[0].expr
 	if b.nested {
-		return flatten(b.stack[0].expr), nil
+		expr = flatten(expr)
 	}
-	return b.stack[0].expr, nil
+	return expr, int64(b.instructions), nil
 }
 
 func (p *parser) count() (conditions, operands int) {

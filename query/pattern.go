@@ -1,46 +1,136 @@
 package query
 
 import (
-	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"strings"
+	"unicode/utf8"
 )
 
-// compilePattern compiles the regular expression of a MATCHES, unless its
-// program would have more than some number of instructions.
-func compilePattern(text string, most int) (*regexp.Regexp, error) {
-	parsed, err := syntax.Parse(text, syntax.Perl)
-	if err != nil {
-		return nil, err
-	}
-	if instructions(parsed) > float64(most) {
-		return nil, fmt.Errorf("it needs more than %d instructions", most)
-	}
-	return regexp.Compile(text)
+// A pattern is the regular expression of a MATCHES.
+type pattern struct {
+	*regexp.Regexp
+	instructions int    // that it counts against Limits.Regexp
+	literal      string // part of whatever matches, or ""
 }
 
-// instructions returns about how many instructions a regular expression
-// compiles to. It looks at the parsed form, where a{1000} is still one node:
+// compilePattern compiles a regular expression that needs at most so many
+// instructions; if it needs more it returns how many and no pattern.
+func compilePattern(text string, most int) (p *pattern, needs float64, err error) {
+	if needs = parsing(text); needs > float64(most) {
+		return nil, needs, nil
+	}
+	parsed, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil, 0, err
+	}
+	const beginAndEnd = 2
+	if needs = max(needs, instructions(parsed)+beginAndEnd); needs > float64(most) {
+		return nil, needs, nil
+	}
+	compiled, err := regexp.Compile(text)
+	if err != nil {
+		return nil, 0, err
+	}
+	return &pattern{compiled, int(needs), literal(parsed)}, needs, nil
+}
+
+// parsing returns what a regular expression counts at least, by what it costs
+// the parser of package regexp alone: that of \pL takes 5 KiB, and each range
+// with a wide end under (?i) takes 2 ms.
+func parsing(text string) (cost float64) {
+	const unicodeClass, wideRange = 8, 32
+	folds := folds(text)
+	for i := 0; i+1 < len(text); i++ {
+		next := text[i+1]
+		switch {
+		case text[i] == '\\':
+			if next == 'p' || next == 'P' {
+				cost += unicodeClass
+			}
+			i++ // it is no backslash or hyphen that counts
+		case text[i] == '-' && folds && (next == '\\' || next >= utf8.RuneSelf):
+			cost += wideRange
+		}
+	}
+	return cost
+}
+
+// folds reports whether a regular expression sets the flag i somewhere.
+func folds(text string) bool {
+	for {
+		_, rest, found := strings.Cut(text, "(?")
+		if !found {
+			return false
+		}
+		flags := rest[:len(rest)-len(strings.TrimLeft(rest, "imsU-"))]
+		if strings.Contains(flags, "i") {
+			return true
+		}
+		text = rest
+	}
+}
+
+// instructions returns how many instructions a regular expression compiles to
+// at most, and more for large classes of characters: they take memory, and
+// time to search. It looks at the parsed form, where a{1000} is still one node:
 // a short text like (a{1000}){30} can ask for more than the memory there is.
 func instructions(re *syntax.Regexp) float64 {
+	const runesPerInstruction = 16 // 64 bytes of a class
 	subs := 0.0
 	for _, sub := range re.Sub {
 		subs += instructions(sub)
 	}
 	switch re.Op {
 	case syntax.OpLiteral:
-		return float64(len(re.Rune))
+		return float64(max(len(re.Rune), 1))
+	case syntax.OpCharClass:
+		return 1 + float64(len(re.Rune)/runesPerInstruction)
 	case syntax.OpRepeat: // x{2,5} is xx(x(x(x)?)?)?
 		times, choices := re.Max, re.Max-re.Min
-		if re.Max < 0 { // x{2,} is xx+
-			times, choices = max(re.Min, 1), 1
+		if re.Max < 0 { // x{2,} is xx+, or x(x+)? if x may be empty
+			times, choices = max(re.Min, 1), 2
 		}
-		return subs*float64(times) + float64(choices)
+		return max(subs*float64(times)+float64(choices), 1)
+	case syntax.OpStar:
+		return subs + 2
 	case syntax.OpCapture:
 		return subs + 2
 	case syntax.OpAlternate:
 		return subs + float64(len(re.Sub)) - 1
+	case syntax.OpConcat:
+		return max(subs, 1)
 	default:
 		return subs + 1
 	}
+}
+
+// literal returns a text that is part of whatever the regular expression
+// matches, the longest that is easy to find, or "".
+//
+//	^/v1/[a-z]+/transfer$   →   /transfer
+func literal(re *syntax.Regexp) string {
+	switch re.Op {
+	case syntax.OpLiteral:
+		s := string(re.Rune)
+		if re.Flags&syntax.FoldCase != 0 || strings.ContainsRune(s, utf8.RuneError) {
+			return "" // U+FFFD matches any invalid byte
+		}
+		return s
+	case syntax.OpCapture, syntax.OpPlus:
+		return literal(re.Sub[0])
+	case syntax.OpRepeat:
+		if re.Min > 0 {
+			return literal(re.Sub[0])
+		}
+	case syntax.OpConcat:
+		longest := ""
+		for _, sub := range re.Sub {
+			if s := literal(sub); len(s) > len(longest) {
+				longest = s
+			}
+		}
+		return longest
+	}
+	return ""
 }

@@ -5,8 +5,9 @@ import "slices"
 // A Query tells which events match. It is immutable; its methods may be called
 // from any goroutine.
 type Query struct {
-	expr Expr   // nil for All
-	text string // canonical
+	expr         Expr   // nil for All
+	text         string // canonical
+	instructions int64  // of its regular expressions
 }
 
 // All matches every publication, also one without events. Its text is "empty",
@@ -50,7 +51,7 @@ func And(a, b *Query) *Query {
 		return a
 	}
 	expr := slices.Concat(a.terms(), b.terms())
-	return &Query{expr: expr, text: expr.String()}
+	return &Query{expr: expr, text: expr.String(), instructions: a.instructions + b.instructions}
 }
 
 // terms returns what has to hold for q to match.
@@ -64,6 +65,9 @@ func (q *Query) terms() AllOf {
 // Matches reports whether the events of one publication match: a map from
 // keys to the values that each has. It takes no memory, and its error is
 // always nil: it is there for interfaces that other queries implement too.
+//
+// Nothing bounds the time that regular expressions take on long values but
+// [Limits], when the query was parsed: see Weigh.
 func (q *Query) Matches(events map[string][]string) (bool, error) {
 	return q.expr == nil || q.expr.Holds(events), nil
 }

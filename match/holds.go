@@ -45,15 +45,16 @@ func (c *core) verdict(r *record, known int) verdict {
 	}
 }
 
-// try leaves the verdict to the query itself, if it has no regular expression.
+// try leaves the verdict to the query itself.
 func try(q *query.Query, events map[string][]string) verdict {
-	if q.Instructions() > 0 {
+	switch matches, work := q.Weigh(events); {
+	case work > 0:
 		return undecided
-	}
-	if ok, _ := q.Matches(events); ok {
+	case matches:
 		return holds
+	default:
+		return fails
 	}
-	return fails
 }
 
 func (c *core) holdsTerm(r *record, t *term) bool {

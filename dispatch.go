@@ -72,8 +72,8 @@ func (s *Server) drain(stopping <-chan struct{}) (closed bool) {
 				}
 			}
 			s.ahead.Reset() // not to keep topics
+			clear(group)    // nor what was published
 		}
-		clear(batch) // not to keep what was published
 	}
 }
 

@@ -50,7 +50,7 @@ func (s *Subscription) mayRejoin() bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ring.len() == 0
+	return s.backlog.len() == 0
 }
 
 // offer gives m to a fed subscription, or does what the policy says. The
@@ -101,11 +101,11 @@ func (s *Subscription) takeLocked(m *Message) bool {
 		default:
 			return false
 		}
-	case s.ring.len() < int(s.capacity):
-		if s.ring == nil {
-			s.ring = new(ring)
+	case s.backlog.len() < int(s.capacity):
+		if s.backlog == nil {
+			s.backlog = new(backlog)
 		}
-		s.ring.push(m)
+		s.backlog.push(m)
 		s.wake()
 		return true
 	}
@@ -117,7 +117,7 @@ func (s *Subscription) takeLocked(m *Message) bool {
 func (s *Subscription) dropOldestLocked() bool {
 	out := s.out.get()
 	if out == nil {
-		s.ring.pop()
+		s.backlog.pop()
 		return true
 	}
 	select {

@@ -1,6 +1,10 @@
 package pubsub
 
-import "sync/atomic"
+import (
+	"math/bits"
+	"slices"
+	"sync/atomic"
+)
 
 // A log holds the messages of one topic, once for all its subscriptions, each
 // of which reads at its own cursor:
@@ -15,17 +19,26 @@ import "sync/atomic"
 //
 // A chunk points to the next one only and the log to the last one only: what
 // all cursors have passed is garbage, and no list of readers is kept for it.
-// An entry is written before tail passes it and never again, so reading needs
+// An entry is written before tail passes it and read after, so reading needs
 // no lock. Positions are counted from the making of the log and never reused.
+//
+// A chunk is collected as a whole, so it keeps messages that all have read
+// while one cursor stands in it. How many that are is bounded by the number of
+// readers: few have small chunks, and a single one clears what it takes out.
 type log struct {
 	tail atomic.Uint64 // where the next message goes; written by the dispatcher
-	last *chunk        // nil: none yet; guarded by the server's mu
+
+	// Guarded by the server's mu.
+	last  *chunk // nil: none yet
+	slack int    // how many messages last may keep that all have read
 }
 
-// A chunk is a run of the log. Chunks grow, so that a topic with few messages
-// takes little memory.
+// A chunk is a run of the log. The first ones are small, so that a topic with
+// few messages takes little memory.
 type chunk struct {
-	base uint64 // position of msgs[0]
+	base uint64        // position of msgs[0]
+	end  atomic.Uint64 // after the last one; lowered when the chunk is closed
+	sole bool          // one subscription reads it, and clears what it has read
 	msgs []Message
 	next atomic.Pointer[chunk]
 }
@@ -33,22 +46,52 @@ type chunk struct {
 const (
 	firstChunk = 4
 	largeChunk = 64 // 3 KiB
+
+	// slackEach is how many messages that all have read a log may keep for
+	// each of its readers.
+	slackEach = 4
 )
 
-// extend makes room for the next message. It returns the chunk it made if
-// there was none before: cursors that joined an empty log start there. The
-// caller holds the server's mu.
-func (l *log) extend() (first *chunk) {
+// slackFor returns how many messages that all have read the log may keep for
+// some readers: a chunk of that size, or what a single one has not cleared yet.
+func slackFor(readers int) int {
+	if readers == 1 {
+		return 0
+	}
+	return min(slackEach<<(bits.Len(uint(readers))-1), largeChunk)
+}
+
+// extend makes room for the next message, which some subscriptions read. It
+// returns the chunk it made if there was none before: cursors that joined an
+// empty log start there. The caller holds the server's mu.
+func (l *log) extend(readers int) (first *chunk) {
 	tail := l.tail.Load()
-	if l.last != nil && tail < l.last.base+uint64(len(l.last.msgs)) {
+	if l.last != nil && tail < l.last.end.Load() {
 		return nil
 	}
-	c := l.grow(tail)
+	c := l.grow(tail, readers)
 	if l.last == nil {
 		first = c
+	} else {
+		l.last.next.Store(c)
 	}
 	l.last = c
 	return first
+}
+
+func (l *log) grow(base uint64, readers int) *chunk {
+	size := firstChunk
+	if l.last != nil {
+		size = 4 * len(l.last.msgs)
+	}
+	l.slack = slackFor(readers)
+	most := largeChunk
+	if l.slack > 0 {
+		most = l.slack
+	}
+	c := &chunk{base: base, sole: readers == 1, msgs: make([]Message, min(size, most))}
+	c.end.Store(base + uint64(len(c.msgs)))
+	return c
 }
 
 // append adds m, for which extend made room. The caller holds the server's mu.
@@ -58,34 +101,26 @@ func (l *log) append(m *Message) {
 	l.tail.Store(tail + 1)
 }
 
-func (l *log) grow(base uint64) *chunk {
-	size := firstChunk
+// close lets the next message begin a chunk. The caller holds the server's mu.
+func (l *log) close() {
 	if l.last != nil {
-		size = min(4*len(l.last.msgs), largeChunk)
+		l.last.end.Store(l.tail.Load())
 	}
-	c := &chunk{base: base, msgs: make([]Message, size)}
-	if l.last != nil {
-		l.last.next.Store(c)
-	}
-	return c
 }
 
-// forget lets go of all messages. It skips the positions that are left in the
-// last chunk: a reader that has looked up its chunk, and slept while its cursor
-// left the log and joined it again, must not take that chunk for the one that
-// holds its new position. The caller holds the server's mu and knows that
-// there is no cursor.
+// forget lets go of all messages. It closes the last chunk: a reader that has
+// looked it up, and slept while its cursor left the log and joined it again,
+// must not take that chunk for the one that holds its new position. The caller
+// holds the server's mu and knows that there is no cursor.
 func (l *log) forget() {
-	if l.last != nil {
-		l.tail.Store(l.last.base + uint64(len(l.last.msgs)))
-		l.last = nil
-	}
+	l.close()
+	l.last, l.slack = nil, 0
 }
 
-// holding returns the chunk that holds position pos; c is at or before it. It
-// returns nil if the log has forgotten that chunk.
+// holding returns the chunk that holds position pos, which tail has passed; c
+// is at or before it. It returns nil if the log has forgotten that chunk.
 func (c *chunk) holding(pos uint64) *chunk {
-	for c != nil && pos-c.base >= uint64(len(c.msgs)) {
+	for c != nil && pos >= c.end.Load() {
 		c = c.next.Load()
 	}
 	return c
@@ -94,16 +129,36 @@ func (c *chunk) holding(pos uint64) *chunk {
 // message returns the one at position pos, which the chunk holds.
 func (c *chunk) message(pos uint64) *Message { return &c.msgs[pos-c.base] }
 
-// copyTo appends the messages in [from, to) to dst; c is at or before from.
-func (c *chunk) copyTo(dst []Message, from, to uint64) []Message {
+// take returns the message at position pos, which the chunk holds. The caller
+// has moved its cursor past it.
+func (c *chunk) take(pos uint64) Message {
+	at := c.message(pos)
+	m := *at
+	if c.sole {
+		at.release()
+	}
+	return m
+}
+
+// takeTo moves the messages in [from, to) to dst; c is at or before from. The
+// caller has moved its cursor past them.
+func (c *chunk) takeTo(dst []Message, from, to uint64) {
 	for from < to {
 		c = c.holding(from)
-		run := c.msgs[from-c.base:]
-		run = run[:min(uint64(len(run)), to-from)]
-		dst = append(dst, run...)
-		from += uint64(len(run))
+		run := c.run(from, to)
+		n := copy(dst, run)
+		if c.sole {
+			for i := range run {
+				run[i].release()
+			}
+		}
+		dst, from = dst[n:], from+uint64(n)
 	}
-	return dst
+}
+
+// run returns the messages of the chunk in [from, to), where it holds from.
+func (c *chunk) run(from, to uint64) []Message {
+	return c.msgs[from-c.base : min(to, c.end.Load())-c.base]
 }
 
 // A cursor is where one subscription reads a log. Many goroutines may read at
@@ -140,22 +195,22 @@ func (c *cursor) position() (pos uint64, ok bool) {
 	return word &^ awaited, word != offLog
 }
 
-// read takes the next message; it is not to be modified. It returns nil if
-// there is none, or if the cursor is off the log or awaited.
-func (c *cursor) read(l *log) *Message {
+// read takes the next message. It finds none if there is none, or if the
+// cursor is off the log or awaited.
+func (c *cursor) read(l *log) (m Message, ok bool) {
 	for {
 		at := c.at.Load() // before word, which may only be later then
 		pos := c.word.Load()
 		if pos >= l.tail.Load() {
-			return nil
+			return Message{}, false
 		}
-		if at == nil || pos-at.base >= uint64(len(at.msgs)) {
+		if at == nil || pos >= at.end.Load() {
 			if at = c.advance(at, pos); at == nil {
 				continue
 			}
 		}
 		if c.word.CompareAndSwap(pos, pos+1) {
-			return at.message(pos)
+			return at.take(pos), true
 		}
 	}
 }
@@ -175,7 +230,7 @@ func (c *cursor) readBatch(l *log, buf []Message) int {
 		}
 		n := min(tail-pos, uint64(len(buf)))
 		if c.word.CompareAndSwap(pos, pos+n) {
-			at.copyTo(buf[:0], pos, pos+n)
+			at.takeTo(buf, pos, pos+n)
 			c.advance(at, pos+n-1) // not to pin what was read
 			return int(n)
 		}
@@ -184,17 +239,17 @@ func (c *cursor) readBatch(l *log, buf []Message) int {
 
 // readAwaited is read for a cursor that a delivery may wait for. It tells
 // whether one did: it waits no more, since one step is all the room it needs.
-func (c *cursor) readAwaited(l *log) (m *Message, waits bool) {
+func (c *cursor) readAwaited(l *log) (m Message, ok, waits bool) {
 	for {
 		at := c.at.Load()
 		word := c.word.Load()
 		pos := word &^ awaited
 		if word == offLog || pos >= l.tail.Load() {
-			return nil, false
+			return Message{}, false, false
 		}
 		in := c.advance(at, pos)
 		if in != nil && c.word.CompareAndSwap(word, pos+1) {
-			return in.message(pos), word != pos
+			return in.take(pos), true, word != pos
 		}
 	}
 }
@@ -224,15 +279,24 @@ func (c *cursor) advance(at *chunk, pos uint64) *chunk {
 }
 
 // leave takes the cursor off the log if it still is at pos and returns what it
-// has not read, up to position to. The caller holds the server's mu.
-func (c *cursor) leave(pos, to uint64) (unread []Message, ok bool) {
+// has not read, up to position to. Whole chunks are shared, so that this takes
+// little time however much there is; of others the messages are copied, so that
+// nothing else is kept. The caller holds the server's mu.
+func (c *cursor) leave(pos, to uint64) (unread *backlog, ok bool) {
 	word := c.word.Load()
 	if word&^awaited != pos || !c.word.CompareAndSwap(word, offLog) {
 		return nil, false
 	}
-	at := c.at.Swap(nil)
-	if pos >= to {
-		return nil, true
+	unread = new(backlog)
+	for at := c.at.Swap(nil); pos < to; {
+		at = at.holding(pos)
+		msgs := at.run(pos, to)
+		pos += uint64(len(msgs))
+		whole := len(msgs) == len(at.msgs)
+		if !whole {
+			msgs = slices.Clone(msgs)
+		}
+		unread.add(run{msgs: msgs, shared: whole})
 	}
-	return at.copyTo(make([]Message, 0, to-pos), pos, to), true
+	return unread, true
 }

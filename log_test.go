@@ -13,20 +13,52 @@ func TestChunkOfAForgottenLogHoldsNoNewPosition(t *testing.T) {
 	l := &log{}
 	c := &cursor{}
 	c.join(l)
-	c.at.Store(l.extend())
+	c.at.Store(l.extend(2))
 	l.append(&Message{data: 1})
-	require.NotNil(t, c.read(l))
+	_, ok := c.read(l)
+	require.True(t, ok)
 
 	asleep, pos := c.at.Load(), c.word.Load()
-	_, ok := c.leave(pos, l.tail.Load())
+	_, ok = c.leave(pos, l.tail.Load())
 	require.True(t, ok)
 	l.forget()
 	c.join(l)
-	c.at.Store(l.extend())
+	c.at.Store(l.extend(2))
 	l.append(&Message{data: 2})
 
 	require.Nil(t, asleep.holding(c.word.Load()))
-	m := c.read(l)
-	require.NotNil(t, m)
+	m, ok := c.read(l)
+	require.True(t, ok)
 	require.Equal(t, 2, m.data)
+}
+
+// A log of many unread messages is shared with one that leaves: nothing but
+// the parts of its first and last chunk is copied, whatever there is.
+func TestUnreadMessagesAreSharedNotCopied(t *testing.T) {
+	const n = 10_000
+	l, c := &log{}, &cursor{}
+	c.join(l)
+	for i := range n {
+		if first := l.extend(100); first != nil {
+			c.at.Store(first)
+		}
+		l.append(&Message{data: i})
+	}
+	for i := range 10 {
+		m, _ := c.read(l)
+		require.Equal(t, i, m.data)
+	}
+	unread, ok := c.leave(10, n-10)
+	require.True(t, ok)
+	copied := 0
+	for r := unread.first; r != nil; r = r.next {
+		if !r.shared {
+			copied += len(r.msgs)
+		}
+	}
+	require.LessOrEqual(t, copied, 2*largeChunk)
+	for i := 10; i < n-10; i++ {
+		require.Equal(t, i, unread.pop().data)
+	}
+	require.Zero(t, unread.len())
 }

@@ -2,6 +2,7 @@ package pubsub_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -42,9 +43,9 @@ func (p payloads) alive() (n int) {
 	return n
 }
 
-// logSlack is how many read messages the log of a live query may hold: its
-// last chunk, and one that a cursor is at the end of.
-const logSlack = 2 * 64
+// slackEach is how many messages beyond what is in the buffers a live
+// subscription may have the server hold.
+const slackEach = 4
 
 // One that ends or begins to drop takes what is in its buffer along, and holds
 // nothing that comes later, while others of the same query read on.
@@ -82,7 +83,7 @@ func TestSubscriptionHoldsItsBufferAndNoMore(t *testing.T) {
 						next(t, swift)
 					}
 				}
-				require.LessOrEqual(t, sent.alive(), test.held+logSlack)
+				require.LessOrEqual(t, sent.alive(), test.held+slackEach)
 				require.Equal(t, test.held, stalled.Len())
 				require.NoError(t, server.UnsubscribeAll(ctx, "swift"))
 				require.LessOrEqual(t, sent.alive(), test.held+2, "without the other one, nothing but its buffer")
@@ -111,12 +112,137 @@ func TestReadMessagesAreReleased(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1000, n)
 	clear(batch)
-	require.LessOrEqual(t, sent.alive(), 1000+logSlack)
+	require.LessOrEqual(t, sent.alive(), 1000+slackEach)
 	for range 1000 {
 		next(t, sub)
 	}
-	require.LessOrEqual(t, sent.alive(), logSlack)
+	require.LessOrEqual(t, sent.alive(), slackEach)
 	runtime.KeepAlive(sub)
+}
+
+// What all subscriptions to a query have read is let go of, however they read
+// and how many they are, up to a few messages each.
+func TestReadMessagesAreReleasedAtAnyNumberOfReaders(t *testing.T) {
+	batch := make([]pubsub.Message, 7)
+	reads := map[string]func(*pubsub.Subscription){
+		"Next": func(sub *pubsub.Subscription) { next(t, sub) },
+		"NextBatch": func(sub *pubsub.Subscription) {
+			_, err := sub.NextBatch(ctx, batch)
+			require.NoError(t, err)
+			clear(batch)
+		},
+		"Out": func(sub *pubsub.Subscription) { <-sub.Out() },
+	}
+	for name, read := range reads {
+		for _, readers := range []int{1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 100} {
+			t.Run(fmt.Sprintf("%s/readers=%d", name, readers), func(t *testing.T) {
+				server := newServer(t)
+				var subs []*pubsub.Subscription
+				for i := range readers {
+					subs = append(subs, subscribe(t, server, fmt.Sprint(i), "", 1000, pubsub.Cancel))
+				}
+				var sent payloads
+				for _, n := range []int{1, 1, 2, 5, 23, 64, 64, 129, 1} {
+					sent.publish(t, server, n)
+					for _, sub := range subs {
+						for sub.Len() > 0 {
+							read(sub)
+						}
+					}
+					require.LessOrEqual(t, sent.alive(), slackEach*readers)
+				}
+				runtime.KeepAlive(subs)
+			})
+		}
+	}
+}
+
+// A query that many subscribed to and few are left with keeps no more than what
+// is due to these.
+func TestThoseWhoGoLeaveNothingBehind(t *testing.T) {
+	for _, unread := range []int{0, 1, 30} {
+		for left := 100; left > 0; left /= 2 {
+			t.Run(fmt.Sprintf("unread=%d/left=%d", unread, left), func(t *testing.T) {
+				server := newServer(t)
+				var subs []*pubsub.Subscription
+				for i := range 100 {
+					subs = append(subs, subscribe(t, server, fmt.Sprint(i), "", 1000, pubsub.Cancel))
+				}
+				var sent payloads
+				sent.publish(t, server, 100+unread)
+				for _, sub := range subs {
+					for range 100 {
+						next(t, sub)
+					}
+				}
+				for _, sub := range subs[left:] {
+					require.NoError(t, server.UnsubscribeID(ctx, sub.ID()))
+				}
+				clear(subs[left:]) // they keep what they have not read
+				subs = subs[:left]
+				require.LessOrEqual(t, sent.alive(), unread+slackEach*left)
+				sent.publish(t, server, 10)
+				for _, sub := range subs {
+					for range unread + 10 {
+						next(t, sub)
+					}
+				}
+				require.LessOrEqual(t, sent.alive(), slackEach*left)
+				runtime.KeepAlive(subs)
+			})
+		}
+	}
+}
+
+// A second subscription to a query, or one fewer, changes how its messages are
+// held, while the others read on.
+func TestNothingIsLostAsOthersComeAndGo(t *testing.T) {
+	server := newServer(t)
+	stays := subscribe(t, server, "stays", "", 1000, pubsub.Cancel)
+	random := rand.New(rand.NewPCG(1, 2))
+	var others []*pubsub.Subscription
+	sent, read := 0, 0
+	for step := range 2000 {
+		switch n := random.IntN(5); {
+		case n == 0 || n == 1 && len(others) < 3:
+			others = append(others, subscribe(t, server, fmt.Sprint(step), "", 1000, pubsub.Cancel))
+		case n <= 2 && len(others) > 0:
+			require.NoError(t, server.UnsubscribeID(ctx, others[0].ID()))
+			all, _ := rest(others[0])
+			require.LessOrEqual(t, len(all), sent)
+			for i, m := range all {
+				require.Equal(t, sent-len(all)+i, m)
+			}
+			others = others[1:]
+		case n == 3:
+			for range random.IntN(100) {
+				publish(t, server, sent)
+				sent++
+			}
+		}
+		for range random.IntN(90) {
+			if read < sent {
+				require.Equal(t, read, next(t, stays))
+				read++
+			}
+		}
+	}
+}
+
+// What was dispatched is not held until the rest of the queue is.
+func TestQueueIsLetGoAsItIsDispatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t, pubsub.BufferCapacity(100))
+		sub, err := server.SubscribeUnbuffered(ctx, "c", query.All)
+		require.NoError(t, err)
+		var sent payloads
+		sent.publish(t, server, 100)
+		for i := range 90 {
+			require.Equal(t, i, next(t, sub).(*payload).number)
+		}
+		synctest.Wait()
+		require.LessOrEqual(t, sent.alive(), 10+16, "of a group of sixteen")
+	})
 }
 
 func TestStoppedServerHoldsOnlyWhatIsInTheBuffers(t *testing.T) {

@@ -86,6 +86,9 @@ func (m Message) Time() time.Time {
 	return time.Unix(0, m.at)
 }
 
+// release lets go of what was published. The time stays: Stats may look at it.
+func (m *Message) release() { m.data, m.events, m.origin = nil, nil, nil }
+
 // The first and the last time that Message.at can hold.
 var (
 	firstTime = time.Unix(0, math.MinInt64)

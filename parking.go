@@ -136,7 +136,7 @@ func (s *Subscription) wake() {
 // a message or the end for another one to find: two things that happened while
 // nobody slept yet have sent one token.
 func (s *Subscription) passOnLocked() {
-	if s.ring.len() > 0 || s.err != nil {
+	if s.backlog.len() > 0 || s.err != nil {
 		s.wake()
 	}
 }

@@ -118,8 +118,8 @@ func (s *Subscription) statsAt(now time.Time) SubscriptionStats {
 		}
 	} else {
 		stats.Depth = s.depthLocked()
-		if s.ring.len() > 0 {
-			stats.Oldest = ageOf(s.ring.front(), now)
+		if s.backlog.len() > 0 {
+			stats.Oldest = ageOf(s.backlog.front(), now)
 		}
 	}
 	waits := uint64(0)
@@ -131,8 +131,9 @@ func (s *Subscription) statsAt(now time.Time) SubscriptionStats {
 }
 
 // ageOf returns 0 for a message that came after now was read, or that was
-// published with a time to come.
-func ageOf(m *Message, now time.Time) time.Duration { return max(now.Sub(m.Time()), 0) }
+// published with a time to come. It looks at nothing else of the message, which
+// its reader may be taking.
+func ageOf(m *Message, now time.Time) time.Duration { return max(now.Sub(time.Unix(0, m.at)), 0) }
 
 // totals counts for the whole server. It is guarded by the server's mu.
 type totals struct {

@@ -62,9 +62,9 @@ type Subscription struct {
 	// one line of the cache.
 
 	// A subscription reads the log of its topic, or it is fed: the dispatcher
-	// puts each message into ring or out. It is fed from its first overflow or
-	// the first call of Out on, and once it has ended; when a ring has been
-	// read empty the subscription goes back to the log.
+	// puts each message into backlog or out. It is fed from its first overflow or
+	// the first call of Out on, and once it has ended; when a backlog has
+	// been read empty the subscription goes back to the log.
 	cursor cursor
 	parking
 	topic *topic
@@ -75,7 +75,7 @@ type Subscription struct {
 	err      error          // why it ended; nil: it has not
 	done     lazy[struct{}] // closed when it ends
 	dropped  uint64
-	ring     *ring         // fed, until Out is called; nil: empty
+	backlog  *backlog      // fed, until Out is called
 	out      lazy[Message] // fed, from then on
 	handover *handover     // a delivery that waits for room
 	pending  pending       // where its message is
@@ -149,7 +149,7 @@ func (s *Subscription) depthLocked() int {
 		// A message that waits for room is in the log but not in the buffer.
 		return int(min(s.topic.log.tail.Load()-pos, uint64(s.capacity)))
 	}
-	return s.ring.len()
+	return s.backlog.len()
 }
 
 // Dropped returns how many messages matched but did not get into the buffer,
@@ -201,8 +201,8 @@ func (s *Subscription) Next(ctx context.Context) (Message, error) {
 	if err := ctx.Err(); err != nil {
 		return Message{}, err
 	}
-	if m := s.cursor.read(&s.topic.log); m != nil {
-		return *m, nil
+	if m, ok := s.cursor.read(&s.topic.log); ok {
+		return m, nil
 	}
 	return s.wait(ctx)
 }
@@ -268,11 +268,11 @@ func (s *Subscription) openOut() <-chan Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.out.get() == nil {
-		out := make(chan Message, max(int(s.capacity), s.ring.len()))
-		for s.ring.len() > 0 {
-			out <- s.ring.pop()
+		out := make(chan Message, max(int(s.capacity), s.backlog.len()))
+		for s.backlog.len() > 0 {
+			out <- s.backlog.pop()
 		}
-		s.ring = nil
+		s.backlog = nil
 		s.out.set(out)
 		s.wake()
 		s.handover.notify()
@@ -283,8 +283,8 @@ func (s *Subscription) openOut() <-chan Message {
 // wait is Next when a look at the log found nothing to take.
 func (s *Subscription) wait(ctx context.Context) (Message, error) {
 	if s.linger() {
-		if m := s.cursor.read(&s.topic.log); m != nil {
-			return *m, nil
+		if m, ok := s.cursor.read(&s.topic.log); ok {
+			return m, nil
 		}
 	}
 	for {
@@ -296,11 +296,11 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 			s.wake() // the other sleepers are to come here too
 			return s.receive(ctx, out)
 		}
-		if m, waits := s.cursor.readAwaited(&s.topic.log); m != nil {
+		if m, ok, waits := s.cursor.readAwaited(&s.topic.log); ok {
 			if waits {
 				s.madeRoom()
 			}
-			return *m, nil
+			return m, nil
 		}
 		if s.sleepOnLog(ctx) {
 			continue
@@ -310,8 +310,8 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 		case s.opened():
 			s.mu.Unlock()
 			continue
-		case s.ring.len() > 0:
-			m := s.ring.pop()
+		case s.backlog.len() > 0:
+			m := s.backlog.pop()
 			s.handover.notify()
 			s.passOnLocked()
 			s.mu.Unlock()
@@ -336,8 +336,8 @@ func (s *Subscription) readMore(batch []Message) (n int) {
 	}
 	out := s.out.get()
 	s.mu.Lock()
-	for ; n < len(batch) && s.ring.len() > 0; n++ {
-		batch[n] = s.ring.pop()
+	for ; n < len(batch) && s.backlog.len() > 0; n++ {
+		batch[n] = s.backlog.pop()
 	}
 	if n > 0 {
 		s.handover.notify()

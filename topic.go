@@ -12,7 +12,7 @@ import (
 //
 //	             ┌─▶ log ◀── cursor of a subscription that keeps up
 //	publication ─┤     ◀── cursor of another one
-//	             └─▶ ring or channel of each subscription that is fed
+//	             └─▶ backlog or channel of each subscription that is fed
 //
 // Fields without a lock of their own are guarded by the server's mu.
 type topic struct {
@@ -75,6 +75,7 @@ func (t *topic) begin(sub *Subscription) {
 // deliver gives m to all subscriptions and collects in full what that leaves
 // to do. The caller holds the server's mu.
 func (t *topic) deliver(m *Message, full *fullness) {
+	t.tighten()
 	for i := 0; i < len(t.fed); i++ {
 		sub := t.fed[i]
 		if sub.mayRejoin() {
@@ -91,7 +92,7 @@ func (t *topic) deliver(m *Message, full *fullness) {
 	if len(t.due) == 0 {
 		return
 	}
-	if first := t.log.extend(); first != nil {
+	if first := t.log.extend(len(t.due)); first != nil {
 		for _, d := range t.due {
 			d.sub.cursor.at.Store(first)
 		}
@@ -130,6 +131,9 @@ func (t *topic) read(sub *Subscription) {
 	tail := t.log.tail.Load()
 	sub.matched -= tail
 	t.due.add(sub, tail+uint64(sub.capacity))
+	if len(t.due) == 2 {
+		t.log.close() // it has been that of one reader
+	}
 	sub.mu.Lock() // a reader sees the cursor on the log, or is a sleeper by now
 	sub.cursor.join(&t.log)
 	sub.mu.Unlock()
@@ -143,6 +147,18 @@ func (t *topic) feed(sub *Subscription) {
 	for sub.place.list == inDue {
 		pos, _ := sub.cursor.position()
 		t.detach(sub, pos)
+	}
+}
+
+// tighten has the subscriptions that read the log leave it, with what they
+// have not read, if they have become so few that its last chunk may keep too
+// much for them: they join again one by one, or read on alone.
+func (t *topic) tighten() {
+	if n := len(t.due); n == 0 || t.log.slack <= slackEach*n {
+		return
+	}
+	for len(t.due) > 0 {
+		t.feed(t.due[0].sub)
 	}
 }
 
@@ -163,7 +179,7 @@ func (t *topic) detach(sub *Subscription, pos uint64) bool {
 			sub.pending = waitsNoMore
 		}
 	}
-	sub.ring = ringOf(unread)
+	sub.backlog = unread
 	sub.wake()
 	sub.handover.notify()
 	sub.matched += tail
@@ -199,6 +215,7 @@ func (t *topic) remove(sub *Subscription) {
 	if sub.parked.Load() {
 		t.forgetParked()
 	}
+	t.tighten()
 }
 
 // members returns how many subscriptions a publication goes to.

@@ -8,34 +8,77 @@ import (
 	"pgregory.net/rapid"
 )
 
-// In the package, because a buffer seldom grows this way from outside: a ring
+// In the package, because a buffer seldom grows this way from outside: a backlog
 // and a heap are what a slice is, slowly.
 
-func TestRingIsAQueue(t *testing.T) {
+func TestBacklogIsAQueue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
+		b := new(backlog)
 		var model []Message
-		for range rapid.IntRange(0, 20).Draw(t, "begins with") {
-			model = append(model, Message{seq: uint64(1 + len(model))})
+		number := uint64(0)
+		numbered := func(n int) (all []Message) {
+			for range n {
+				number++
+				all = append(all, Message{seq: number})
+			}
+			return all
 		}
-		r := ringOf(slices.Clone(model))
-		if r == nil {
-			r = new(ring)
+		var given, kept [][]Message
+		for _, n := range rapid.SliceOfN(rapid.IntRange(1, 70), 0, 4).Draw(t, "begins with runs of") {
+			msgs, shared := numbered(n), rapid.Bool().Draw(t, "shared")
+			if model = append(model, msgs...); shared {
+				given, kept = append(given, msgs), append(kept, slices.Clone(msgs))
+			}
+			b.add(run{msgs: msgs, shared: shared})
 		}
-		for _, push := range rapid.SliceOf(rapid.Bool()).Draw(t, "pushes") {
-			if push {
-				m := Message{seq: uint64(1000 + len(model))}
-				r.push(&m)
-				model = append(model, m)
-			} else if len(model) > 0 {
-				require.Equal(t, model[0], *r.front())
-				require.Equal(t, model[0], r.pop())
+		for _, n := range rapid.SliceOf(rapid.IntRange(-90, 90)).Draw(t, "pushes and pops") {
+			if n > 0 {
+				for _, m := range numbered(n) {
+					b.push(&m)
+					model = append(model, m)
+				}
+			}
+			for ; n < 0 && len(model) > 0; n++ {
+				require.Equal(t, model[0], *b.front())
+				require.Equal(t, model[0], b.pop())
 				model = model[1:]
 			}
-			require.Equal(t, len(model), r.len())
-			held := slices.DeleteFunc(slices.Clone(r.buf), func(m Message) bool { return m.seq == 0 })
-			require.LessOrEqual(t, len(held), len(model), "it holds nothing that was read")
+			require.Equal(t, len(model), b.len())
+			require.Equal(t, len(model), held(b), "it holds what was not read, and nothing else")
 		}
+		require.Equal(t, kept, given, "it leaves what it shares as it is")
 	})
+}
+
+// held returns how many messages a backlog refers to.
+func held(b *backlog) (n int) {
+	if b.spare != nil {
+		n += held(&backlog{first: b.spare})
+	}
+	for r := b.first; r != nil; r = r.next {
+		for _, m := range r.msgs {
+			if m.seq > 0 {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// One that drops all the time is in a steady state, at any capacity.
+func TestBacklogReusesItsRuns(t *testing.T) {
+	for _, n := range []int{1, 3, 10, 100, 1000} {
+		b := new(backlog)
+		for range n {
+			b.push(&Message{})
+		}
+		require.Zero(t, testing.AllocsPerRun(1, func() {
+			for range 5000 {
+				b.push(&Message{})
+				b.pop()
+			}
+		}), "of %d", n)
+	}
 }
 
 func TestDueHeapHasTheFirstAtTheTop(t *testing.T) {

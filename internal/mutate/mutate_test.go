@@ -66,7 +66,7 @@ func tryList(t *testing.T, list string, change ...func(*options)) (out string, e
 func TestNoticedMutationIsFine(t *testing.T) {
 	out, err := tryList(t, "# a comment\n\n"+noticed)
 	require.NoError(t, err, out)
-	require.Contains(t, out, "[1/1] noticed  .: what is too large fits (room.go)")
+	require.Regexp(t, `\[1/1\] noticed  \.: what is too large fits \(room\.go\), [0-9.]+ s TestFits\n`, out)
 }
 
 func TestSurvivorIsNamed(t *testing.T) {

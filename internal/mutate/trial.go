@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -18,9 +19,10 @@ import (
 
 // A verdict is what became of a mutation.
 type verdict struct {
-	noticed  int   // of the runs
-	timeouts int   // of those
-	err      error // it could not be tried
+	noticed  int    // of the runs
+	timeouts int    // of those
+	test     string // the first that failed
+	err      error  // it could not be tried
 }
 
 // A runner tries mutations:
@@ -56,7 +58,7 @@ func try(o options, mutations []*mutation) error {
 	r.each(len(mutations), func(i int) {
 		began := time.Now()
 		verdicts[i] = r.one(mutations[i], i)
-		r.progress("%-8s %s, %.1f s", r.word(verdicts[i]), mutations[i], time.Since(began).Seconds())
+		r.progress("%-8s %s, %.1f s %s", r.word(verdicts[i]), mutations[i], time.Since(began).Seconds(), verdicts[i].test)
 	})
 	return r.conclude(mutations, verdicts, time.Since(began))
 }
@@ -195,12 +197,17 @@ func (r *runner) one(m *mutation, i int) (v verdict) {
 			return verdict{err: err}
 		}
 		v.noticed++
+		if failed := failure.FindSubmatch(out); failed != nil && v.test == "" {
+			v.test = string(failed[1])
+		}
 		if bytes.Contains(out, []byte("panic: test timed out")) || errors.Is(err, context.DeadlineExceeded) {
 			v.timeouts++
 		}
 	}
 	return v
 }
+
+var failure = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
 
 // overlay writes the mutated file and what go test -overlay reads, and returns
 // the path of the latter.

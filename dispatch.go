@@ -3,6 +3,8 @@ package pubsub
 import (
 	"context"
 	"sync"
+
+	"github.com/harkbus/pubsub/service"
 )
 
 // How a publication gets from Publish to its subscriptions:
@@ -37,15 +39,24 @@ func (s *Server) publish(ctx context.Context, m Message) (uint64, error) {
 }
 
 // dispatchQueued is the server's goroutine. Each time it is handed the pass it
-// drains the queue; when the queue is closed it ends all subscriptions.
+// drains the queue; when the queue is closed it ends all subscriptions. If user
+// code exits the goroutine another one takes over.
 func (s *Server) dispatchQueued(stopping <-chan struct{}, ended chan<- struct{}) {
-	defer close(ended)
+	over := false
+	defer func() {
+		if over {
+			close(ended)
+		} else {
+			go s.dispatchQueued(stopping, ended) // ask has handed on the pass
+		}
+	}()
 	for closed := false; !closed; {
 		<-s.handed
 		closed = s.drain(stopping)
 	}
 	s.endAll()
 	s.waker.stop()
+	over = true
 }
 
 // drain finishes what the pass came with and dispatches what is queued until
@@ -54,26 +65,29 @@ func (s *Server) dispatchQueued(stopping <-chan struct{}, ended chan<- struct{})
 func (s *Server) drain(stopping <-chan struct{}) (closed bool) {
 	s.finishBlocked(stopping)
 	for {
-		batch, closed := s.queue.take()
-		if len(batch) == 0 {
+		s.dispatchBatch(stopping) // the rest of one, if user code cut it short
+		if s.batch, closed = s.queue.take(); len(s.batch) == 0 {
 			return closed
 		}
-		now := s.clock.now()
-		for begun := 0; begun < len(batch); {
-			group := batch[begun:min(begun+groupSize, len(batch))]
-			s.matchAhead(group)
-			for i := range group {
-				s.dispatch(&group[i], now, i)
-				begun++
-				if len(s.full.blocked) > 0 {
-					s.queue.settle(len(batch) - begun)
-					s.finishBlocked(stopping)
-					now = s.clock.now()
-				}
+	}
+}
+
+// dispatchBatch dispatches s.batch in groups. The caller has the pass.
+func (s *Server) dispatchBatch(stopping <-chan struct{}) {
+	for now := s.clock.now(); len(s.batch) > 0; {
+		group := s.batch[:min(groupSize, len(s.batch))]
+		s.matchAhead(group)
+		for i := range group {
+			s.batch = s.batch[1:] // begun
+			s.dispatch(&group[i], now, i)
+			group[i] = Message{} // not to keep what was published
+			if len(s.full.blocked) > 0 {
+				s.queue.settle(len(s.batch))
+				s.finishBlocked(stopping)
+				now = s.clock.now()
 			}
-			s.ahead.Reset() // not to keep topics
-			clear(group)    // nor what was published
 		}
+		s.ahead.Reset() // not to keep topics
 	}
 }
 
@@ -123,10 +137,15 @@ func (s *Server) dispatch(m *Message, now int64, i int) {
 	}
 	if s.observers.any() || s.scan.Len() > 0 {
 		s.mu.Unlock() // user code may subscribe and unsubscribe
-		s.observe(m)
-		s.scans = s.scan.Match(m.events, s.scans[:0])
+		s.ask(m, now, i)
 		s.mu.Lock()
 	}
+	s.distributeAndUnlock(m, now, i)
+}
+
+// distributeAndUnlock is dispatch from when observers and user-written queries
+// have been asked. It releases s.mu, which the caller holds.
+func (s *Server) distributeAndUnlock(m *Message, now int64, i int) {
 	members := s.deliver(m, s.found(m, i)) + s.deliver(m, s.scans)
 	for _, sub := range s.full.cut {
 		s.remove(sub, ErrOutOfCapacity)
@@ -222,7 +241,7 @@ func (s *Server) giveUp(sub *Subscription, stopping <-chan struct{}) (cut bool) 
 }
 
 func (s *Server) tellCut(sub *Subscription) {
-	s.Logger.Info("pubsub: slow subscriber cut",
+	s.reports.add(service.Logger.Info, "pubsub: slow subscriber cut",
 		"client", sub.ClientID(), "query", sub.topic.text, "capacity", sub.capacity, "overflow", sub.overflow.String())
 }
 

@@ -1,10 +1,13 @@
 package pubsub
 
 import (
-	"fmt"
+	"reflect"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/harkbus/pubsub/service"
 )
 
 // observers are the functions that see every publication. The list is copied
@@ -37,9 +40,13 @@ func (o *observers) change(f func(old []*observer) []*observer) {
 // queued, in the order of Sequence, whether they match anything or not, before
 // subscriptions receive them. Several functions are called in the order they
 // were registered. f runs on the path of all publications: it must return
-// soon and must not call Publish or Stop, nor runtime.Goexit as t.FailNow does;
-// it may subscribe and unsubscribe. If it panics, that is logged and the
-// publication goes on.
+// soon. If it panics, or exits its goroutine as t.FailNow does, that is logged
+// and the publication goes on.
+//
+// f may subscribe and unsubscribe, and may call Stop, which does not wait then.
+// It must not publish where that may have to wait: room comes only when f has
+// returned. So Publish under f needs a BufferCapacity, which is none by
+// default, that leaves room, or a context that ends.
 //
 // remove takes f out again. It may be called more than once and from f; a
 // publication that is being dispatched may still reach f.
@@ -53,28 +60,89 @@ func (s *Server) Observe(f func(Message)) (remove func()) {
 	}
 }
 
-func (s *Server) observe(m *Message) {
-	list := s.observers.list.Load()
-	if list == nil {
-		return
+// ask shows m, number i of its group, to the observers and tries the
+// user-written queries on it. The caller has the pass and no lock.
+//
+// User code may exit the goroutine, by runtime.Goexit. Whatever is left to do
+// for m is done by deferred functions then, while the goroutine exits, and the
+// pass goes to the server's goroutine; ask does not return.
+func (s *Server) ask(m *Message, now int64, i int) {
+	observed, asked := false, false
+	defer func() {
+		if asked {
+			return
+		}
+		s.mu.Lock()
+		s.distributeAndUnlock(m, now, i)
+		s.ahead.Reset() // what is left of the group is matched again
+		s.handed <- struct{}{}
+	}()
+	defer func() {
+		s.scan.MatchInto(m.events, &s.scans)
+		asked = observed
+	}()
+	if list := s.observers.list.Load(); list != nil {
+		s.observe(*list, m)
 	}
-	for _, o := range *list {
-		s.show(o, m)
+	observed = true
+}
+
+func (s *Server) observe(list []*observer, m *Message) {
+	at := 0
+	defer func() {
+		if at < len(list) { // this one exits the goroutine
+			s.observe(list[at+1:], m)
+		}
+	}()
+	for ; at < len(list); at++ {
+		s.show(list[at], m)
 	}
 }
 
+// show calls one observer, and reports it if it fails.
 func (s *Server) show(o *observer, m *Message) {
+	seen := false
 	defer func() {
 		if r := recover(); r != nil {
-			s.Logger.Error("pubsub: observer panicked", "sequence", m.seq, "panic", fmt.Sprint(r))
+			s.reports.add(service.Logger.Error, "pubsub: observer panicked", "sequence", m.seq, "panic", panicked{r})
+		} else if !seen {
+			s.reports.add(service.Logger.Error, "pubsub: observer exited its goroutine", "sequence", m.seq)
 		}
 	}()
 	o.see(*m)
+	seen = true
 }
+
+// inUserCode tells whether an observer, a user-written query or a logger of a
+// server, this one or another, has called the caller. It looks through the
+// stack, which takes microseconds.
+func inUserCode() bool {
+	callers := make([]uintptr, 64)
+	n := runtime.Callers(2, callers)
+	for n == len(callers) {
+		callers = make([]uintptr, 2*n)
+		n = runtime.Callers(2, callers)
+	}
+	frames := runtime.CallersFrames(callers[:n])
+	for more := n > 0; more; {
+		var frame runtime.Frame
+		frame, more = frames.Next()
+		if slices.Contains(userCode[:], frame.Function) {
+			return true
+		}
+	}
+	return false
+}
+
+// userCode are the functions that all calls of observers, queries and loggers
+// come through.
+var userCode = [...]string{nameOf((*Server).ask), nameOf((*reports).write)}
+
+func nameOf(f any) string { return runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name() }
 
 // queryFailed takes note of a user-written query that failed to match.
 func (s *Server) queryFailed(t *topic, err error) {
 	if t.failures.Add(1) == 1 {
-		s.Logger.Error("pubsub: query failed; the publication does not reach its subscription", "query", t.text, "error", err)
+		s.reports.add(service.Logger.Error, "pubsub: query failed; the publication does not reach its subscription", "query", t.text, "error", err)
 	}
 }

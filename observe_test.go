@@ -55,19 +55,22 @@ func TestObserverSeesItBeforeSubscribers(t *testing.T) {
 }
 
 func TestObserverThatPanicsIsLogged(t *testing.T) {
-	var log records
-	server := newServer(t)
-	server.SetLogger(&log)
-	sub := subscribe(t, server, "c", "", 10, pubsub.Cancel)
-	seen := 0
-	server.Observe(func(pubsub.Message) { panic("out of order") })
-	server.Observe(func(pubsub.Message) { seen++ })
-	server.Observe(nil)
-	publishN(t, server, 1, 2)
-	require.Equal(t, 2, seen)
-	require.Equal(t, 2, sub.Len())
-	require.Equal(t, 4, log.with("error: pubsub: observer panicked"), "nil too")
-	require.Equal(t, 2, log.with("out of order"))
+	synctest.Test(t, func(t *testing.T) {
+		var log records
+		server := newServer(t)
+		server.SetLogger(&log)
+		sub := subscribe(t, server, "c", "", 10, pubsub.Cancel)
+		seen := 0
+		server.Observe(func(pubsub.Message) { panic("out of order") })
+		server.Observe(func(pubsub.Message) { seen++ })
+		server.Observe(nil)
+		publishN(t, server, 1, 2)
+		require.Equal(t, 2, seen)
+		require.Equal(t, 2, sub.Len())
+		synctest.Wait()
+		require.Equal(t, 4, log.with("error: pubsub: observer panicked"), "nil too")
+		require.Equal(t, 2, log.with("out of order"))
+	})
 }
 
 func TestHooksMaySubscribeAndUnsubscribe(t *testing.T) {

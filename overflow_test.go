@@ -157,6 +157,7 @@ func TestCutIsLogged(t *testing.T) {
 	publish(t, server, 1, "a", "1")
 	require.NotContains(t, log.String(), "snail")
 	publish(t, server, 2, "a", "1")
+	require.NoError(t, server.Stop()) // waits for the logger
 	require.Contains(t, log.String(), "snail")
 	require.Contains(t, log.String(), "a EXISTS")
 }

@@ -57,6 +57,7 @@ type Server struct {
 	full   fullness
 	hits   []*topic              // what the index found; reused
 	scans  []*topic              // what the scan found; reused
+	batch  []Message             // what the server's goroutine took from the queue and has not begun
 	ahead  match.Batch[*topic]   // what the index found for a group; empty but for drain
 	events []map[string][]string // of the group; reused
 
@@ -70,6 +71,7 @@ type Server struct {
 	totals   totals
 
 	observers observers
+	reports   reports
 
 	waker    *waker
 	handed   chan struct{} // capacity 1: the pass, to the server's goroutine
@@ -92,6 +94,7 @@ func BufferCapacity(capacity int) Option {
 func NewServer(options ...Option) *Server {
 	s := &Server{handed: make(chan struct{}, 1)}
 	s.BaseService = *service.NewBaseService(nil, "PubSub", s)
+	s.reports.to = s.Logger
 	s.queue.turn = &s.turn
 	for _, option := range options {
 		option(s)
@@ -130,7 +133,10 @@ func (s *Server) OnStart() error {
 }
 
 // OnStop refuses new calls, dispatches what was accepted, ends every
-// subscription with ErrServerStopped and waits for all of that.
+// subscription with ErrServerStopped and waits for all of that, and for the
+// logger. It does not wait if an observer, a user-written query or a logger of
+// a server, this one or another, calls it: the rest is done once they have
+// returned. So Stop must not be called by anybody else that they wait for.
 func (s *Server) OnStop() {
 	s.mu.Lock()
 	s.stopped = true
@@ -140,12 +146,21 @@ func (s *Server) OnStop() {
 	if mine {
 		s.handed <- struct{}{}
 	}
+	if !inUserCode() {
+		s.awaitEnd()
+	}
+}
+
+// awaitEnd returns once the server's goroutines have ended.
+func (s *Server) awaitEnd() {
 	<-s.ended
+	s.reports.wait()
 }
 
 // OnReset makes a stopped server startable again: without subscriptions, and
 // with Sequence going on where it was.
 func (s *Server) OnReset() error {
+	s.awaitEnd() // user code may have stopped it
 	s.clear()
 	return nil
 }

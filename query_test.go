@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -85,6 +86,7 @@ func TestFailingQueryHidesNothingFromOthers(t *testing.T) {
 	require.NoError(t, failing.Err())
 	require.NoError(t, panicking.Err())
 
+	require.Eventually(t, func() bool { return log.with("query failed") == 3 }, 10*time.Second, time.Millisecond)
 	require.Equal(t, 1, log.with("error: pubsub: query failed; the publication does not reach its subscription query fails"))
 	require.Equal(t, 1, log.with("query panics"))
 	require.ElementsMatch(t, []pubsub.QueryFailures{

@@ -67,7 +67,7 @@ func (s *Server) Stats() Stats {
 		i, more = s.registry.slots.walk(i, step, func(sub *Subscription) {
 			stats.Subscriptions = append(stats.Subscriptions, sub.statsAt(now))
 			if n := sub.topic.failures.Load(); n > 0 {
-				stats.Failures = append(stats.Failures, QueryFailures{sub.client.id, sub.topic.text, uint64(n)})
+				stats.Failures = append(stats.Failures, QueryFailures{sub.client.id, sub.topic.text, n})
 			}
 		})
 		s.mu.Unlock()

@@ -27,7 +27,7 @@ type topic struct {
 	due dueHeap         // the subscriptions that read the log
 	fed []*Subscription // those that are fed
 
-	failures atomic.Uint32 // of a user-written query
+	failures atomic.Uint64 // of a user-written query
 
 	parked atomic.Pointer[Subscription] // stack of those with a reader that waits for the log
 	gone   int32                        // how many of them have ended since

@@ -2,6 +2,8 @@ package match_test
 
 import (
 	"errors"
+	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/harkbus/pubsub/match"
@@ -48,6 +50,55 @@ func TestLoopSkipsAndReportsQueriesThatFail(t *testing.T) {
 	require.NotEmpty(t, panicked.Stack)
 	require.EqualError(t, panicked, "match: query panicked: broken")
 	require.Len(t, failures, 2)
+}
+
+// A stack trace costs microseconds, so a query that always panics has one.
+func TestQueryThatPanicsAgainCostsLittle(t *testing.T) {
+	var stacks [][]byte
+	l := match.NewLoop(func(_ int, err error) {
+		var panicked *match.PanicError
+		require.ErrorAs(t, err, &panicked)
+		stacks = append(stacks, panicked.Stack)
+	})
+	for i := range 2 {
+		l.Add(stub(func(map[string][]string) (bool, error) { panic("no") }), i)
+	}
+	for range 3 {
+		require.Empty(t, l.Match(nil, nil))
+	}
+	require.Len(t, stacks, 6)
+	require.NotEmpty(t, stacks[0])
+	require.NotEmpty(t, stacks[1], "each query has its own")
+	for _, later := range stacks[2:] {
+		require.Nil(t, later)
+	}
+}
+
+// A query that exits its goroutine takes nobody's match along.
+func TestQueryThatExitsItsGoroutineHidesNothing(t *testing.T) {
+	failures := make(map[string]error)
+	l := match.NewLoop(func(v string, err error) { failures[v] = err })
+	l.Add(query.All, "first")
+	l.Add(stub(func(map[string][]string) (bool, error) { runtime.Goexit(); return true, nil }), "exits")
+	l.Add(query.All, "second")
+	l.Add(stub(func(map[string][]string) (bool, error) { runtime.Goexit(); return true, nil }), "exits too")
+	l.Add(stub(func(map[string][]string) (bool, error) { panic(nil) }), "panics")
+	l.Add(query.All, "third")
+	var matched []string
+	returned := false
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		l.MatchInto(nil, &matched)
+		returned = true
+	})
+	wg.Wait()
+	require.False(t, returned)
+	require.Equal(t, []string{"first", "second", "third"}, matched)
+	require.EqualError(t, failures["exits"], "match: query exited its goroutine")
+	require.EqualError(t, failures["exits too"], "match: query exited its goroutine")
+	var panicked *match.PanicError
+	require.ErrorAs(t, failures["panics"], &panicked)
+	require.Len(t, failures, 3)
 }
 
 func TestQueryMayAddAndRemoveWhileItIsTried(t *testing.T) {

@@ -1,6 +1,7 @@
 package match
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
@@ -24,14 +25,15 @@ type Loop[V any] struct {
 }
 
 type looped[V any] struct {
-	query   Query
-	value   V
-	removed atomic.Bool
+	query    Query
+	value    V
+	removed  atomic.Bool
+	panicked atomic.Bool // once at least
 }
 
-// NewLoop returns an empty loop. It calls failed, if that is not nil, with the
-// value of each query that returns an error or panics; the panic comes as a
-// [*PanicError].
+// NewLoop returns an empty loop. Each time that a query fails the loop calls
+// failed, if that is not nil, with its value: the query has returned an error,
+// panicked, which comes as a [*PanicError], or exited its goroutine.
 func NewLoop[V any](failed func(v V, err error)) *Loop[V] {
 	l := &Loop[V]{failed: failed, byID: make(map[ID]*looped[V])}
 	l.queries.Store(new([]*looped[V]))
@@ -78,29 +80,62 @@ func (l *Loop[V]) compact(all []*looped[V]) {
 // Match appends to dst the values of the queries that match events, in the
 // order of Add. A query that fails is reported and skipped.
 func (l *Loop[V]) Match(events map[string][]string, dst []V) []V {
-	for _, q := range *l.queries.Load() {
-		if q.removed.Load() {
-			continue
-		}
-		ok, err := q.matches(events)
-		if err != nil && l.failed != nil {
-			l.failed(q.value, err)
-		}
-		if ok && err == nil {
-			dst = append(dst, q.value)
-		}
-	}
+	l.MatchInto(events, &dst)
 	return dst
 }
 
-func (q *looped[V]) matches(events map[string][]string) (ok bool, err error) {
+// MatchInto is Match for callers that go on although a query exits their
+// goroutine by runtime.Goexit, as t.FailNow does. The other queries are tried
+// while it exits, so that their values are in dst when the caller's deferred
+// functions run.
+func (l *Loop[V]) MatchInto(events map[string][]string, dst *[]V) {
+	l.try(*l.queries.Load(), events, dst)
+}
+
+func (l *Loop[V]) try(queries []*looped[V], events map[string][]string, dst *[]V) {
+	at := 0
 	defer func() {
-		if v := recover(); v != nil {
-			ok, err = false, &PanicError{Value: v, Stack: debug.Stack()}
+		if at < len(queries) { // this one exits the goroutine
+			l.try(queries[at+1:], events, dst)
 		}
 	}()
-	return q.query.Matches(events)
+	for ; at < len(queries); at++ {
+		if q := queries[at]; !q.removed.Load() && l.matches(q, events) {
+			*dst = append(*dst, q.value)
+		}
+	}
 }
+
+// matches asks one query, and reports it if it fails.
+func (l *Loop[V]) matches(q *looped[V], events map[string][]string) (ok bool) {
+	err := errExited
+	defer func() {
+		if v := recover(); v != nil {
+			err = q.panic(v)
+		}
+		if err == nil {
+			return
+		}
+		ok = false
+		if l.failed != nil {
+			l.failed(q.value, err)
+		}
+	}()
+	ok, err = q.query.Matches(events)
+	return ok
+}
+
+// panic makes an error of what q panicked with. A stack trace costs
+// microseconds, and one tells where the fault is.
+func (q *looped[V]) panic(v any) error {
+	err := &PanicError{Value: v}
+	if !q.panicked.Swap(true) {
+		err.Stack = debug.Stack()
+	}
+	return err
+}
+
+var errExited = errors.New("match: query exited its goroutine")
 
 // Len returns the number of queries.
 func (l *Loop[V]) Len() int { return int(l.count.Load()) }
@@ -108,7 +143,7 @@ func (l *Loop[V]) Len() int { return int(l.count.Load()) }
 // A PanicError is a panic of a query's Matches.
 type PanicError struct {
 	Value any
-	Stack []byte // of the goroutine that panicked
+	Stack []byte // of the goroutine that panicked, the first time that its query did; then nil
 }
 
 // Error tells what the query panicked with.

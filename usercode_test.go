@@ -1,0 +1,254 @@
+package pubsub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub"
+)
+
+// What user code may do wherever the bus calls it.
+var misdeeds = map[string]func(){
+	"panics":                  func() { panic("no room") },
+	"panics with an error":    func() { panic(errors.New("no room")) },
+	"panics with nil":         func() { panic(nil) },
+	"panics with what panics": func() { panic(panicking{}) },
+	"exits its goroutine":     runtime.Goexit,
+	"panics while it exits":   func() { defer panic("no room"); runtime.Goexit() },
+}
+
+// A panicking panics whatever it is asked.
+type panicking struct{}
+
+func (panicking) Error() string  { panic("no words") }
+func (panicking) String() string { panic("no words") }
+
+// Whatever a query or an observer does in the middle of a publication, on the
+// goroutine of a publisher or of the server, the publication reaches everybody
+// else and the bus goes on.
+func TestUserCodeCannotKeepThePass(t *testing.T) {
+	for name, misdeed := range misdeeds {
+		for _, where := range []string{"query", "observer"} {
+			for _, queued := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s %s/queued=%v", where, name, queued), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						const n = 40 // more than two groups
+						var log records
+						server := pubsub.NewServer(pubsub.BufferCapacity(n))
+						server.SetLogger(&log)
+						if !queued {
+							require.NoError(t, server.Start())
+						}
+						before := subscribe(t, server, "before", "", n, pubsub.Cancel)
+						user, err := server.Subscribe(ctx, "user", userQuery{"a"}, n)
+						require.NoError(t, err)
+						block := subscribeBlock(t, server, "block", 1, 0)
+						var first, last []uint64
+						server.Observe(func(m pubsub.Message) { first = append(first, m.Sequence()) })
+						if where == "observer" {
+							server.Observe(func(m pubsub.Message) { misdeed() })
+						} else {
+							_, err := server.Subscribe(ctx, "bad", queryFunc{"bad", func(map[string][]string) (bool, error) {
+								misdeed()
+								return true, nil
+							}}, n)
+							require.NoError(t, err)
+						}
+						server.Observe(func(m pubsub.Message) { last = append(last, m.Sequence()) })
+						after, err := server.Subscribe(ctx, "after", userQuery{"a"}, n)
+						require.NoError(t, err)
+
+						for i := range n {
+							go server.PublishWithEvents(ctx, i+1, events("a", "1"))
+							synctest.Wait()
+						}
+						if queued {
+							require.NoError(t, server.Start())
+						}
+						for i := range n {
+							require.Equal(t, i+1, next(t, block))
+						}
+						synctest.Wait()
+						for _, sub := range []*pubsub.Subscription{before, user, after} {
+							require.Equal(t, count(1, n), buffered(t, sub), sub.ClientID())
+						}
+						require.Len(t, last, n)
+						require.Equal(t, first, last)
+						require.NotZero(t, log.with("error: pubsub: "+where))
+						require.Equal(t, where == "query", len(server.Stats().Failures) > 0)
+						require.NoError(t, server.Stop())
+					})
+				})
+			}
+		}
+	}
+}
+
+// As a test's Matches does that calls t.FailNow: the goroutine of its publisher
+// ends.
+func TestPublisherWhoseQueryExitsEnds(t *testing.T) {
+	server := newServer(t)
+	_, err := server.Subscribe(ctx, "bad", queryFunc{"bad", func(map[string][]string) (bool, error) {
+		runtime.Goexit()
+		return true, nil
+	}}, 1)
+	require.NoError(t, err)
+	sub := subscribe(t, server, "c", "", 1, pubsub.Cancel)
+	returned := false
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_ = server.Publish(ctx, 7)
+		returned = true
+	})
+	wg.Wait()
+	require.False(t, returned)
+	require.Equal(t, 7, next(t, sub))
+	require.NoError(t, server.Stop())
+}
+
+// A logFunc is a service.Logger.
+type logFunc func(msg string)
+
+func (f logFunc) Debug(msg string, _ ...any) { f(msg) }
+func (f logFunc) Info(msg string, _ ...any)  { f(msg) }
+func (f logFunc) Error(msg string, _ ...any) { f(msg) }
+
+// A logger is not called in the middle of anything, whatever it does.
+func TestLoggerCannotKeepThePass(t *testing.T) {
+	log.SetOutput(io.Discard) // where its panics go
+	defer log.SetOutput(os.Stderr)
+	for name, misdeed := range misdeeds {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := pubsub.NewServer()
+				require.NoError(t, server.Start())
+				lines := 0
+				server.SetLogger(logFunc(func(string) {
+					lines++
+					misdeed()
+				}))
+				server.Observe(func(pubsub.Message) { panic("no room") })
+				for i := range 5 {
+					subscribe(t, server, fmt.Sprint(i), "", i+1, pubsub.Cancel)
+				}
+				publishN(t, server, 1, 6)
+				synctest.Wait()
+				require.Equal(t, 6+5, lines, "none is lost")
+				require.Zero(t, server.NumClients())
+				server.SetLogger(nil) // for Stop tells, on the goroutine of its caller
+				require.NoError(t, server.Stop())
+			})
+		})
+	}
+}
+
+// A logger may publish, and wait for that, also where the queue has no room.
+func TestLoggerMayCallTheBus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t)
+		said := subscribe(t, server, "log", "", 100, pubsub.Cancel)
+		server.SetLogger(logFunc(func(msg string) {
+			require.NoError(t, server.Publish(ctx, msg))
+			server.Stats()
+		}))
+		subscribe(t, server, "slow", "", 1, pubsub.Cancel)
+		publishN(t, server, 1, 2)
+		synctest.Wait()
+		require.Equal(t, []any{1, 2, "pubsub: slow subscriber cut"}, []any{next(t, said), next(t, said), next(t, said)})
+		server.SetLogger(nil)
+	})
+}
+
+// A logger that has stopped taking lines keeps neither the bus nor memory.
+func TestLoggerThatHangsKeepsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t)
+		goOn := make(chan struct{})
+		var log records
+		server.SetLogger(logFunc(func(msg string) {
+			<-goOn
+			log.Info(msg)
+		}))
+		server.Observe(func(pubsub.Message) { panic("no room") })
+		sub := subscribe(t, server, "c", "", 3000, pubsub.Cancel)
+		publishN(t, server, 1, 3000)
+		require.Equal(t, 3000, sub.Len())
+		close(goOn)
+		synctest.Wait()
+		require.Equal(t, 1, log.with("lines are missing"))
+		require.Less(t, log.with("observer panicked"), 1100)
+	})
+}
+
+// Stop from inside what it would wait for does not wait.
+func TestUserCodeMayStop(t *testing.T) {
+	for name, arrange := range map[string]func(server *pubsub.Server, stop func()){
+		"observer": func(server *pubsub.Server, stop func()) { server.Observe(func(pubsub.Message) { stop() }) },
+		"query": func(server *pubsub.Server, stop func()) {
+			_, _ = server.Subscribe(ctx, "bad", queryFunc{"bad", func(map[string][]string) (bool, error) { stop(); return true, nil }})
+		},
+		"logger": func(server *pubsub.Server, stop func()) {
+			server.Observe(func(pubsub.Message) { panic("no room") })
+			server.SetLogger(logFunc(func(msg string) {
+				if msg == "pubsub: observer panicked" {
+					stop()
+				}
+			}))
+		},
+	} {
+		for _, queued := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/queued=%v", name, queued), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					server := pubsub.NewServer(pubsub.BufferCapacity(3))
+					sub := subscribe(t, server, "c", "", 10, pubsub.Cancel)
+					var stops []error
+					if queued {
+						publishN(t, server, 1, 3)
+					}
+					arrange(server, func() { stops = append(stops, server.Stop()) })
+					require.NoError(t, server.Start())
+					if !queued {
+						publishN(t, server, 1, 1)
+					}
+					server.Wait()
+					synctest.Wait()
+					require.NoError(t, stops[0])
+					all, reason := rest(sub)
+					require.Equal(t, pubsub.ErrServerStopped, reason)
+					require.Equal(t, map[bool]int{false: 1, true: 3}[queued], len(all), "what was accepted is dispatched")
+					require.NoError(t, server.Reset())
+				})
+			})
+		}
+	}
+}
+
+// An observer may publish: the queue takes it, as long as it has room.
+func TestObserverMayPublishIntoTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t, pubsub.BufferCapacity(1))
+		sub := subscribe(t, server, "c", "", 10, pubsub.Cancel)
+		server.Observe(func(m pubsub.Message) {
+			if m.Sequence() == 1 {
+				require.NoError(t, server.Publish(ctx, 2))
+				soon, cancel := context.WithTimeout(ctx, time.Second)
+				defer cancel()
+				require.ErrorIs(t, server.Publish(soon, 3), context.DeadlineExceeded)
+			}
+		})
+		publishN(t, server, 1, 1)
+		synctest.Wait()
+		require.Equal(t, count(1, 2), buffered(t, sub))
+	})
+}

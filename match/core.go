@@ -33,9 +33,12 @@ type core struct {
 	salts  uint64
 	fixed  func(string) uint64 // tests that count: hashes the same in every run
 
-	stats Stats
-	moves int     // entries that the Add in progress has moved to other nodes
-	plans []*plan // to use again
+	stats  Stats
+	adding ref     // the record of the Add in progress
+	moves  int     // entries of others that it has moved
+	steps  int     // atoms that it has looked at to file entries below the root
+	plans  []*plan // to use again
+	asked  tally
 
 	event   event
 	found   []ref                                 // records of what the events in hand match
@@ -107,6 +110,10 @@ func (c *core) admit(q *query.Query, position uint32) ref {
 	if !fits {
 		c.dropKeys(p)
 	}
+	for i := range p.atoms {
+		c.asked.add(c.askedHash(&p.atoms[i]))
+	}
+	c.weigh(p)
 	self := c.slab.alloc(recordSize(p.atoms))
 	r := c.record(self)
 	r.write(self, position, p.atoms)
@@ -114,9 +121,10 @@ func (c *core) admit(q *query.Query, position uint32) ref {
 		r.terms = opaque
 	}
 	c.event.fit(len(c.keys.names))
-	c.moves = 0
+	c.adding, c.moves, c.steps = self, 0, 0
 	c.table.budget, c.grams.budget = maxTableMove, maxTableMove
 	c.place(p, c.root, self, maxTerms)
+	c.stats.Moved += uint64(c.moves)
 	return self
 }
 
@@ -161,7 +169,10 @@ func (c *core) expel(self ref) {
 	}
 	if r.terms != opaque {
 		for i := range int(r.terms) {
-			c.keys.drop(r.term(i).key)
+			a := r.atom(i)
+			a.hash = c.hashOperand(&a)
+			c.asked.remove(c.askedHash(&a))
+			c.keys.drop(a.key)
 		}
 	}
 	c.slab.release(self)
@@ -248,7 +259,7 @@ func (c *core) returnPlan(p *plan) {
 func (c *core) snapshot() Stats {
 	s := c.stats
 	s.Queries = int(c.live.n)
-	s.Residual = c.root.heaped
+	s.Residual = c.root.pile.len
 	s.Nodes = len(c.nodes) - len(c.freeNodes)
 	s.Moved += c.table.moved + c.grams.moved
 	s.Bytes = c.bytes()

@@ -1,6 +1,7 @@
 package match
 
 import (
+	"cmp"
 	"math/bits"
 	"slices"
 
@@ -9,23 +10,28 @@ import (
 
 // A filing is one entry to be made.
 type filing struct {
-	way         way
-	term        uint16
-	offset      uint16 // of the gram
-	hash        uint64
-	begin, size uint16 // of its bounds in plan.bounds
+	way    way
+	term   uint16
+	offset uint16 // of the gram
+	size   uint16 // of its bounds in plan.bounds
+	begin  uint32
+	hash   uint64
 }
 
 const (
 	costNewField  = 2 // a key and way by which nothing is filed yet: one look-up more for every event
 	costLongGram  = 2 // CONTAINS of 4 bytes and more, plus what is there
 	costAffix     = 4
+	costRare      = 20 // EXISTS of a key that few queries ask for, plus what is there
 	costShortGram = 16 // per missing byte
 	costNode      = 16 // a condition that leads to a node, plus its pile and the bits in the number of its entries
+	costRareRange = 18
+	costHot       = 46 // a condition that all queries ask for
 	costBox       = 48 // a range with two ends
 	costCorner    = 56 // several with one end
 	costHalfLine  = 64
 	costPresence  = 80
+	costBit       = 3       // less for each bit that a hot condition tells
 	costNone      = 1 << 30 // cannot be filed
 )
 
@@ -42,21 +48,62 @@ const (
 // a > 1 AND a <= 5 AND b > 3.
 //
 // What a condition costs is, roughly, how many entries an event finds there in
-// vain. It rises with those already filed there, so queries with a hot and a
-// rare condition go to the rare one without statistics.
+// vain. It has nothing to do with the order in which queries came, since how
+// many queries ask for a condition is known before any of them is filed by it:
 //
-// The choice is in p.filings. cover reports false if there is none, or only
+//	rare   as many as fit a list: the entries that are there already, at most 15
+//	hot    more: the fewer ask for it, the better, and among equally hot ones
+//	       that of the key by which most are filed already
+//
+// The second half is what makes a node a decision tree. Of 20 keys with two
+// values each, all conditions are equally hot. Filed by any, the queries would
+// be spread over 40 nodes, of which an event comes through 20; filed by one
+// key, over two, of which it comes through one.
+//
+// The choice is put on p.filings. cover reports false if there is none, or only
 // one of more than limit entries.
 func (c *core) cover(p *plan, n *node, limit int) bool {
-	p.filings, p.bounds, p.point = p.filings[:0], p.bounds[:0], p.point[:0]
 	if len(p.branches) == 0 {
 		return false
 	}
-	if cost, size := c.cost(p, n, 0); cost >= costNone || size > limit {
+	p.limit = limit
+	if cost, _ := c.cost(p, n, 0); cost >= costNone {
 		return false
 	}
-	p.collect(0)
+	c.collect(p, n, 0)
 	return true
+}
+
+// weigh finds out how many queries ask for each atom.
+func (c *core) weigh(p *plan) {
+	for i := range p.atoms {
+		a := &p.atoms[i]
+		switch wayOf(a) {
+		case byPresence, byRange:
+			a.asked = int(c.keys.uses[a.key])
+		default:
+			a.asked = c.asked.of(c.askedHash(a))
+		}
+		a.bits = bitsOf(a.asked, int(c.live.n))
+	}
+}
+
+// askedHash is what an atom is counted by in the tally.
+func (c *core) askedHash(a *atom) uint64 {
+	return slotHash(mixed(c.secret, uint64(a.key)), wayOf(a), a.hash)
+}
+
+// hashOperand hashes the operand of an atom, so that those of equal conditions
+// are equal.
+func (c *core) hashOperand(a *atom) uint64 {
+	switch wayOf(a) {
+	case byNumber, byInstant:
+		return uint64(a.coordinate)
+	case byPresence, byRange:
+		return 0
+	default:
+		return c.hashText(a.text)
+	}
 }
 
 const box = -1 // choice of a join: its ranges together
@@ -73,15 +120,19 @@ func (c *core) cost(p *plan, n *node, b int32) (cost, size int) {
 	}
 }
 
+// costOfAny is that of the worst alternative, and more the more there are: one
+// bit less for twice as many.
 func (c *core) costOfAny(p *plan, n *node, b int32) (cost, size int) {
+	alternatives := 0
 	for child := p.branches[b].child; child >= 0; child = p.branches[child].sibling {
 		one, entries := c.cost(p, n, child)
-		if one >= costNone {
+		if size += entries; one >= costNone || size > p.limit {
 			return costNone, 0
 		}
-		cost, size = cost+one+1, size+entries
+		cost = max(cost, one)
+		alternatives++
 	}
-	return min(cost, costNone-1), size
+	return cost + costBit*bits.Len(uint(alternatives-1)), size
 }
 
 func (c *core) costOfAll(p *plan, n *node, b int32) (cost, size int) {
@@ -98,10 +149,9 @@ func (c *core) costOfAll(p *plan, n *node, b int32) (cost, size int) {
 			return cost, size
 		}
 	}
-	if begin := len(p.bounds); p.enclose(b) {
-		if one := costOfBox(p.bounds[begin:]); one < cost {
+	if begin := len(p.bounds); c.enclose(p, b) {
+		if one := c.costOfBox(p, n, b, begin); one < cost {
 			p.branches[b].choice = box
-			p.branches[b].filing = p.boxed(begin)
 			return one, 1
 		}
 		p.bounds, p.point = p.bounds[:begin], p.point[:begin]
@@ -110,16 +160,20 @@ func (c *core) costOfAll(p *plan, n *node, b int32) (cost, size int) {
 }
 
 // collect lists what the cost was of.
-func (p *plan) collect(b int32) {
+func (c *core) collect(p *plan, n *node, b int32) {
 	br := &p.branches[b]
 	switch {
 	case br.join == leaf, br.join == allOf && br.choice == box:
-		p.filings = append(p.filings, br.filing)
+		f := br.filing
+		if f.hash == 0 && f.way != byRange {
+			f.hash = c.hashOf(n, f.way, &p.atoms[f.term], int(f.offset))
+		}
+		p.filings = append(p.filings, f)
 	case br.join == allOf:
-		p.collect(br.choice)
+		c.collect(p, n, br.choice)
 	default:
 		for child := br.child; child >= 0; child = p.branches[child].sibling {
-			p.collect(child)
+			c.collect(p, n, child)
 		}
 	}
 }
@@ -130,35 +184,71 @@ func (c *core) costOfAtom(p *plan, n *node, b int32) int {
 	a := &p.atoms[br.atom]
 	br.filing = filing{term: uint16(br.atom), way: a.way()}
 	f := &br.filing
-	switch f.way {
-	case byNothing:
+	switch {
+	case f.way == byNothing:
 		return costNone
-	case byRange:
+	case f.way == byRange:
 		begin := len(p.bounds)
-		p.bind(begin, a)
-		*f = p.boxed(begin)
-		f.term = uint16(br.atom)
-		return costHalfLine
-	}
-	if n.under(a.key, f.way) {
+		c.bind(p, begin, a)
+		return c.costOfBox(p, n, b, begin)
+	case n.under(a.key, f.way):
 		return costNone
+	case f.way == byPresence:
+		return c.costOfPresence(f, n, a)
+	case a.asked > longList:
+		return costOfHot(f, n, a) + costOfWay(f.way, len(a.text))
 	}
-	cost := 0
+	cost := costOfWay(f.way, len(a.text))
 	if in := n.find(a.key); in == nil || in.entries[f.way] == 0 {
-		cost = costNewField
+		cost += costNewField
 	}
 	if f.way == byGram {
-		return cost + c.costOfGram(f, n, a)
+		return cost + c.chooseGram(f, n, a)
 	}
-	f.hash = c.hash(n, f.way, a.key, a.text, a.coordinate, 0)
-	cost += c.crowd(c.table.find(f.hash))
-	switch f.way {
+	f.hash = c.hashOf(n, f.way, a, 0)
+	return cost + c.crowd(c.table.find(f.hash))
+}
+
+// costOfWay is what a way to file costs beside the entries that are there.
+func costOfWay(w way, size int) int {
+	switch w {
 	case byPrefix, bySuffix:
-		cost += costAffix + costShortGram*max(0, 4-len(a.text))
-	case byPresence:
-		cost += costPresence
+		return costAffix + costShortGram*max(0, 4-size)
+	case byGram:
+		return costLongGram + costShortGram*max(0, 4-size)
+	default:
+		return 0
+	}
+}
+
+// costOfHot is less for the key by which most entries of the node are filed, by
+// more than the estimate of what a condition tells moves about.
+func costOfHot(f *filing, n *node, a *atom) int {
+	cost := costHot - int(costBit*a.bits+0.5)
+	if f.way == byGram {
+		f.offset = uint16(max(0, min(len(a.text), 1<<15)-gramSize(len(a.text)))) // the same for all
+	}
+	if in := n.find(a.key); in != nil && 2*int(in.entries[f.way]) > n.total {
+		cost -= 2
+	} else if in != nil && 8*int(in.entries[f.way]) > n.total {
+		cost--
 	}
 	return cost
+}
+
+func (c *core) costOfPresence(f *filing, n *node, a *atom) int {
+	if a.asked > longList {
+		return costOfHot(f, n, a) + costPresence - costHot
+	}
+	f.hash = c.hashOf(n, byPresence, a, 0)
+	return costRare + c.crowd(c.table.find(f.hash))
+}
+
+func (c *core) hashOf(n *node, w way, a *atom, offset int) uint64 {
+	if w == byText {
+		return slotHash(n.saltOf(a.key), w, a.hash)
+	}
+	return c.hash(n, w, a.key, a.text, a.coordinate, offset)
 }
 
 // way returns how an atom on its own is filed.
@@ -166,6 +256,11 @@ func (a *atom) way() way {
 	if a.negated {
 		return byNothing
 	}
+	return wayOf(a)
+}
+
+// wayOf is way for an atom that does not stand below a NOT.
+func wayOf(a *atom) way {
 	switch a.op {
 	case query.Equal:
 		return [scales]way{numbers: byNumber, instants: byInstant, texts: byText}[scaleOf(a.kind)]
@@ -186,10 +281,10 @@ func (a *atom) way() way {
 	}
 }
 
-// costOfGram chooses the gram by which a text that is to be contained is
+// chooseGram chooses the gram by which a text that is to be contained is
 // filed: that with the least company among a few, beginning at the end, since
-// texts have beginnings in common.
-func (c *core) costOfGram(f *filing, n *node, a *atom) int {
+// texts have beginnings in common. It returns the company.
+func (c *core) chooseGram(f *filing, n *node, a *atom) int {
 	const looks = 5
 	size := gramSize(len(a.text))
 	places := min(len(a.text)-size, 1<<15) + 1
@@ -208,7 +303,7 @@ func (c *core) costOfGram(f *filing, n *node, a *atom) int {
 			break
 		}
 	}
-	return best + costLongGram + costShortGram*max(0, 4-size)
+	return best
 }
 
 // crowd is the cost of the entries in a posting.
@@ -222,7 +317,7 @@ func (c *core) crowd(p posting) int {
 		return int(c.list(p).len)
 	default:
 		n := c.nodes[p.value()]
-		return costNode + bits.Len(uint(n.total)) + n.heaped
+		return costNode + bits.Len(uint(n.total)) + n.pile.len
 	}
 }
 
@@ -243,11 +338,11 @@ func (p *plan) isRange(b int32) bool {
 
 // enclose appends the bounds of all ranges directly below b, and reports
 // whether there is one.
-func (p *plan) enclose(b int32) bool {
+func (c *core) enclose(p *plan, b int32) bool {
 	begin := len(p.bounds)
 	for child := p.branches[b].child; child >= 0; child = p.branches[child].sibling {
 		if p.isRange(child) {
-			p.bind(begin, &p.atoms[p.branches[child].atom])
+			c.bind(p, begin, &p.atoms[p.branches[child].atom])
 		}
 	}
 	return len(p.bounds) > begin
@@ -256,7 +351,7 @@ func (p *plan) enclose(b int32) bool {
 // bind adds a range to the bounds from begin on. The points are laid out so
 // that a range fits an event if its point is at most the event's in every
 // coordinate: an upper end counts downwards.
-func (p *plan) bind(begin int, a *atom) {
+func (c *core) bind(p *plan, begin int, a *atom) {
 	at := boundOf(a)
 	end := a.coordinate
 	if at.scale == texts {
@@ -270,7 +365,7 @@ func (p *plan) bind(begin int, a *atom) {
 		p.point[begin+i] = max(p.point[begin+i], x) // both must hold
 		return
 	}
-	if len(p.bounds)-begin == maxBounds {
+	if len(p.bounds)-begin == maxBounds && !c.makeRoom(p, begin, a) {
 		return // the others are enough to find it by
 	}
 	i := begin
@@ -279,6 +374,23 @@ func (p *plan) bind(begin int, a *atom) {
 	}
 	p.bounds = slices.Insert(p.bounds, i, at)
 	p.point = slices.Insert(p.point, i, x)
+}
+
+// makeRoom takes out the bound whose key most queries ask for, if these are
+// more than ask for the key of a.
+func (c *core) makeRoom(p *plan, begin int, a *atom) bool {
+	worst, uses := -1, c.keys.uses[a.key]
+	for i, b := range p.bounds[begin:] {
+		if c.keys.uses[b.key] > uses {
+			worst, uses = begin+i, c.keys.uses[b.key]
+		}
+	}
+	if worst < 0 {
+		return false
+	}
+	p.bounds = slices.Delete(p.bounds, worst, worst+1)
+	p.point = slices.Delete(p.point, worst, worst+1)
+	return true
 }
 
 func boundOf(a *atom) bound {
@@ -299,7 +411,7 @@ func (b bound) rank() uint64 {
 
 // boxed returns the filing by the bounds from begin on.
 func (p *plan) boxed(begin int) filing {
-	return filing{way: byRange, begin: uint16(begin), size: uint16(len(p.bounds) - begin)}
+	return filing{way: byRange, begin: uint32(begin), size: uint16(len(p.bounds) - begin)}
 }
 
 // isBox reports whether a filing holds all that the query asks for: it is by
@@ -319,7 +431,50 @@ func (p *plan) isBox(f filing) bool {
 	return p.branches[0].join == allOf
 }
 
-func costOfBox(bounds []bound) int {
+// costOfBox finds out how the ranges with the bounds from begin on, those of b
+// or directly below, would be filed: in a tree, or, where there are trees for
+// too many other sets of keys, by the presence of the rarest key. In the node of
+// that key the others make the trees.
+func (c *core) costOfBox(p *plan, n *node, b int32, begin int) int {
+	br := &p.branches[b]
+	bounds := p.bounds[begin:]
+	rarest := c.rarest(bounds)
+	asked := int(c.keys.uses[rarest])
+	told := bitsOf(asked, int(c.live.n))
+	if told >= fewAsk && !n.under(rarest, byPresence) && !c.hasHome(n, bounds) {
+		br.filing = filing{way: byPresence, term: p.rangeOf(b, rarest)}
+		return c.costOfPresence(&br.filing, n, &p.atoms[br.filing.term])
+	}
+	br.filing = p.boxed(begin)
+	if br.join == leaf {
+		br.filing.term = uint16(br.atom)
+	}
+	if asked <= longList && !n.under(rarest, byPresence) {
+		return costRareRange
+	}
+	return shapeCost(bounds) - int(costBit*told)
+}
+
+const fewAsk = 3 // bits that a key tells of which few queries ask for a range
+
+// rangeOf returns the term of a range on a key, b itself or directly below.
+func (p *plan) rangeOf(b int32, key uint32) uint16 {
+	if p.branches[b].join == leaf {
+		return uint16(p.branches[b].atom)
+	}
+	child := p.branches[b].child
+	for !p.isRange(child) || p.atoms[p.branches[child].atom].key != key {
+		child = p.branches[child].sibling
+	}
+	return uint16(p.branches[child].atom)
+}
+
+// rarest returns the key of the bounds that the fewest queries ask for.
+func (c *core) rarest(bounds []bound) uint32 {
+	return slices.MinFunc(bounds, func(a, b bound) int { return cmp.Compare(c.keys.uses[a.key], c.keys.uses[b.key]) }).key
+}
+
+func shapeCost(bounds []bound) int {
 	for i := range bounds[1:] {
 		if bounds[i].key == bounds[i+1].key && bounds[i].scale == bounds[i+1].scale {
 			return costBox

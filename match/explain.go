@@ -129,7 +129,7 @@ func (c *core) filed(self ref) map[int]bool {
 	for at := self; at != 0; at = c.entry(at).next {
 		e := c.entry(at)
 		switch e.way {
-		case byNothing:
+		case byNothing, byTurn:
 		case byRange:
 			c.addBounds(terms, r, c.trees[c.block(e.block).tree].bounds)
 		default:

@@ -4,15 +4,16 @@ package match
 // has, the first of which is e. With no cover, or one larger than limit, it
 // goes on the pile.
 func (c *core) place(p *plan, n *node, e ref, limit int) {
-	if !c.cover(p, n, limit) {
+	filings, bounds := len(p.filings), len(p.bounds)
+	if c.cover(p, n, limit) {
+		for i := filings + 1; i < len(p.filings); i++ {
+			c.file(p, n, c.addEntry(e), p.filings[i])
+		}
+		c.file(p, n, e, p.filings[filings])
+	} else {
 		c.file(p, n, e, filing{way: byNothing})
-		return
 	}
-	filings := p.filings
-	for i := 1; i < len(filings); i++ {
-		c.file(p, n, c.addEntry(e), filings[i])
-	}
-	c.file(p, n, e, filings[0])
+	p.filings, p.bounds, p.point = p.filings[:filings], p.bounds[:bounds], p.point[:bounds]
 }
 
 // addEntry gives a query one entry more, next to the one at e.
@@ -27,35 +28,73 @@ func (c *core) addEntry(e ref) ref {
 
 // file files one entry in a node.
 func (c *core) file(p *plan, n *node, e ref, f filing) {
-	c.moves++
 	at := c.entry(e)
+	if at.query != c.adding {
+		c.moves++
+	}
 	at.node, at.way, at.term, at.offset, at.exact = n.number, f.way, f.term, f.offset, p.isBox(f)
 	n.count()
 	switch f.way {
 	case byNothing:
-		c.heap(n, e)
+		c.heap(&n.pile, e)
+	case byTurn:
+		c.heap(&n.backlog, e)
 	case byRange:
 		c.fileInTree(n, e, p.bounds[f.begin:][:f.size], p.point[f.begin:][:f.size])
 	default:
 		_, t := c.termOf(e)
 		n.note(t.key, f.way, int(t.size))
-		c.post(n, e, f)
+		c.post(p, n, e, f)
 	}
 }
 
 // sink moves an entry from the node above n, where it is posted, to n, to be
-// filed by what else its query asks for.
-func (c *core) sink(n *node, e ref) {
-	p := c.borrowPlan()
-	defer c.returnPlan(p)
-	r := c.record(c.entry(e).query)
-	p.branches = p.branches[:0]
-	if n.depth < maxDepth {
-		c.compile(p, c.live.at(r.position).query)
+// filed by what else its query asks for. If the Add in progress has done enough
+// it goes on the backlog, which later ones work off.
+func (c *core) sink(p *plan, n *node, e ref) {
+	if c.isTired() {
+		c.file(p, n, e, filing{way: byTurn})
+	} else {
+		c.settleIn(p, n, e)
+		for !c.isTired() && n.backlog.len > 0 {
+			c.takeTurn(n)
+		}
 	}
-	c.place(p, n, e, max(1, min(maxCover, maxEntries-int(r.entries))))
 	n.parent.discount()
 	n.parent.forget(n.key, n.way)
+}
+
+// isTired reports whether the Add in progress has moved as much as one may.
+func (c *core) isTired() bool { return c.moves+maxCover > maxMoves || c.steps > maxSteps }
+
+// settleIn files an entry in a node by what its query asks for beside the
+// conditions that lead there.
+func (c *core) settleIn(p *plan, n *node, e ref) {
+	if n.depth == maxDepth {
+		c.file(p, n, e, filing{way: byNothing})
+		return
+	}
+	c.steps += len(p.atoms)
+	entries := int(c.record(c.entry(e).query).entries)
+	c.place(p, n, e, max(1, min(maxCover, maxEntries-entries)))
+}
+
+// takeTurn files the last entry on the backlog of a node.
+func (c *core) takeTurn(n *node) {
+	e := c.lastOf(n.backlog)
+	c.unheap(&n.backlog, e)
+	p := c.planOf(e)
+	c.settleIn(p, n, e)
+	c.returnPlan(p)
+	n.discount()
+}
+
+// planOf makes the plan of the query of an entry again.
+func (c *core) planOf(e ref) *plan {
+	p := c.borrowPlan()
+	c.compile(p, c.live.at(c.record(c.entry(e).query).position).query)
+	c.weigh(p)
+	return p
 }
 
 // unfile takes an entry out of its node, and nodes that are left empty out of
@@ -65,7 +104,9 @@ func (c *core) unfile(e ref) {
 	n := c.nodes[from.node]
 	switch from.way {
 	case byNothing:
-		c.unheap(n, e)
+		c.unheap(&n.pile, e)
+	case byTurn:
+		c.unheap(&n.backlog, e)
 	case byRange:
 		c.unfileFromTree(from)
 	default:

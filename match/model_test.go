@@ -132,7 +132,9 @@ func requireEmpty(t require.TestingT, c *core) {
 	require.Equal(t, len(c.trees), len(c.freeTrees))
 	require.Empty(t, c.root.fields)
 	require.Zero(t, c.root.total)
-	require.Zero(t, c.root.heaped)
+	require.Zero(t, c.root.pile.len)
+	require.Zero(t, c.root.backlog.len)
+	require.Equal(t, tally{}, c.asked)
 }
 
 func TestIndexIsThePlainLoop(t *testing.T) {

@@ -24,8 +24,8 @@ type node struct {
 	salt    uint64
 	visited uint64 // the last event that came through
 	total   int    // entries here and below
-	pile    ref    // entries not filed by a condition
-	heaped  int    // how many
+	pile    pile   // entries not filed by a condition, since there is none
+	backlog pile   // entries that are still to be filed
 	fields  []*field
 	slow    int               // entries by grams, and trees: what searchSlow is for
 	byKey   map[uint32]*field // made for a node with many keys
@@ -47,7 +47,8 @@ type field struct {
 type way uint8
 
 const (
-	byNothing  way = iota // in the pile of its node
+	byNothing  way = iota // on the pile of its node
+	byTurn                // on its backlog
 	byText                // = 'text'
 	byNumber              // = number
 	byInstant             // = DATE, TIME
@@ -60,7 +61,7 @@ const (
 )
 
 const (
-	maxDepth    = 6  // of nodes
+	maxDepth    = 24 // of nodes
 	manyFields  = 16 // from which on a node has byKey
 	maxEntries  = 64 // of one query, beyond what the root needs
 	maxCover    = 8  // of one query in one node below the root
@@ -91,10 +92,11 @@ func (c *core) dropNode(n *node) {
 }
 
 // under reports whether n is below a condition of that key and way, so that
-// there is no use in filing by another one.
+// there is no use in filing by another one. Any condition of a key implies that
+// there is a value.
 func (n *node) under(key uint32, w way) bool {
 	for ; n.parent != nil; n = n.parent {
-		if n.key == key && n.way == w {
+		if n.key == key && (n.way == w || w == byPresence) {
 			return true
 		}
 	}

@@ -4,11 +4,16 @@ package match
 // comes through the node is tried on all of them. It is a chain of blocks of
 // the slab, of which only the first may have room:
 //
-//	node.pile ─▶ │ n │ room │ next │ ref │ ref │     │
-//	                            └─▶ │ n │ room │ next │ ref │ ref │ ref │ …
+//	pile.first ─▶ │ n │ room │ next │ ref │ ref │     │
+//	                             └─▶ │ n │ room │ next │ ref │ ref │ ref │ …
 //
 // An entry knows its block and place, so it is removed without a search.
 type pile struct {
+	first ref
+	len   int
+}
+
+type pileBlock struct {
 	len, room uint16
 	next      ref
 	ref       [largePile]ref // of which room are there
@@ -19,18 +24,18 @@ const (
 	largePile = 62
 )
 
-func (c *core) pile(block ref) *pile { return view[pile](&c.slab, block) }
+func (c *core) pile(block ref) *pileBlock { return view[pileBlock](&c.slab, block) }
 
-// heap puts an entry on the pile of its node.
-func (c *core) heap(n *node, e ref) {
-	n.heaped++
-	if n.pile == 0 || c.pile(n.pile).len == c.pile(n.pile).room {
-		n.pile = c.newPile(n.pile)
+// heap puts an entry on a pile.
+func (c *core) heap(p *pile, e ref) {
+	if p.first == 0 || c.pile(p.first).len == c.pile(p.first).room {
+		p.first = c.newPile(p.first)
 	}
-	b := c.pile(n.pile)
+	b := c.pile(p.first)
 	b.ref[b.len] = e
-	c.entry(e).block, c.entry(e).index = n.pile, b.len
+	c.entry(e).block, c.entry(e).index = p.first, b.len
 	b.len++
+	p.len++
 }
 
 func (c *core) newPile(next ref) ref {
@@ -44,11 +49,17 @@ func (c *core) newPile(next ref) ref {
 	return block
 }
 
+// lastOf returns the entry of a pile that is the cheapest to take off.
+func (c *core) lastOf(p pile) ref {
+	b := c.pile(p.first)
+	return b.ref[b.len-1]
+}
+
 // unheap fills the place of the entry with the last one of the first block.
-func (c *core) unheap(n *node, e ref) {
-	n.heaped--
+func (c *core) unheap(p *pile, e ref) {
+	p.len--
 	gone := c.entry(e)
-	first := c.pile(n.pile)
+	first := c.pile(p.first)
 	first.len--
 	if last := first.ref[first.len]; last != e {
 		c.pile(gone.block).ref[gone.index] = last
@@ -56,8 +67,19 @@ func (c *core) unheap(n *node, e ref) {
 		c.stats.Moved++
 	}
 	if first.len == 0 {
-		empty := n.pile
-		n.pile = first.next
+		empty := p.first
+		p.first = first.next
 		c.slab.release(empty)
+	}
+}
+
+// tryPile tries the event on all of a pile.
+func (c *core) tryPile(p pile) {
+	for block := p.first; block != 0; {
+		b := c.pile(block)
+		for _, e := range b.ref[:b.len] {
+			c.try(e)
+		}
+		block = b.next
 	}
 }

@@ -15,8 +15,9 @@ import "github.com/harkbus/pubsub/query"
 type plan struct {
 	atoms    []atom
 	branches []branch
-	filings  []filing
-	bounds   []bound // of the filings by range, with the points beside them
+	limit    int      // of entries in the node in hand
+	filings  []filing // a stack: an entry may be filed in a node while others wait for their turn
+	bounds   []bound  // of the filings by range, with the points beside them; the same
 	point    []uint64
 }
 
@@ -29,6 +30,9 @@ type atom struct {
 	yes, no    uint16 // see record
 	text       string // of the operand; of a regular expression, what it cannot match without
 	coordinate int64
+	hash       uint64  // of the operand
+	asked      int     // how many queries ask for it, about; see tally
+	bits       float64 // what it tells; see bitsOf
 }
 
 // A branch is a node of the tree.
@@ -60,7 +64,7 @@ func (p *plan) fits() bool {
 // compile makes the plan of q. The root of the tree is branch 0; query.All has
 // no tree.
 func (c *core) compile(p *plan, q *query.Query) {
-	p.atoms, p.branches = p.atoms[:0], p.branches[:0]
+	p.atoms, p.branches, p.filings, p.bounds, p.point = p.atoms[:0], p.branches[:0], p.filings[:0], p.bounds[:0], p.point[:0]
 	if q.Expr() == nil {
 		return
 	}
@@ -97,12 +101,12 @@ func (c *core) growJoin(p *plan, j join, terms []query.Expr, negated bool) int32
 func (c *core) growCondition(p *plan, condition *query.Condition, negated bool) int32 {
 	key := c.keys.of(condition.Key)
 	if condition.Op != query.In {
-		return p.leaf(key, condition.Op, condition.Operands, negated)
+		return c.leaf(p, key, condition.Op, condition.Operands, negated)
 	}
 	b := p.branch(anyOf, negated)
 	last := int32(-1)
 	for i := range condition.Operands {
-		last = p.adopt(b, last, p.leaf(key, query.Equal, condition.Operands[i:i+1], negated))
+		last = p.adopt(b, last, c.leaf(p, key, query.Equal, condition.Operands[i:i+1], negated))
 	}
 	return b
 }
@@ -126,7 +130,7 @@ func (p *plan) adopt(parent, last, child int32) int32 {
 	return child
 }
 
-func (p *plan) leaf(key uint32, op query.Op, operands []query.Operand, negated bool) int32 {
+func (c *core) leaf(p *plan, key uint32, op query.Op, operands []query.Operand, negated bool) int32 {
 	b := p.branch(leaf, false)
 	a := atom{key: key, op: op, negated: negated}
 	if len(operands) > 0 {
@@ -138,6 +142,7 @@ func (p *plan) leaf(key uint32, op query.Op, operands []query.Operand, negated b
 	case a.kind > query.String:
 		a.coordinate = coordinate(scaleOf(a.kind), a.text)
 	}
+	a.hash = c.hashOperand(&a)
 	p.atoms = append(p.atoms, a)
 	return b
 }

@@ -20,9 +20,9 @@ const (
 )
 
 const (
-	longList    = 15  // in one cache line with its length
-	longestList = 20  // where a split waits for an Add that has moved less
-	maxMoves    = 192 // entries that one Add may move to other nodes
+	longList = 15      // in one cache line with its length
+	maxMoves = 192     // entries that one Add may move to other nodes
+	maxSteps = 1 << 16 // atoms that it may look at to file entries below the root
 )
 
 func newPosting(f form, value uint32) posting { return posting(uint32(f)<<30 | value) }
@@ -33,7 +33,7 @@ func (p posting) value() uint32 { return uint32(p) & (1<<30 - 1) }
 // A list is the block of a posting. Its refs begin behind its length.
 type list struct {
 	len uint32
-	ref [longestList]ref // as many as the block has room for
+	ref [longList]ref // as many as the block has room for
 }
 
 func listSize(n int) int { return 4 + 4*n }
@@ -41,41 +41,37 @@ func listSize(n int) int { return 4 + 4*n }
 func (c *core) list(p posting) *list { return view[list](&c.slab, ref(p.value())) }
 
 // post files an entry under the hash of its condition in node n.
-func (c *core) post(n *node, e ref, f filing) {
+func (c *core) post(p *plan, n *node, e ref, f filing) {
 	t := c.tableOf(f.way)
-	switch p := t.find(f.hash); p.form() {
+	switch at := t.find(f.hash); at.form() {
 	case noEntry:
 		t.set(f.hash, newPosting(oneEntry, uint32(e)))
 	case oneEntry:
 		pair := newPosting(listed, uint32(c.slab.alloc(listSize(2))))
 		l := c.list(pair)
-		l.len, l.ref[0], l.ref[1] = 2, ref(p.value()), e
+		l.len, l.ref[0], l.ref[1] = 2, ref(at.value()), e
 		t.set(f.hash, pair)
 	case listed:
-		c.postToList(n, e, f, p)
+		c.postToList(p, n, e, f, at)
 	case noded:
-		c.sinkOrHeap(n, c.nodes[p.value()], e)
+		c.sinkOrHeap(p, n, c.nodes[at.value()], e)
 	}
 }
 
-func (c *core) postToList(n *node, e ref, f filing, p posting) {
-	l := c.list(p)
+func (c *core) postToList(p *plan, n *node, e ref, f filing, at posting) {
+	l := c.list(at)
 	size := int(l.len)
-	switch {
-	case size >= longList && c.moves+size*maxCover <= maxMoves:
-		c.split(n, e, f, p)
-		return
-	case size == longestList:
-		c.heapPosted(n, e)
+	if size == longList {
+		c.split(p, n, e, f, at)
 		return
 	}
-	if c.slab.size(ref(p.value())) < listSize(size+1) {
-		larger := newPosting(listed, uint32(c.slab.alloc(listSize(2*size+1))))
+	if c.slab.size(ref(at.value())) < listSize(size+1) {
+		larger := newPosting(listed, uint32(c.slab.alloc(listSize(min(2*size+1, longList)))))
 		from := l
 		l = c.list(larger)
 		l.len = from.len
 		copy(l.ref[:size], from.ref[:size])
-		c.slab.release(ref(p.value()))
+		c.slab.release(ref(at.value()))
 		c.tableOf(f.way).set(f.hash, larger)
 	}
 	l.ref[size] = e
@@ -83,26 +79,26 @@ func (c *core) postToList(n *node, e ref, f filing, p posting) {
 }
 
 // split turns a list into a node.
-func (c *core) split(n *node, e ref, f filing, p posting) {
-	before := c.moves
+func (c *core) split(p *plan, n *node, e ref, f filing, at posting) {
 	_, t := c.termOf(e)
 	child := c.newNode(n, t.key, f)
 	c.tableOf(f.way).set(f.hash, newPosting(noded, child.number))
-	l := c.list(p)
+	l := c.list(at)
 	for _, other := range l.ref[:l.len] {
-		c.sinkOrHeap(n, child, other)
+		q := c.planOf(other)
+		c.sinkOrHeap(q, n, child, other)
+		c.returnPlan(q)
 	}
-	c.slab.release(ref(p.value()))
-	c.stats.Moved += uint64(c.moves - before)
-	c.sinkOrHeap(n, child, e)
+	c.slab.release(ref(at.value()))
+	c.sinkOrHeap(p, n, child, e)
 }
 
 // sinkOrHeap files an entry, posted in n, in a node below. An entry that is
 // there only because two conditions share a tag goes on the pile: events find
 // the node by the other condition.
-func (c *core) sinkOrHeap(n, child *node, e ref) {
+func (c *core) sinkOrHeap(p *plan, n, child *node, e ref) {
 	if _, t := c.termOf(e); t.key == child.key && c.entry(e).way == child.way {
-		c.sink(child, e)
+		c.sink(p, child, e)
 		return
 	}
 	c.heapPosted(n, e)
@@ -114,7 +110,7 @@ func (c *core) heapPosted(n *node, e ref) {
 	_, t := c.termOf(e)
 	n.forget(t.key, at.way)
 	at.node, at.way = n.number, byNothing
-	c.heap(n, e)
+	c.heap(&n.pile, e)
 }
 
 // unpost takes an entry out of the posting it is in.

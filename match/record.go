@@ -95,6 +95,13 @@ func (r *record) textOf(t *term) string {
 	return unsafe.String((*byte)(r.at(int(t.text))), int(t.size))
 }
 
+// atom returns the atom that a term was written from, but for its place in the
+// query.
+func (r *record) atom(i int) atom {
+	t := r.term(i)
+	return atom{key: t.key, op: t.op, kind: t.kind, text: r.textOf(t), coordinate: r.coordinateOf(t)}
+}
+
 func (r *record) coordinateOf(t *term) int64 {
 	if t.kind <= query.String {
 		return 0

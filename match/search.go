@@ -80,13 +80,8 @@ func (c *core) visit(n *node) {
 func (c *core) visitBy(n *node, begin, end int) {
 	n.visited = c.event.number
 	c.stats.Visited++
-	for block := n.pile; block != 0; {
-		b := c.pile(block)
-		for _, e := range b.ref[:b.len] {
-			c.try(e)
-		}
-		block = b.next
-	}
+	c.tryPile(n.pile)
+	c.tryPile(n.backlog)
 	for i := begin; i < end; i++ {
 		c.look(&c.cues[i]) // looks at the cue no more once it visits a node
 	}

@@ -1,6 +1,7 @@
 package match
 
 import (
+	"cmp"
 	"math"
 	"math/bits"
 	"slices"
@@ -408,28 +409,106 @@ func appendRefs(refs []ref, b *block, which uint32) []ref {
 	return refs
 }
 
-// fileInTree files an entry in the tree of its bounds.
+// fileInTree files an entry in the tree of its bounds. It stands under the
+// key with the fewest trees, so that an event with keys that many queries ask
+// for does not pass through the trees of all the rare keys beside them:
+//
+//	height > 5 AND k1 > 7       k1 ─▶ tree of (height, k1)
+//	height > 5 AND k2 > 7       k2 ─▶ tree of (height, k2)
+//
+// Where all keys have too many, the entry goes to a tree with fewer bounds.
 func (c *core) fileInTree(n *node, e ref, bounds []bound, point []uint64) {
-	f := n.field(bounds[0].key)
-	t := f.tree(bounds)
-	if t == nil && len(f.trees) >= enoughTrees {
-		bounds = ownBounds(bounds) // events pass through few trees per key
-		c.entry(e).exact = false
-		t = f.tree(bounds)
+	t := n.treeOf(bounds)
+	if t == nil && c.hasHome(n, bounds) {
+		t = c.newTree(n, n.field(c.homeOf(n, bounds)), bounds)
 	}
 	if t == nil {
-		t = c.newTree(n, f, bounds)
+		t = c.nextBest(n, bounds)
+		c.entry(e).exact = false
 	}
-	t.insert(c, e, point[:len(bounds)])
+	var at [maxBounds]uint64
+	for k, b := range t.bounds {
+		at[k] = point[slices.Index(bounds, b)]
+	}
+	t.insert(c, e, at[:len(t.bounds)])
 }
 
-// ownBounds returns those of the first key.
-func ownBounds(bounds []bound) []bound {
-	i := slices.IndexFunc(bounds, func(b bound) bool { return b.key != bounds[0].key })
-	if i < 0 {
-		return bounds
+// hasHome reports whether there is a tree of exactly these bounds, or may be.
+func (c *core) hasHome(n *node, bounds []bound) bool {
+	return n.treesOf(c.homeOf(n, bounds)) < enoughTrees || n.treeOf(bounds) != nil
+}
+
+// homeOf returns the key under which a tree of the bounds would stand.
+func (c *core) homeOf(n *node, bounds []bound) uint32 {
+	return slices.MinFunc(bounds, func(a, b bound) int {
+		return cmp.Or(
+			cmp.Compare(n.treesOf(a.key), n.treesOf(b.key)),
+			cmp.Compare(c.keys.uses[a.key], c.keys.uses[b.key]),
+		)
+	}).key
+}
+
+// treesOf returns how many trees there are under a key.
+func (n *node) treesOf(key uint32) int {
+	if f := n.find(key); f != nil {
+		return len(f.trees)
 	}
-	return bounds[:i]
+	return 0
+}
+
+// treeOf returns the tree of exactly these bounds, under whichever of its keys
+// it stands.
+func (n *node) treeOf(bounds []bound) *tree {
+	for i, b := range bounds {
+		if i > 0 && b.key == bounds[i-1].key {
+			continue
+		}
+		if f := n.find(b.key); f != nil {
+			if t := f.tree(bounds); t != nil {
+				return t
+			}
+		}
+	}
+	return nil
+}
+
+// nextBest returns the tree with most of the bounds and no others, or makes one
+// of the ends on the rarest key, of which there are few kinds.
+func (c *core) nextBest(n *node, bounds []bound) (best *tree) {
+	for _, b := range bounds {
+		f := n.find(b.key)
+		for _, t := range f.trees {
+			if (best == nil || len(t.bounds) > len(best.bounds)) && t.isWithin(bounds) {
+				best = t
+			}
+		}
+	}
+	rarest := c.rarest(bounds)
+	own := boundsOn(rarest, bounds)
+	if best != nil && len(best.bounds) >= len(own) {
+		return best
+	}
+	return c.newTree(n, n.field(rarest), own)
+}
+
+// isWithin reports whether all bounds of a tree are among these.
+func (t *tree) isWithin(bounds []bound) bool {
+	for _, b := range t.bounds {
+		if !slices.Contains(bounds, b) {
+			return false
+		}
+	}
+	return true
+}
+
+// boundsOn returns those of the bounds that are on a key.
+func boundsOn(key uint32, bounds []bound) []bound {
+	begin := slices.IndexFunc(bounds, func(b bound) bool { return b.key == key })
+	end := begin
+	for end < len(bounds) && bounds[end].key == key {
+		end++
+	}
+	return bounds[begin:end]
 }
 
 func (f *field) tree(bounds []bound) *tree {

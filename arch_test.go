@@ -66,7 +66,7 @@ var layers = [][]part{
 		{packages: []string{"redisbridge"}, vendors: []string{rueidis}},
 	},
 	{
-		{packages: []string{"metrics"}, vendors: []string{"github.com/prometheus"}},
+		{packages: []string{"metrics"}, vendors: []string{"github.com/prometheus"}}, // with streammetrics and bridgemetrics below it
 		{packages: []string{"console"}},
 	},
 	{
@@ -99,6 +99,25 @@ func TestTheRootPackageLinksNoOtherModule(t *testing.T) {
 	for _, p := range list(t, "-deps", ".") {
 		if !p.Standard && !isOurs(p.ImportPath) {
 			t.Errorf("the root package links %s", p.ImportPath)
+		}
+	}
+}
+
+// A program that collects the metrics of the bus links Prometheus, what that
+// links, and neither the bridge nor the stream server.
+func TestTheMetricsOfTheBusLinkPrometheusAlone(t *testing.T) {
+	const client = "github.com/prometheus/client_golang/prometheus"
+	prometheus := map[string]bool{}
+	for _, p := range list(t, "-deps", client, client+"/collectors", client+"/promhttp") {
+		prometheus[p.ImportPath] = true
+	}
+	bus := map[string]bool{}
+	for _, p := range list(t, "-deps", ".") {
+		bus[p.ImportPath] = true
+	}
+	for _, p := range list(t, "-deps", "./metrics") {
+		if !p.Standard && !prometheus[p.ImportPath] && !bus[p.ImportPath] && !strings.HasPrefix(p.ImportPath, module+"/metrics") {
+			t.Errorf("package metrics links %s", p.ImportPath)
 		}
 	}
 }
@@ -156,7 +175,8 @@ type listed struct {
 func list(t *testing.T, args ...string) []listed {
 	t.Helper()
 	out, err := exec.Command("go", append([]string{"list", "-json=ImportPath,Standard,Imports"}, args...)...).Output()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
 		t.Fatalf("go list: %s", exit.Stderr)
 	}
 	require.NoError(t, err)

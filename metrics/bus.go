@@ -4,28 +4,29 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/metrics/internal/metric"
 )
 
 var (
-	busPublications  = counter("hark_bus_publications_total", "Publications dispatched.")
-	busMatches       = counter("hark_bus_matches_total", "Pairs of publication and matching subscription.")
-	busDeliveries    = counter("hark_bus_deliveries_total", "Matches put into a buffer.")
-	busDrops         = counter("hark_bus_drops_total", "Matches that a full buffer cost.")
-	busCuts          = counter("hark_bus_cuts_total", "Subscriptions ended because they were too slow.")
-	busFailures      = counter("hark_bus_query_failures_total", "Matches that user-written queries failed to decide.")
-	busClients       = gauge("hark_bus_clients", "Clients with a subscription.")
-	busSubscriptions = gauge("hark_bus_subscriptions", "Subscriptions, by overflow policy.", "overflow")
-	busQueued        = gauge("hark_bus_queued", "Publications accepted and not dispatched.")
-	busQueueCapacity = gauge("hark_bus_queue_capacity", "Publications that may be accepted and not dispatched.")
-	busDepth         = gauge("hark_bus_buffered_messages", "Messages in the buffers of all subscriptions.")
-	busFullest       = gauge("hark_bus_fullest_buffer_ratio", "Depth of the fullest buffer as a part of its capacity.")
-	busOldest        = gauge("hark_bus_oldest_message_seconds", "Age of the oldest message in any buffer.")
-	indexQueries     = gauge("hark_index_queries", "Distinct queries in the index.")
-	indexResidual    = gauge("hark_index_residual_queries", "Queries without a condition to find them by: every event is tried on them.")
-	indexBytes       = gauge("hark_index_bytes", "Memory of the index, without the queries themselves.")
-	indexEvents      = counter("hark_index_events_total", "Events matched by the index.")
-	indexCandidates  = counter("hark_index_candidates_total", "Queries that an event was tried on.")
-	indexMatches     = counter("hark_index_matches_total", "Candidates that matched.")
+	busPublications  = metric.Counter("hark_bus_publications_total", "Publications dispatched.")
+	busMatches       = metric.Counter("hark_bus_matches_total", "Pairs of publication and matching subscription.")
+	busDeliveries    = metric.Counter("hark_bus_deliveries_total", "Matches put into a buffer.")
+	busDrops         = metric.Counter("hark_bus_drops_total", "Matches that a full buffer cost.")
+	busCuts          = metric.Counter("hark_bus_cuts_total", "Subscriptions ended because they were too slow.")
+	busFailures      = metric.Counter("hark_bus_query_failures_total", "Matches that user-written queries failed to decide.")
+	busClients       = metric.Gauge("hark_bus_clients", "Clients with a subscription.")
+	busSubscriptions = metric.Gauge("hark_bus_subscriptions", "Subscriptions, by overflow policy.", "overflow")
+	busQueued        = metric.Gauge("hark_bus_queued", "Publications accepted and not dispatched.")
+	busQueueCapacity = metric.Gauge("hark_bus_queue_capacity", "Publications that may be accepted and not dispatched.")
+	busDepth         = metric.Gauge("hark_bus_buffered_messages", "Messages in the buffers of all subscriptions.")
+	busFullest       = metric.Gauge("hark_bus_fullest_buffer_ratio", "Depth of the fullest buffer as a part of its capacity.")
+	busOldest        = metric.Gauge("hark_bus_oldest_message_seconds", "Age of the oldest message in any buffer.")
+	indexQueries     = metric.Gauge("hark_index_queries", "Distinct queries in the index.")
+	indexResidual    = metric.Gauge("hark_index_residual_queries", "Queries without a condition to find them by: every event is tried on them.")
+	indexBytes       = metric.Gauge("hark_index_bytes", "Memory of the index, without the queries themselves.")
+	indexEvents      = metric.Counter("hark_index_events_total", "Events matched by the index.")
+	indexCandidates  = metric.Counter("hark_index_candidates_total", "Queries that an event was tried on.")
+	indexMatches     = metric.Counter("hark_index_matches_total", "Candidates that matched.")
 )
 
 // Bus collects what one bus has done and holds.
@@ -38,33 +39,31 @@ func NewBus(server *pubsub.Server) *Bus { return &Bus{server} }
 
 // Describe implements prometheus.Collector.
 func (b *Bus) Describe(to chan<- *prometheus.Desc) {
-	for _, m := range []metric{
+	metric.Describe(to,
 		busPublications, busMatches, busDeliveries, busDrops, busCuts, busFailures, busClients, busSubscriptions,
 		busQueued, busQueueCapacity, busDepth, busFullest, busOldest,
 		indexQueries, indexResidual, indexBytes, indexEvents, indexCandidates, indexMatches,
-	} {
-		to <- m.desc
-	}
+	)
 }
 
 // Collect implements prometheus.Collector.
 func (b *Bus) Collect(to chan<- prometheus.Metric) {
 	s := b.server.Stats()
-	busPublications.send(to, float64(s.Published))
-	busMatches.send(to, float64(s.Matched))
-	busDeliveries.send(to, float64(s.Delivered))
-	busDrops.send(to, float64(s.Dropped))
-	busCuts.send(to, float64(s.Cut))
-	busFailures.send(to, failures(s))
-	busClients.send(to, float64(s.Clients))
-	busQueued.send(to, float64(s.Queued))
-	busQueueCapacity.send(to, float64(s.QueueCapacity))
-	indexQueries.send(to, float64(s.Index.Queries))
-	indexResidual.send(to, float64(s.Index.Residual))
-	indexBytes.send(to, float64(s.Index.Bytes))
-	indexEvents.send(to, float64(s.Index.Events))
-	indexCandidates.send(to, float64(s.Index.Candidates))
-	indexMatches.send(to, float64(s.Index.Matches))
+	busPublications.Send(to, float64(s.Published))
+	busMatches.Send(to, float64(s.Matched))
+	busDeliveries.Send(to, float64(s.Delivered))
+	busDrops.Send(to, float64(s.Dropped))
+	busCuts.Send(to, float64(s.Cut))
+	busFailures.Send(to, failures(s))
+	busClients.Send(to, float64(s.Clients))
+	busQueued.Send(to, float64(s.Queued))
+	busQueueCapacity.Send(to, float64(s.QueueCapacity))
+	indexQueries.Send(to, float64(s.Index.Queries))
+	indexResidual.Send(to, float64(s.Index.Residual))
+	indexBytes.Send(to, float64(s.Index.Bytes))
+	indexEvents.Send(to, float64(s.Index.Events))
+	indexCandidates.Send(to, float64(s.Index.Candidates))
+	indexMatches.Send(to, float64(s.Index.Matches))
 	collectSubscriptions(to, s.Subscriptions)
 }
 
@@ -85,9 +84,9 @@ func collectSubscriptions(to chan<- prometheus.Metric, all []pubsub.Subscription
 		oldest = max(oldest, sub.Oldest.Seconds())
 	}
 	for policy, n := range byPolicy {
-		busSubscriptions.send(to, float64(n), policy.String())
+		busSubscriptions.Send(to, float64(n), policy.String())
 	}
-	busDepth.send(to, depth)
-	busFullest.send(to, fullest)
-	busOldest.send(to, oldest)
+	busDepth.Send(to, depth)
+	busFullest.Send(to, fullest)
+	busOldest.Send(to, oldest)
 }

@@ -1,8 +1,9 @@
-// Package metrics has Prometheus collectors for the bus, its index and the
-// stream server.
+// Package metrics has the Prometheus collector of the bus and its index. It
+// links Prometheus and nothing else; the collectors of the stream server and of
+// the bridge to Redis are in streammetrics and bridgemetrics below it.
 //
 //	registry := prometheus.NewRegistry()
-//	registry.MustRegister(metrics.NewBus(bus), metrics.NewStream(server))
+//	registry.MustRegister(metrics.NewBus(bus), streammetrics.New(server))
 //	http.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 //
 // [Handler] does that. A collector keeps nothing: it asks for the counts when

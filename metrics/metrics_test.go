@@ -13,6 +13,8 @@ import (
 
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/metrics"
+	"github.com/harkbus/pubsub/metrics/bridgemetrics"
+	"github.com/harkbus/pubsub/metrics/streammetrics"
 	"github.com/harkbus/pubsub/query"
 	"github.com/harkbus/pubsub/stream"
 )
@@ -23,7 +25,7 @@ func TestNamesFollowPrometheus(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { _ = server.Shutdown(t.Context()) }()
 	recorder := httptest.NewRecorder()
-	metrics.Handler(metrics.NewBus(bus), metrics.NewStream(server)).ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
+	metrics.Handler(metrics.NewBus(bus), streammetrics.New(server)).ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
 	require.Equal(t, 200, recorder.Code)
 	problems, err := promlint.New(recorder.Body).Lint()
 	require.NoError(t, err)
@@ -79,8 +81,8 @@ func TestTheDashboardNamesMetricsThatThereAre(t *testing.T) {
 	defer func() { _ = wire.Shutdown(t.Context()) }()
 	descs := make(chan *prometheus.Desc, 100)
 	metrics.NewBus(server).Describe(descs)
-	metrics.NewStream(wire).Describe(descs)
-	(*metrics.Bridge)(nil).Describe(descs)
+	streammetrics.New(wire).Describe(descs)
+	(*bridgemetrics.Collector)(nil).Describe(descs)
 	close(descs)
 	known := ""
 	for d := range descs {

@@ -21,6 +21,8 @@ import (
 	"github.com/harkbus/pubsub/env"
 	"github.com/harkbus/pubsub/history"
 	"github.com/harkbus/pubsub/metrics"
+	"github.com/harkbus/pubsub/metrics/bridgemetrics"
+	"github.com/harkbus/pubsub/metrics/streammetrics"
 	"github.com/harkbus/pubsub/redisbridge"
 	"github.com/harkbus/pubsub/sim"
 	"github.com/harkbus/pubsub/stream"
@@ -194,11 +196,11 @@ func (s *served) build() (err error) {
 	if err != nil {
 		return err
 	}
-	bus, wire := metrics.NewBus(s.bus), metrics.NewStream(s.stream)
+	bus, wire := metrics.NewBus(s.bus), streammetrics.New(s.stream)
 	if s.bridge == nil {
 		s.stream.SetMetrics(metrics.Handler(bus, wire))
 	} else {
-		s.stream.SetMetrics(metrics.Handler(bus, wire, metrics.NewBridge(s.bridge)))
+		s.stream.SetMetrics(metrics.Handler(bus, wire, bridgemetrics.New(s.bridge)))
 	}
 	return nil
 }

@@ -1,0 +1,57 @@
+// Package streammetrics has the Prometheus collector of a stream server.
+//
+//	registry.MustRegister(metrics.NewBus(bus), streammetrics.New(server))
+//
+// It is a package of its own so that users of package metrics do not link the
+// server and what it speaks WebSocket with.
+package streammetrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/harkbus/pubsub/metrics/internal/metric"
+	"github.com/harkbus/pubsub/stream"
+)
+
+var (
+	connections   = metric.Gauge("hark_stream_connections", "WebSocket and SSE connections.")
+	clients       = metric.Gauge("hark_stream_subscribing_clients", "Connections with a JSON-RPC or SSE subscription.")
+	topics        = metric.Gauge("hark_stream_topics", "Topics with at least one client.")
+	queuedBytes   = metric.Gauge("hark_stream_queued_bytes", "Bytes queued for all connections.")
+	requests      = metric.Counter("hark_stream_requests_total", "JSON-RPC requests.")
+	encodings     = metric.Counter("hark_stream_encodings_total", "Payloads encoded: one for each publication and form.")
+	frames        = metric.Counter("hark_stream_frames_total", "WebSocket frames written.")
+	writes        = metric.Counter("hark_stream_writes_total", "Writes that the frames went out in.")
+	bytes         = metric.Counter("hark_stream_bytes_total", "Bytes written to WebSockets.")
+	stalls        = metric.Counter("hark_stream_stalls_total", "Connections ended because the peer did not read.")
+	eventsDropped = metric.Counter("hark_stream_topic_events_dropped_total", "Events of topics that nobody took.")
+)
+
+// A Collector collects what one stream server has done and holds.
+type Collector struct{ server *stream.Server }
+
+var _ prometheus.Collector = (*Collector)(nil)
+
+// New returns the collector of a stream server.
+func New(server *stream.Server) *Collector { return &Collector{server} }
+
+// Describe implements prometheus.Collector.
+func (c *Collector) Describe(to chan<- *prometheus.Desc) {
+	metric.Describe(to, connections, clients, topics, queuedBytes, requests, encodings, frames, writes, bytes, stalls, eventsDropped)
+}
+
+// Collect implements prometheus.Collector.
+func (c *Collector) Collect(to chan<- prometheus.Metric) {
+	stats := c.server.Stats()
+	connections.Send(to, float64(stats.Connections))
+	clients.Send(to, float64(stats.Clients))
+	topics.Send(to, float64(stats.Topics))
+	queuedBytes.Send(to, float64(stats.Queued))
+	requests.Send(to, float64(stats.Requests))
+	encodings.Send(to, float64(stats.Encodings))
+	frames.Send(to, float64(stats.Frames))
+	writes.Send(to, float64(stats.Writes))
+	bytes.Send(to, float64(stats.Bytes))
+	stalls.Send(to, float64(stats.Stalls))
+	eventsDropped.Send(to, float64(stats.EventsDropped))
+}

@@ -20,6 +20,7 @@ need: ## look for the commands that tests start, install them where that is poss
 .PHONY: tidy
 tidy: ## fail where go mod tidy would change go.mod or go.sum
 	go mod tidy -diff
+	go -C tools mod tidy -diff
 
 .PHONY: fmt-check
 fmt-check: ## fail where gofmt would change a file
@@ -34,8 +35,8 @@ portable: ## the root package and all below it, where int has 32 bits
 	GOARCH=386 CGO_ENABLED=0 go vet . ./match ./query ./service ./internal/workload
 
 .PHONY: staticcheck
-staticcheck: ## staticcheck, in the version of go.mod
-	go tool staticcheck ./...
+staticcheck: ## staticcheck, in the version of tools/go.mod
+	go tool -modfile=tools/go.mod staticcheck ./...
 
 .PHONY: generated
 generated: ## fail where generated code is not what `go generate` makes

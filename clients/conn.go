@@ -210,7 +210,7 @@ func (c *Conn) sayGoodbye(ws *websocket.Conn) error {
 		_ = ws.Close()
 		return err
 	}
-	return ws.NetConn().SetReadDeadline(deadline) // ends a server that goes on sending, too
+	return ws.UnderlyingConn().SetReadDeadline(deadline) // ends a server that goes on sending, too
 }
 
 // Write sends a message. While the connection is dialled again it waits.

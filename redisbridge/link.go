@@ -124,7 +124,8 @@ func (l *link) dedicate(client rueidis.Client, addr string) line {
 
 // movedTo returns the address in a MOVED error, or "".
 func movedTo(err error) string {
-	if e, ok := errors.AsType[*rueidis.RedisError](err); ok {
+	var e *rueidis.RedisError
+	if errors.As(err, &e) {
 		if addr, moved := e.IsMoved(); moved {
 			return addr
 		}
@@ -134,6 +135,6 @@ func movedTo(err error) string {
 
 // hasCode tells whether err is an error reply with the given first word.
 func hasCode(err error, code string) bool {
-	e, ok := errors.AsType[*rueidis.RedisError](err)
-	return ok && strings.HasPrefix(e.Error(), code)
+	var e *rueidis.RedisError
+	return errors.As(err, &e) && strings.HasPrefix(e.Error(), code)
 }

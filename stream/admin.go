@@ -130,7 +130,8 @@ func check(text string) (*query.Query, checked) {
 		return q, checked{OK: true, Canonical: q.String()}
 	}
 	answer := checked{Error: err.Error()}
-	if syntax, ok := errors.AsType[*query.SyntaxError](err); ok {
+	var syntax *query.SyntaxError
+	if errors.As(err, &syntax) {
 		answer.Offset, answer.Expected, answer.Picture = syntax.Offset, syntax.Expected, syntax.Picture()
 	}
 	return nil, answer

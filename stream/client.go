@@ -168,8 +168,8 @@ func (e *dialError) Unwrap() error { return e.err }
 
 // isTemporary tells whether dialling again may help.
 func isTemporary(err error) bool {
-	refused, ok := errors.AsType[*dialError](err)
-	return !ok || refused.status >= 500 || refused.status == http.StatusTooManyRequests
+	var refused *dialError
+	return !errors.As(err, &refused) || refused.status >= 500 || refused.status == http.StatusTooManyRequests
 }
 
 func (c *Client) dial(ctx context.Context) (*websocket.Conn, error) {

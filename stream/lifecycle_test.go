@@ -120,7 +120,7 @@ func TestNothingIsLeftOfManyConnections(t *testing.T) {
 				}
 				switch kind {
 				case 0:
-					_ = ws.NetConn().(*net.TCPConn).SetLinger(0) // RST
+					_ = ws.UnderlyingConn().(*net.TCPConn).SetLinger(0) // RST
 				case 1:
 					_ = ws.WriteControl(websocket.CloseMessage, nil, time.Now().Add(time.Second))
 				}

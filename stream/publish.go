@@ -105,9 +105,9 @@ func (p *publisher) answer(w http.ResponseWriter, err error) {
 }
 
 func statusOf(err error) int {
-	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	var tooLarge *http.MaxBytesError
 	switch {
-	case tooLarge || errors.Is(err, bufio.ErrTooLong):
+	case errors.As(err, &tooLarge) || errors.Is(err, bufio.ErrTooLong):
 		return http.StatusRequestEntityTooLarge
 	case errors.Is(err, errNotAllowed):
 		return http.StatusForbidden

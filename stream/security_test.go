@@ -413,7 +413,7 @@ func TestCertificateIsReadAgainWhenItChanges(t *testing.T) {
 		ws, _, err := (&websocket.Dialer{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}).Dial("wss://"+listener.Addr().String()+"/websocket", nil)
 		require.NoError(t, err)
 		defer ws.Close()
-		return ws.NetConn().(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.Int64()
+		return ws.UnderlyingConn().(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.Int64()
 	}
 	require.EqualValues(t, 1, serial())
 	write(2)

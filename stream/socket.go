@@ -159,8 +159,8 @@ func (s *socket) serve(handle func(kind int, payload []byte) error, ended func()
 	err := s.read(handle)
 	s.server.config.logDebug("stream: connection ends", "connection", s.id, "reason", err)
 	if s.isClosing() {
-		_, saidClose := errors.AsType[*websocket.CloseError](err)
-		s.linger(saidClose)
+		var said *websocket.CloseError
+		s.linger(errors.As(err, &said))
 	}
 	s.end(ended)
 }

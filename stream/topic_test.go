@@ -98,10 +98,10 @@ func TestEventsTellWhoComesAndGoes(t *testing.T) {
 	require.Equal(t, 1, r.server.Stats().Topics)
 
 	// an abrupt loss of the connection, as of a cable
-	require.NoError(t, pub.NetConn().(*net.TCPConn).SetLinger(0))
-	require.NoError(t, pub.NetConn().Close())
+	require.NoError(t, pub.UnderlyingConn().(*net.TCPConn).SetLinger(0))
+	require.NoError(t, pub.UnderlyingConn().Close())
 	require.Equal(t, Event{joined.ClientID, "/x", EventPublisherLeft}, <-events)
-	require.NoError(t, sub.NetConn().Close())
+	require.NoError(t, sub.UnderlyingConn().Close())
 	require.Equal(t, EventSubscriberLeft, (<-events).Type)
 	eventually(t, func() bool { return r.server.Stats().Topics == 0 }, "the topic goes with its last client")
 

@@ -58,7 +58,8 @@ func (s *Server) ServeTopic(w http.ResponseWriter, r *http.Request) {
 	} else {
 		err = s.serveSubscriber(client, w, r, id, path, leave)
 	}
-	if refused, ok := errors.AsType[*refusal](err); ok {
+	var refused *refusal
+	if errors.As(err, &refused) {
 		leave()
 		refused.write(w)
 	} else if err != nil {

@@ -43,11 +43,13 @@ func (a *app) status(err error) int {
 	if err == nil {
 		return 0
 	}
-	if status, ok := errors.AsType[exitStatus](err); ok {
+	var status exitStatus
+	if errors.As(err, &status) {
 		return int(status)
 	}
 	fmt.Fprintf(a.err, "hark: %v\n", err)
-	if syntax, ok := errors.AsType[*query.SyntaxError](err); ok {
+	var syntax *query.SyntaxError
+	if errors.As(err, &syntax) {
 		fmt.Fprintln(a.err, syntax.Picture())
 	}
 	return int(failed)

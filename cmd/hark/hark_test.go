@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"strconv"
 	"testing"
@@ -22,7 +23,7 @@ func (s suite) Run() int {
 }
 
 func TestMain(m *testing.M) {
-	testscript.Main(suite{m}, map[string]func(){"hark": main})
+	os.Exit(testscript.RunMain(suite{m}, map[string]func() int{"hark": func() int { main(); return 0 }}))
 }
 
 // The scripts in testdata are sessions of a shell with the command. To what
@@ -47,7 +48,8 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	got := 0
 	err = ts.Exec(args[1], args[2:]...)
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
 		got = exit.ExitCode()
 	} else {
 		ts.Check(err)

@@ -322,7 +322,8 @@ func (p *urlPublisher) send(name string) error {
 	for retry := backoff.New(minRetry, maxRetry); len(p.batch) > 0; {
 		n, _, err := p.server.PublishAll(p.server.trying, p.batch[:min(together, len(p.batch))])
 		p.batch, p.lines = p.batch[n:], p.lines[n:]
-		refused, ok := errors.AsType[*stream.PublishError](err)
+		var refused *stream.PublishError
+		ok := errors.As(err, &refused)
 		switch {
 		case err == nil:
 		case ok && refused.Status == http.StatusUnauthorized:

@@ -193,7 +193,8 @@ func (r *runner) one(m *mutation, i int) (v verdict) {
 		if err == nil {
 			continue
 		}
-		if _, failed := errors.AsType[*exec.ExitError](err); !failed {
+		var failed *exec.ExitError
+		if !errors.As(err, &failed) {
 			return verdict{err: err}
 		}
 		v.noticed++

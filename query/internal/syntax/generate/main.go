@@ -78,7 +78,10 @@ func generate(grammar, output string) error {
 	return os.WriteFile(output, source, 0o644)
 }
 
-// peg returns what the generator of go.mod makes of a grammar.
+// tools is the module that pins the generator, seen from where go generate runs.
+const tools = "-modfile=../../../tools/go.mod"
+
+// peg returns what the generator makes of a grammar.
 func peg(grammar string) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "peg")
 	if err != nil {
@@ -87,7 +90,7 @@ func peg(grammar string) ([]byte, error) {
 	defer os.RemoveAll(dir)
 	output := filepath.Join(dir, "parser.go")
 	var stderr bytes.Buffer
-	cmd := exec.Command("go", "tool", "peg", "-inline", "-strict", "-output", output, grammar)
+	cmd := exec.Command("go", "tool", tools, "peg", "-inline", "-strict", "-output", output, grammar)
 	cmd.Stderr = &stderr
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("go tool peg: %w\n%s", err, stderr.Bytes())

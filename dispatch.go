@@ -105,7 +105,7 @@ func (s *Server) matchAhead(group []Message) {
 		s.events = append(s.events, group[i].events)
 	}
 	s.mu.Lock()
-	s.index.MatchBatch(s.events, &s.ahead)
+	s.index.FindBatch(s.events, &s.ahead)
 	s.mu.Unlock()
 	clear(s.events)
 }
@@ -114,13 +114,14 @@ func (s *Server) matchAhead(group []Message) {
 const groupSize = 16
 
 // found returns the topics of publication i of a group, or of m, if it was not
-// matched ahead. The caller holds s.mu.
-func (s *Server) found(m *Message, i int) []*topic {
+// matched ahead, and those that only regular expressions can decide. The caller
+// holds s.mu.
+func (s *Server) found(m *Message, i int) (matched, undecided []*topic) {
 	if i < s.ahead.Len() {
-		return s.ahead.Of(i)
+		return s.ahead.Of(i), s.ahead.Undecided(i)
 	}
-	s.hits = s.index.Match(m.events, s.hits[:0])
-	return s.hits
+	s.hits, s.open = s.index.Find(m.events, s.hits[:0], s.open[:0])
+	return s.hits, s.open
 }
 
 // dispatch gives a publication, number i of its group, to the observers, and
@@ -146,7 +147,12 @@ func (s *Server) dispatch(m *Message, now int64, i int) {
 // distributeAndUnlock is dispatch from when observers and user-written queries
 // have been asked. It releases s.mu, which the caller holds.
 func (s *Server) distributeAndUnlock(m *Message, now int64, i int) {
-	members := s.deliver(m, s.found(m, i)) + s.deliver(m, s.scans)
+	matched, undecided := s.found(m, i)
+	if len(undecided) > 0 {
+		s.decide(m, undecided)
+	}
+	members := s.deliver(m, matched) + s.deliver(m, s.expressions.matched) + s.deliver(m, s.scans)
+	s.endOver()
 	for _, sub := range s.full.cut {
 		s.remove(sub, ErrOutOfCapacity)
 		s.totals.cut++
@@ -156,6 +162,7 @@ func (s *Server) distributeAndUnlock(m *Message, now int64, i int) {
 	s.mu.Unlock()
 
 	clear(s.hits)
+	clear(s.open)
 	clear(s.scans)
 	s.scans = s.scans[:0]
 	s.settle(m)
@@ -180,6 +187,8 @@ func (s *Server) settle(m *Message) {
 	for _, sub := range f.cut {
 		s.tellCut(sub)
 	}
+	s.tellOver()
+	s.expressions.clear()
 	f.clear()
 	if len(f.blocked) > 0 {
 		f.pending = *m

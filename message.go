@@ -68,7 +68,8 @@ func (m Message) Attributes() iter.Seq2[string, string] {
 	}
 }
 
-// Matches tells whether q matches the events of the message.
+// Matches tells whether q matches the events of the message. It runs regular
+// expressions for as long as they take; see query.Query.Weigh.
 func (m Message) Matches(q Query) (bool, error) { return q.Matches(m.events) }
 
 // Sequence returns the number that the server gave the publication when it

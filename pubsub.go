@@ -56,10 +56,13 @@ type Server struct {
 	clock  clock
 	full   fullness
 	hits   []*topic              // what the index found; reused
+	open   []*topic              // what it left undecided; reused
 	scans  []*topic              // what the scan found; reused
 	batch  []Message             // what the server's goroutine took from the queue and has not begun
 	ahead  match.Batch[*topic]   // what the index found for a group; empty but for drain
 	events []map[string][]string // of the group; reused
+
+	expressions expressions
 
 	mu       sync.Mutex // never held while a delivery waits or user code runs
 	registry registry
@@ -305,6 +308,7 @@ func (s *Server) topicFor(q Query, text string) *topic {
 	t := s.registry.topics[text]
 	if t == nil {
 		t = newTopic(s, form, text, indexed)
+		t.born = s.registry.births
 		t.id = s.index.Add(form, t)
 		s.registry.topics[text] = t
 	}

@@ -18,6 +18,8 @@ type Stats struct {
 	Delivered uint64 // the others: put into a buffer, or waiting for room
 	Cut       uint64 // subscriptions ended because they were too slow
 
+	OverBudget uint64 // subscriptions ended because their regular expressions took too long
+
 	PublishRate float64 // publications a second, over the last ten full seconds
 	MatchRate   float64 // pairs a second, the same
 
@@ -87,6 +89,7 @@ func (s *Server) busStats(now time.Time) Stats {
 		Dropped:     s.totals.dropped,
 		Delivered:   s.totals.matched - s.totals.dropped,
 		Cut:         s.totals.cut,
+		OverBudget:  s.totals.overBudget,
 		PublishRate: published,
 		MatchRate:   matched,
 		Clients:     len(s.registry.clients),
@@ -142,6 +145,7 @@ type totals struct {
 	matched      uint64
 	dropped      uint64
 	cut          uint64
+	overBudget   uint64
 	recent       meter
 }
 

@@ -17,6 +17,11 @@ var (
 	// its buffer was full: its reader was too slow.
 	ErrOutOfCapacity = errors.New("internal subscription event buffer is out of capacity")
 
+	// ErrExpressionBudget is the reason of a subscription whose query has
+	// regular expressions that take longer on a publication than it may; see
+	// ExpressionBudget. It got all its matches before that publication.
+	ErrExpressionBudget = errors.New("pubsub: the regular expressions of the query take too long on a publication")
+
 	// ErrServerStopped is the reason of a subscription whose server stopped,
 	// and the error of calls to a server that was stopped.
 	ErrServerStopped = errors.New("pubsub: the server is stopped")
@@ -161,7 +166,8 @@ func (s *Subscription) Dropped() uint64 {
 }
 
 // Err returns nil while the subscription lives, and then, for ever, why it
-// ended: ErrUnsubscribed, ErrOutOfCapacity or ErrServerStopped.
+// ended: ErrUnsubscribed, ErrOutOfCapacity, ErrExpressionBudget or
+// ErrServerStopped.
 func (s *Subscription) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,8 +20,9 @@ type topic struct {
 	query  Query
 	text   string // canonical, as it was when first subscribed
 	id     match.ID
-	kind   kind  // which of the server's matchers holds it
-	refs   int32 // subscriptions, those not begun yet too
+	born   uint64 // the number of subscriptions there were before it, ever
+	kind   kind   // which of the server's matchers holds it
+	refs   int32  // subscriptions, those not begun yet too
 
 	log log
 	due dueHeap         // the subscriptions that read the log
@@ -220,3 +221,11 @@ func (t *topic) remove(sub *Subscription) {
 
 // members returns how many subscriptions a publication goes to.
 func (t *topic) members() int { return len(t.due) + len(t.fed) }
+
+// member returns one of them.
+func (t *topic) member() *Subscription {
+	if last := len(t.fed) - 1; last >= 0 {
+		return t.fed[last]
+	}
+	return t.due[len(t.due)-1].sub
+}

@@ -1,0 +1,134 @@
+package pubsub
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/harkbus/pubsub/query"
+	"github.com/harkbus/pubsub/service"
+)
+
+// DefaultExpressionBudget is the budget of a server without the option
+// ExpressionBudget: four queries of the default query.Limits, each run over a
+// value of 16 KiB.
+const DefaultExpressionBudget = expressionShare * 400 * (16<<10 + 16)
+
+// expressionShare is the part of the budget that one query may take: a fourth.
+const expressionShare = 4
+
+// ExpressionBudget sets how many steps one publication may spend on the regular
+// expressions of all queries together, and a fourth of it on those of one. A
+// step is one instruction of an expression over one byte of a value, as
+// query.Query.Weigh counts them, and takes 1 to 7 ns. Without this option, and
+// for budgets below one, it is DefaultExpressionBudget, which is at most 0.2 s.
+//
+// The cheapest queries are run first, and among equals the oldest. Those that
+// the budget does not reach cannot be answered for this publication: all
+// subscriptions to them end with ErrExpressionBudget.
+func ExpressionBudget(steps int64) Option {
+	return func(s *Server) { s.expressions.budget = steps }
+}
+
+// expressions decides the queries of a publication that the index leaves
+// undecided, because it takes regular expressions. That happens without the
+// server's mu, and for a bounded time. What is beyond ends, and is not run
+// later: an order of delivery that waited for it would be one that a stranger
+// can hold up, and what is kept for it memory that a stranger can fill.
+type expressions struct {
+	budget  int64     // steps
+	noted   []weighed // the undecided queries; reused, as all below
+	matched []*topic  // whose query matches
+	over    []weighed // beyond the budget
+}
+
+// weighed is a topic, and the steps that its query takes at most.
+type weighed struct {
+	*topic
+	steps int64
+}
+
+// note takes note of the topics that are to be decided: those that anybody
+// would get the publication by. The caller holds the server's mu.
+func (x *expressions) note(undecided []*topic) {
+	for _, t := range undecided {
+		if t.members() > 0 {
+			x.noted = append(x.noted, weighed{topic: t})
+		}
+	}
+}
+
+// decide answers what was noted for the events of a publication.
+func (x *expressions) decide(events map[string][]string) {
+	open := x.noted[:0]
+	for _, w := range x.noted {
+		var matches bool
+		if matches, w.steps = w.query.(*query.Query).Weigh(events); w.steps > 0 {
+			open = append(open, w)
+		} else if matches {
+			x.matched = append(x.matched, w.topic)
+		}
+	}
+	slices.SortFunc(open, func(a, b weighed) int { return cmp.Or(cmp.Compare(a.steps, b.steps), cmp.Compare(a.born, b.born)) })
+	left := x.limit()
+	most := left / expressionShare
+	for i, w := range open {
+		if w.steps > min(left, most) {
+			x.over = append(x.over, open[i:]...)
+			return
+		}
+		left -= w.steps
+		if matches, _ := w.query.Matches(events); matches {
+			x.matched = append(x.matched, w.topic)
+		}
+	}
+}
+
+func (x *expressions) limit() int64 {
+	if x.budget < 1 {
+		return DefaultExpressionBudget
+	}
+	return x.budget
+}
+
+// clear makes x ready for the next publication.
+func (x *expressions) clear() {
+	clear(x.noted)
+	clear(x.matched)
+	clear(x.over)
+	x.noted, x.matched, x.over = x.noted[:0], x.matched[:0], x.over[:0]
+}
+
+// decide runs the regular expressions of the topics that the index left
+// undecided, without s.mu, which the caller holds. It has the pass, so that
+// whoever subscribes meanwhile does so for later publications.
+func (s *Server) decide(m *Message, undecided []*topic) {
+	s.expressions.note(undecided)
+	s.mu.Unlock()
+	s.expressions.decide(m.events)
+	s.mu.Lock()
+}
+
+// endOver ends the subscriptions to the queries that were beyond the budget, in
+// bounded steps. The caller holds s.mu and has the pass.
+func (s *Server) endOver() {
+	n := 0
+	for _, w := range s.expressions.over {
+		for w.members() > 0 {
+			if n++; n%step == 0 {
+				s.mu.Unlock()
+				s.mu.Lock()
+				continue // somebody may have left
+			}
+			s.remove(w.member(), ErrExpressionBudget)
+			s.totals.overBudget++
+		}
+	}
+}
+
+// tellOver logs why queries ended. The caller has the pass and no lock.
+func (s *Server) tellOver() {
+	for _, w := range s.expressions.over {
+		s.reports.add(service.Logger.Info, "pubsub: query ended: its regular expressions take too long",
+			"query", w.text, "steps", w.steps, "budget", s.expressions.limit(), "instructions", w.query.(*query.Query).Instructions())
+	}
+}

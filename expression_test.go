@@ -1,0 +1,209 @@
+package pubsub_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/query"
+)
+
+// long returns a value over which an expression of so many instructions takes
+// exactly so many steps.
+func long(t testing.TB, steps, instructions int) string {
+	require.Zero(t, steps%instructions)
+	return strings.Repeat("x", steps/instructions-16)
+}
+
+// TestBudgetOfExpressionsIsExact has an expression of 22 instructions run over a
+// value that takes as much as it may, and one step of 22 more.
+func TestBudgetOfExpressionsIsExact(t *testing.T) {
+	const steps = 22 * 1000
+	for _, queued := range []bool{false, true} { // matched one by one, and in a group
+		t.Run(fmt.Sprintf("queued=%v", queued), func(t *testing.T) {
+			var log records
+			server := pubsub.NewServer(pubsub.ExpressionBudget(4*steps), pubsub.BufferCapacity(10))
+			server.SetLogger(&log)
+			if !queued {
+				require.NoError(t, server.Start())
+			}
+			sub := subscribe(t, server, "a", "m MATCHES 'x{20}' AND k EXISTS", 10, pubsub.Cancel)
+			also := subscribe(t, server, "b", "m MATCHES 'x{20}' AND k EXISTS", 10, pubsub.Block)
+			plain := subscribe(t, server, "c", "m EXISTS", 10, pubsub.Cancel)
+
+			exactly := long(t, steps, 22)
+			publish(t, server, 1, "k", "", "m", exactly)
+			publish(t, server, 2, "m", exactly+exactly)         // k decides
+			publish(t, server, 3, "m", exactly+"x")             // and here
+			publish(t, server, 4, "k", "", "other", exactly)    // no value
+			publish(t, server, 5, "k", "", "m", exactly+"x")    // one step more
+			publish(t, server, 6, "k", "", "m", "xxxxxxxxxxxx") // too late
+			if queued {
+				require.NoError(t, server.Start())
+			}
+			for _, sub := range []*pubsub.Subscription{sub, also} {
+				<-sub.Canceled()
+				require.Equal(t, 1, next(t, sub))
+				_, err := sub.Next(ctx)
+				require.Equal(t, pubsub.ErrExpressionBudget, err)
+				require.Equal(t, pubsub.ErrExpressionBudget, sub.Err())
+			}
+			require.NoError(t, server.Stop())
+			for _, i := range []int{1, 2, 3, 5, 6} {
+				require.Equal(t, i, next(t, plain))
+			}
+			stats := server.Stats()
+			require.EqualValues(t, 2, stats.OverBudget)
+			require.Zero(t, stats.Cut)
+			require.EqualValues(t, 2+5, stats.Matched)
+			require.Equal(t, 1, log.with("take too long"))
+		})
+	}
+}
+
+// Four queries that cost the most one may are all that fit; a cheaper one goes
+// before them, and then the last of the four has no room.
+func TestExpensiveExpressionsEndBeforeCheapOnesAndNewBeforeOld(t *testing.T) {
+	const steps = 22 * 1000
+	server := newServer(t, pubsub.ExpressionBudget(4*steps))
+	value := long(t, steps, 22)
+	var subs []*pubsub.Subscription
+	gone := subscribe(t, server, "gone", "m EXISTS", 10, pubsub.Cancel)
+	for i := range 5 {
+		subs = append(subs, subscribe(t, server, fmt.Sprint(i), fmt.Sprintf("m MATCHES 'x{19}[x%d]'", i), 10, pubsub.Cancel))
+	}
+	require.NoError(t, server.UnsubscribeID(ctx, gone.ID())) // the index puts the last one in its place
+	publish(t, server, "first", "m", value)
+	for i, sub := range subs {
+		require.Equal(t, i == 4, sub.Err() != nil, i)
+	}
+	cheap := subscribe(t, server, "cheap", "m MATCHES 'x'", 10, pubsub.Cancel)
+	publish(t, server, "second", "m", value)
+	for i, sub := range append(subs[:4], cheap) {
+		require.Equal(t, []string{"first", "second"}[i/4], next(t, sub), i)
+	}
+	require.Equal(t, pubsub.ErrExpressionBudget, subs[3].Err())
+	require.NoError(t, subs[2].Err())
+	require.NoError(t, cheap.Err())
+	require.EqualValues(t, 2, server.Stats().OverBudget)
+	require.Equal(t, 4, server.NumClients())
+
+	again := subscribe(t, server, "3", "m MATCHES 'x{19}[x3]'", 10, pubsub.Cancel)
+	publish(t, server, "third", "m", "xxxxxxxxxxxxxxxxxxxx")
+	require.Equal(t, "third", next(t, again))
+}
+
+// Who is not to get a publication takes nothing of what it may spend.
+func TestExpressionsOfLaterSubscriptionsCostNothing(t *testing.T) {
+	const steps = 22 * 21 * 100
+	server := pubsub.NewServer(pubsub.ExpressionBudget(4*steps), pubsub.BufferCapacity(10))
+	value := long(t, steps, 22)
+	early := subscribe(t, server, "early", "m MATCHES 'x{20}'", 10, pubsub.Cancel)
+	publish(t, server, 1, "m", value)
+	for i := range 4 {
+		subscribe(t, server, fmt.Sprint(i), fmt.Sprintf("m MATCHES 'x{18}[x%d]'", i), 10, pubsub.Cancel)
+	}
+	require.NoError(t, server.Start())
+	require.NoError(t, server.Stop())
+	require.Equal(t, 1, next(t, early))
+	require.Equal(t, pubsub.ErrServerStopped, early.Err())
+}
+
+func TestExpressionBudgetBelowOneIsTheDefault(t *testing.T) {
+	for _, options := range [][]pubsub.Option{nil, {pubsub.ExpressionBudget(0)}, {pubsub.ExpressionBudget(-1)}} {
+		server := newServer(t, options...)
+		const text = "m MATCHES 'x{398}'" // as much as a query may have
+		require.Equal(t, 400, query.MustParse(text).Instructions())
+		sub := subscribe(t, server, "a", text, 10, pubsub.Cancel)
+		value := strings.Repeat("x", 16<<10)
+		publish(t, server, 1, "m", value)
+		require.NoError(t, sub.Err())
+		publish(t, server, 2, "m", value+"x")
+		require.Equal(t, pubsub.ErrExpressionBudget, sub.Err())
+	}
+}
+
+// A query with many subscriptions ends in steps, between which others get in.
+func TestAllSubscriptionsOfAnExpensiveQueryEnd(t *testing.T) {
+	server := newServer(t, pubsub.ExpressionBudget(4))
+	var subs []*pubsub.Subscription
+	for i := range 1000 {
+		subs = append(subs, subscribe(t, server, fmt.Sprint(i), "m MATCHES 'x'", 1, []pubsub.Overflow{pubsub.Cancel, pubsub.DropOldest, pubsub.Block}[i%3]))
+		if i%5 == 0 {
+			subs[i].Out()
+		}
+	}
+	publish(t, server, 1, "m", "x")
+	for _, sub := range subs {
+		require.Equal(t, pubsub.ErrExpressionBudget, sub.Err())
+	}
+	require.Zero(t, server.NumClients())
+	require.EqualValues(t, 1000, server.Stats().OverBudget)
+	require.Zero(t, server.Stats().Index.Queries)
+}
+
+// TestNobodyWaitsForExpressionsBeyondTheBudget has what took 8 s and 4 s, before
+// there was a budget, take a bounded time, during which the server answers.
+func TestNobodyWaitsForExpressionsBeyondTheBudget(t *testing.T) {
+	const generous = 20 // the race detector, and other processes
+	server := newServer(t)
+	wide := query.Limits{Length: 1 << 16, Regexp: 1 << 20}
+	alternatives := make([]string, 95)
+	for i := range alternatives {
+		alternatives[i] = fmt.Sprintf("m MATCHES '[ab]{0,400}[cd]$|%d'", i)
+	}
+	var hostile []*pubsub.Subscription
+	for _, text := range []string{strings.Join(alternatives, " OR "), "m MATCHES 'x{0,400}y'"} {
+		q, err := wide.New(text)
+		require.NoError(t, err)
+		_, err = query.New(text)
+		require.ErrorContains(t, err, "instructions, more than 400")
+		sub, err := server.SubscribeWithArgs(ctx, pubsub.SubscribeArgs{ClientID: "hostile", Query: q})
+		require.NoError(t, err)
+		hostile = append(hostile, sub)
+	}
+	cheap := subscribe(t, server, "cheap", "m MATCHES '^[ab]'", 10, pubsub.Cancel)
+
+	start := time.Now()
+	publish(t, server, 1, "m", strings.Repeat("ab", 8<<10))
+	publish(t, server, 2, "m", strings.Repeat("x", 900_000))
+	require.Less(t, time.Since(start), generous*200*time.Millisecond)
+	require.Equal(t, 1, next(t, cheap))
+	for _, sub := range hostile {
+		require.Equal(t, pubsub.ErrExpressionBudget, sub.Err())
+	}
+	require.NoError(t, cheap.Err())
+}
+
+// TestExpressionsRunWithoutTheLock publishes what takes long, and meanwhile
+// does what needs the lock.
+func TestExpressionsRunWithoutTheLock(t *testing.T) {
+	server := newServer(t, pubsub.ExpressionBudget(1<<40), pubsub.BufferCapacity(16))
+	q, err := query.Limits{Regexp: 1000}.New("m MATCHES 'x{0,400}[yz]'")
+	require.NoError(t, err)
+	sub, err := server.SubscribeWithArgs(ctx, pubsub.SubscribeArgs{ClientID: "slow", Query: q})
+	require.NoError(t, err)
+	begun, published := make(chan struct{}), make(chan struct{})
+	server.Observe(func(pubsub.Message) { close(begun) })
+	go func() {
+		defer close(published)
+		publish(t, server, 1, "m", strings.Repeat("x", 40_000)+"y")
+	}()
+	<-begun
+	calls := 0
+	for during := true; during; calls++ {
+		require.NoError(t, server.Unsubscribe(ctx, "other", subscribe(t, server, "other", "m MATCHES 'z'", 1, pubsub.Cancel).Query()))
+		require.LessOrEqual(t, server.NumClients(), 2)
+		select {
+		case <-published:
+			during = false
+		default:
+		}
+	}
+	require.Greater(t, calls, 100)
+	require.Equal(t, 1, next(t, sub))
+}

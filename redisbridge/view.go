@@ -16,14 +16,15 @@ import (
 type view struct {
 	open atomic.Bool // everything is wanted
 
-	mu      sync.Mutex
-	loaded  bool // the view is complete
-	peers   map[pubsub.Origin]*peer
-	greedy  int // peers that want everything
-	queries map[string]*asked
-	index   *match.Index[struct{}]
-	hits    []struct{}
-	wanted  bool // result of Matches
+	mu        sync.Mutex
+	loaded    bool // the view is complete
+	peers     map[pubsub.Origin]*peer
+	greedy    int // peers that want everything
+	queries   map[string]*asked
+	index     *match.Index[*query.Query]
+	hits      []*query.Query
+	undecided []*query.Query // that only their regular expressions decide
+	wanted    bool           // result of Matches
 }
 
 // A peer is what one other process asks for.
@@ -39,7 +40,7 @@ type asked struct {
 }
 
 func newView() *view {
-	v := &view{peers: make(map[pubsub.Origin]*peer), queries: make(map[string]*asked), index: match.New[struct{}]()}
+	v := &view{peers: make(map[pubsub.Origin]*peer), queries: make(map[string]*asked), index: match.New[*query.Query]()}
 	v.open.Store(true)
 	return v
 }
@@ -58,9 +59,34 @@ func (v *view) wants(m pubsub.Message) bool {
 // Matches implements pubsub.Query: a message shows its events to a query
 // without copying them. The caller of Message.Matches holds v.mu.
 func (v *view) Matches(events map[string][]string) (bool, error) {
-	v.hits = v.index.Match(events, v.hits[:0])
-	v.wanted = len(v.hits) > 0
+	v.hits, v.undecided = v.index.Find(events, v.hits[:0], v.undecided[:0])
+	v.wanted = len(v.hits) > 0 || v.decides(events)
+	clear(v.hits)
+	clear(v.undecided)
 	return v.wanted, nil
+}
+
+// expressionSteps is how many steps of regular expressions, as Weigh counts
+// them, are run to spare others a publication: at most 7 ms.
+const expressionSteps = 1 << 20
+
+// decides tells whether a query matches by its regular expressions, or might,
+// if it would take too long to know: then sending costs less.
+func (v *view) decides(events map[string][]string) bool {
+	left := int64(expressionSteps)
+	for _, q := range v.undecided {
+		matches, steps := q.Weigh(events)
+		if left -= steps; left < 0 {
+			return true
+		}
+		if steps > 0 {
+			matches, _ = q.Matches(events)
+		}
+		if matches {
+			return true
+		}
+	}
+	return false
 }
 
 // String implements pubsub.Query.
@@ -124,7 +150,7 @@ func (v *view) ask(q *query.Query) {
 	text := q.String()
 	a := v.queries[text]
 	if a == nil {
-		a = &asked{id: v.index.Add(q, struct{}{})}
+		a = &asked{id: v.index.Add(q, q)}
 		v.queries[text] = a
 	}
 	a.refs++

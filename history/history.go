@@ -33,8 +33,8 @@ type History interface {
 	// down to the oldest that is kept.
 	Backward(before Cursor) iter.Seq2[Entry, error]
 
-	// Await returns when the publication at c has been appended, or with the
-	// error of ctx.
+	// Await returns when the publication at c has been appended, at once if c
+	// is a place that nothing will be appended at, or with the error of ctx.
 	Await(ctx context.Context, c Cursor) error
 }
 

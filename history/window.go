@@ -226,7 +226,7 @@ func (w *Window) previous(before Cursor, buf []pubsub.Message) []pubsub.Message 
 func (w *Window) Await(ctx context.Context, c Cursor) error {
 	for {
 		w.mu.Lock()
-		if w.first+uint64(w.n) > c.Major {
+		if c.Epoch != w.epoch || w.first+uint64(w.n) > c.Major {
 			w.mu.Unlock()
 			return nil
 		}

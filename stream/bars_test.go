@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http/httptest"
 	"runtime"
 	"testing"
 	"time"
@@ -28,19 +29,19 @@ func (sink) Close() error                     { return nil }
 // own that takes everything.
 func newSinks(t testing.TB, n int, query func(i int) string, after bool) (*Server, *pubsub.Server) {
 	bus := pubsub.NewServer()
-	server, err := New(bus, Config{MaxClients: n, MaxConnections: n})
+	server, err := New(bus, Config{MaxClients: n, MaxConnections: n, Heartbeat: time.Hour}) // what is by time is no delivery
 	require.NoError(t, err)
 	require.NoError(t, bus.Start())
 	var sessions []*session
 	for i := range n {
-		sock := &socket{server: server, conn: sink{}, id: server.nextID("ws")}
-		sock.ctx, sock.cancel = context.WithCancel(server.ctx)
-		sock.w.init(sock.conn, time.Second, server.config.QueueBytes, &server.queued, &server.writes)
-		s := &session{socket: sock}
+		s := &session{socket: &socket{conn: &watchedConn{Conn: sink{}}}}
+		s.connection.init(server.ctx, server, "ws", httptest.NewRequest("GET", "/", nil), Identity{})
+		s.counted, s.transport = true, s
+		s.w.init(s.conn.Conn, time.Second, server.config.QueueBytes, &server.queued, &server.writes)
 		sessions = append(sessions, s)
-		sub, fault := s.subscribe(wanted{id: []byte("1"), query: query(i), overflow: OverflowCancel, cursors: after})
+		o, fault := s.subscribe(asked{id: []byte("1"), query: query(i), overflow: OverflowCancel, cursors: after})
 		require.Nil(t, fault)
-		s.spawn(sub.pump)
+		s.spawn(o.pump)
 	}
 	t.Cleanup(func() {
 		for _, s := range sessions {

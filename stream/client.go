@@ -396,7 +396,7 @@ func (s *clientSubscription) take(r *clientResponse) error {
 	if err != nil {
 		return err
 	}
-	if r.Result.Query != nil {
+	if r.Result.Query != nil && (r.Result.Gap != nil || r.Result.Data.Type != "") { // else it is a heartbeat
 		result := Result{Cursor: cursor, Data: unwrap(r.Result.Data), Events: r.Result.Events, Gap: r.Result.Gap}
 		select {
 		case s.out <- result:

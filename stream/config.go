@@ -31,6 +31,7 @@ type Config struct {
 	MaxWait        time.Duration // of one events request; default 30 s
 	MaxBatch       int           // requests in one body; default 10
 	PingInterval   time.Duration // default 27 s
+	Heartbeat      time.Duration // a client with cursors is told where it is; default 5 s
 	ReadTimeout    time.Duration // silence of a client, and time to send one message; default 30 s
 	WriteTimeout   time.Duration // of one write; default 10 s
 	CloseTimeout   time.Duration // for the client's half of a close; default 5 s
@@ -137,6 +138,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.MaxBatch = cmp.Or(c.MaxBatch, 10)
 	c.ReadTimeout = cmp.Or(c.ReadTimeout, 30*time.Second)
 	c.PingInterval = cmp.Or(c.PingInterval, c.ReadTimeout*9/10)
+	c.Heartbeat = cmp.Or(c.Heartbeat, 5*time.Second)
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
 	c.CloseTimeout = cmp.Or(c.CloseTimeout, 5*time.Second)
 	c.QueueBytes = cmp.Or(c.QueueBytes, 256<<10)
@@ -181,6 +183,7 @@ func (c *Config) validate() error {
 		{"MaxWait", int64(c.MaxWait)},
 		{"MaxBatch", int64(c.MaxBatch)},
 		{"PingInterval", int64(c.PingInterval)},
+		{"Heartbeat", int64(c.Heartbeat)},
 		{"ReadTimeout", int64(c.ReadTimeout)},
 		{"WriteTimeout", int64(c.WriteTimeout)},
 		{"CloseTimeout", int64(c.CloseTimeout)},

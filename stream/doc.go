@@ -48,7 +48,8 @@
 // With a cursor it comes back, on another connection or by another way, and
 // gets exactly what it missed, out of the [History]. What the history does not
 // have any more it is told as a [history.Gap]: nothing is missing silently. Cursors
-// sort as text like the publications.
+// sort as text like the publications. While nothing matches, heartbeats tell
+// the cursor that the server is at.
 //
 // # Security
 //

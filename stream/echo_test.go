@@ -25,18 +25,18 @@ func (s *Server) echo(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	sock, err := s.upgrade(&s.upgrader, timing{time.Hour, 2 * time.Hour, 10 * time.Second, time.Second}, w, r, id)
-	if err != nil {
+	c := &topicClient{}
+	c.connection.init(s.ctx, s, "echo", r, id)
+	if c.upgrade(&s.upgrader, timing{time.Hour, 2 * time.Hour, 10 * time.Second, time.Second}, w, r) != nil {
 		leave()
 		return
 	}
-	conn := &topicClient{socket: sock}
-	s.start(conn, sock, func(kind int, payload []byte) error {
+	go c.serve(func(kind int, payload []byte) error {
 		opcode := byte(opText)
 		if kind == websocket.BinaryMessage {
 			opcode = opBinary
 		}
-		return sock.w.send(frame{opcode: opcode, tail: append([]byte(nil), payload...)}, nil)
+		return c.w.send(frame{opcode: opcode, tail: append([]byte(nil), payload...)}, nil)
 	}, leave)
 }
 

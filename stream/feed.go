@@ -24,11 +24,15 @@ type feed struct {
 	client   string // name on the bus
 	narrow   *query.Query
 	overflow Overflow
+	capacity int            // of its buffer
 	resume   bool           // from at, which may be in the past; else from now
-	at       history.Cursor // of the last publication that was looked at
+	at       history.Cursor // all that matches up to here has been sent
+
+	waits   context.Context // ends with ctx, and when the server ends the feed
+	endWait context.CancelFunc
 
 	live   atomic.Pointer[pubsub.Subscription] // nil while the history is replayed
-	reason atomic.Pointer[string]              // why the server ends it; set before the bus is told
+	ending atomic.Pointer[ending]              // why the server ends it; set before the bus knows
 
 	dropped uint64 // that the client has been told of
 }
@@ -50,7 +54,7 @@ func (f *feed) goLive() error {
 	live, err := f.server.bus.SubscribeWithArgs(f.ctx, pubsub.SubscribeArgs{
 		ClientID: f.client,
 		Query:    f.narrow,
-		Capacity: f.server.config.Buffer,
+		Capacity: f.capacity,
 		Overflow: policy,
 	})
 	if err != nil {
@@ -60,7 +64,7 @@ func (f *feed) goLive() error {
 		f.at = f.server.config.History.Cursor(live.After())
 	}
 	f.live.Store(live)
-	if f.reason.Load() != nil { // end did not see it
+	if f.ending.Load() != nil { // end did not see it
 		f.leaveBus()
 	}
 	return nil
@@ -73,9 +77,10 @@ func (f *feed) leaveBus() {
 	}
 }
 
-// end has the feed end, with a reason, after what is in the buffer.
-func (f *feed) end(reason string) {
-	if f.reason.CompareAndSwap(nil, &reason) {
+// end has the feed end, for a reason, after what is in the buffer.
+func (f *feed) end(e ending) {
+	if f.ending.CompareAndSwap(nil, &e) {
+		f.endWait()
 		f.leaveBus()
 	}
 }
@@ -85,6 +90,9 @@ func (f *feed) end(reason string) {
 func (f *feed) replay(emit func(history.Entry) error) error {
 	if !f.resume {
 		return nil
+	}
+	if err := f.server.config.History.Await(f.waits, f.at); err != nil { // it may be queued yet
+		return err
 	}
 	for f.live.Load() == nil {
 		n, err := f.catchUp(history.Last, emit)
@@ -102,7 +110,7 @@ func (f *feed) replay(emit func(history.Entry) error) error {
 	if !f.at.Before(end) {
 		return nil
 	}
-	if err := h.Await(f.ctx, end); err != nil {
+	if err := h.Await(f.waits, end); err != nil {
 		return err
 	}
 	_, err := f.catchUp(end, emit)
@@ -122,7 +130,7 @@ func (f *feed) catchUp(end history.Cursor, emit func(history.Entry) error) (n in
 			return n, err
 		case f.ctx.Err() != nil:
 			return n, f.ctx.Err()
-		case f.reason.Load() != nil:
+		case f.ending.Load() != nil:
 			return n, pubsub.ErrUnsubscribed
 		}
 		if end.Before(entry.Cursor) {

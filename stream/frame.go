@@ -11,13 +11,18 @@ const (
 	opPong   = 0xa
 )
 
+// opBare marks what goes out as it is, without the header of a frame.
+const opBare = 0xff
+
 const (
 	finalBit       = 0x80
+	maskBit        = 0x80
 	maxHeader      = 10  // of a frame from server to client, which has no mask
 	maxControlSize = 125 // of a control frame's payload
 )
 
-// A frame is a WebSocket message in one frame. Its payload is in two pieces so
+// A frame is a WebSocket message in one frame, or, with opBare, a piece of a
+// response. Its payload is in two pieces so
 // that the frames of many subscriptions share the second, which nobody may
 // modify.
 type frame struct {
@@ -29,7 +34,12 @@ type frame struct {
 func (f *frame) payload() int { return len(f.head) + len(f.tail) }
 
 // size returns the number of bytes on the wire.
-func (f *frame) size() int { return headerSize(f.payload()) + f.payload() }
+func (f *frame) size() int {
+	if f.opcode == opBare {
+		return f.payload()
+	}
+	return headerSize(f.payload()) + f.payload()
+}
 
 func headerSize(payload int) int {
 	switch {
@@ -44,6 +54,9 @@ func headerSize(payload int) int {
 
 // appendHeader appends the header of a frame that is whole and not masked.
 func appendHeader(dst []byte, opcode byte, payload int) []byte {
+	if opcode == opBare {
+		return dst
+	}
 	dst = append(dst, finalBit|opcode)
 	switch {
 	case payload <= maxControlSize:

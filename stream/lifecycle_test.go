@@ -58,7 +58,7 @@ func TestARequestDuringADrainIsRefused(t *testing.T) {
 	drained := make(chan error)
 	go func() { drained <- r.server.Shutdown(t.Context()) }()
 	sessions, _ := r.server.connections()
-	eventually(t, func() bool { return sessions[0].(*session).isClosing() }, "the drain has begun")
+	eventually(t, func() bool { return sessions[0].closing.Load() != nil }, "the drain has begun")
 	p.send(`{"id":9,"method":"subscribe","params":{"query":"b=1"}}`)
 	p.send(`{"method":"subscribe","params":{"query":"b=2"}}`)
 	eventually(t, func() bool { return r.server.Stats().Requests == 2 }, "it is read")

@@ -121,8 +121,8 @@ func (c *caller) status(*rpcRequest, arguments) (reply, *rpcError) {
 }
 
 func (c *caller) subscribe(req *rpcRequest, args arguments) (reply, *rpcError) {
-	wanted := wanted{id: req.id, overflow: c.server.config.Overflow}
-	if err := args.decode("query", &wanted.query); err != nil {
+	asked := asked{id: req.id, overflow: c.server.config.Overflow}
+	if err := args.decode("query", &asked.query); err != nil {
 		return reply{}, err
 	}
 	if _, given := args["after"]; given {
@@ -130,18 +130,18 @@ func (c *caller) subscribe(req *rpcRequest, args arguments) (reply, *rpcError) {
 		if err := args.decode("after", &after); err != nil {
 			return reply{}, err
 		}
-		if err := wanted.from(after, c.server.config.History); err != nil {
+		if err := asked.from(c.server, after); err != nil {
 			return reply{}, internalError(err.Error())
 		}
 	}
-	if err := args.decode("overflow", &wanted.overflow); err != nil {
+	if err := args.decode("overflow", &asked.overflow); err != nil {
 		return reply{}, err
 	}
-	sub, err := c.session.subscribe(wanted)
+	o, err := c.session.subscribe(asked)
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{result: sub.accepted(), then: func() { c.session.spawn(sub.pump) }}, nil
+	return reply{result: o.framing.(*rpcFraming).accepted(o.at), then: func() { c.session.spawn(o.pump) }}, nil
 }
 
 func (c *caller) unsubscribe(_ *rpcRequest, args arguments) (reply, *rpcError) {

@@ -14,6 +14,7 @@ type form uint8
 const (
 	plain   form = iota // {"type", "value"} as the encoder says
 	carrier             // the same as a string in carrierType
+	event               // plain as the end of a Server-Sent Event
 	forms
 )
 
@@ -30,7 +31,7 @@ type publication struct {
 
 type encoding struct {
 	once   sync.Once
-	cursor []byte // "cursor":"…","data":…,"events":…}}
+	cursor []byte // "cursor":"…","data":…,"events":…}}; nil in event
 	result []byte // the same without the cursor
 }
 
@@ -94,8 +95,12 @@ func (e *encodings) forget(p *publication) {
 func (e *encodings) encode(p *publication, f form) (result, withCursor []byte) {
 	enc := &p.forms[f]
 	enc.once.Do(func() {
-		e.fill(enc, p.message, f)
-		e.count(p, int64(len(enc.cursor)))
+		if f == event {
+			e.fillEvent(enc, p)
+		} else {
+			e.fill(enc, p.message, f)
+		}
+		e.count(p, int64(max(len(enc.cursor), len(enc.result))))
 	})
 	return enc.result, enc.cursor
 }
@@ -132,6 +137,18 @@ func (e *encodings) fill(enc *encoding, m pubsub.Message, f form) {
 	buf = appendEvents(append(buf, `,"events":`...), m)
 	buf = append(buf, `}}`...)
 	enc.cursor, enc.result = buf, buf[start:]
+}
+
+// fillEvent makes the form event of the plain one:
+//
+//	"data":…,"events":…}
+//	id: the cursor
+//	(an empty line)
+func (e *encodings) fillEvent(enc *encoding, p *publication) {
+	result, _ := e.encode(p, plain)
+	buf := make([]byte, 0, len(result)+history.CursorLength+8)
+	buf = append(append(buf, result[:len(result)-1]...), "\nid: "...) // without the brace of the response
+	enc.result = append(e.cursor(p.message.Sequence()).Append(buf), "\n\n"...)
 }
 
 func (e *encodings) appendData(dst []byte, m pubsub.Message, f form) []byte {

@@ -72,7 +72,7 @@ func (c *caller) eventsRequest(args arguments) (req eventsRequest, fault *rpcErr
 	err := c.compileFilter(filter.Query, &req)
 	if err == nil && after != "" {
 		req.hasAfter = true
-		req.after, err = resumePoint(after, c.server.config.History)
+		req.after, err = c.server.resumePoint(after)
 	}
 	if err == nil && before != "" {
 		req.hasBefore = true

@@ -216,27 +216,25 @@ func TestPullWaitsForAMatch(t *testing.T) {
 func TestEventStreamResumes(t *testing.T) {
 	r := newRig(t, Config{})
 	r.publishNumbers(0, 10)
-	lines, stop := r.openEvents("n EXISTS", history.Cursor{Epoch: 1, Major: 1}.String())
+	began := history.Cursor{Epoch: 1, Major: 1}.String()
+	lines, stop := r.openEvents("n EXISTS", began)
 	require.Equal(t, "event: gap", <-lines)
-	<-lines // id
 	require.Contains(t, <-lines, `"reason":"epoch_changed"`)
+	require.Contains(t, <-lines, "id: ")
 	<-lines
 	var last string
 	for i := range 5 {
-		last = strings.TrimPrefix(<-lines, "id: ")
 		require.Equal(t, fmt.Sprintf(`data: {"query":"n EXISTS","data":{"type":"hark/json","value":%d},"events":{"even":["%t"],"n":["%d"]}}`, i, i%2 == 0, i), <-lines)
+		last = strings.TrimPrefix(<-lines, "id: ")
 		require.Empty(t, <-lines)
 	}
 	stop()
 	lines, stop = r.openEvents("n EXISTS", last)
-	<-lines
 	require.Contains(t, <-lines, `"value":5`)
-	for range 4 * 3 {
+	for range 2 + 4*3 {
 		<-lines
 	}
-	<-lines
 	go r.publishNumbers(10, 11)
-	<-lines
 	require.Contains(t, <-lines, `"value":10`, "live")
 	stop()
 	eventually(t, func() bool { return r.bus.NumClients() == 0 && r.server.Stats().Clients == 0 }, "nothing is left")
@@ -265,11 +263,18 @@ func (r *rig) openEvents(query, lastID string) (lines <-chan string, stop func()
 	require.NoError(r.t, err)
 	require.Equal(r.t, 200, response.StatusCode)
 	require.Equal(r.t, "text/event-stream", response.Header.Get("Content-Type"))
+	scan := bufio.NewScanner(response.Body)
+	require.True(r.t, scan.Scan(), "the first event has the place alone")
+	place, ok := strings.CutPrefix(scan.Text(), "id: ")
+	require.True(r.t, ok)
+	_, err = history.ParseCursor(place)
+	require.NoError(r.t, err)
+	require.True(r.t, scan.Scan())
+	require.Empty(r.t, scan.Text())
 	out := make(chan string)
 	var reader sync.WaitGroup
 	reader.Go(func() {
 		defer close(out)
-		scan := bufio.NewScanner(response.Body)
 		for scan.Scan() {
 			select {
 			case out <- scan.Text():

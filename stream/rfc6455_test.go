@@ -127,7 +127,7 @@ func framingCases() (cases []wireCase) {
 		{"5.4 text between fragments", together(masked(0x01, nil), masked(0x81, nil)), []parsedFrame{closing(1002)}},
 		{"5.4 binary between fragments", together(masked(0x01, nil), masked(0x00, nil), masked(0x02, nil)), []parsedFrame{closing(1002)}},
 		{"10.4 a frame beyond the limit", []byte{0x81, 0xff, 0, 0, 0, 0, 0xff, 0, 0, 0, 1, 2, 3, 4}, []parsedFrame{closing(1009)}},
-		{"10.4 a length with its first bit", []byte{0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4}, nil},
+		{"10.4 a length with its first bit", []byte{0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4}, []parsedFrame{closing(1009)}},
 		{"10.4 fragments beyond the limit", together(masked(0x01, make([]byte, 1<<20)), masked(0x80, []byte("x"))), []parsedFrame{closing(1009)}},
 	}...)
 }
@@ -185,7 +185,7 @@ func closeCases() (cases []wireCase) {
 	long := strings.Repeat("b", maxControlSize-2)
 	return append(cases, []wireCase{
 		{"5.5.1 a close without a code", masked(0x88, nil), []parsedFrame{{opClose, ""}}},
-		{"5.5.1 a close of one byte, answered like one without a code", masked(0x88, []byte{3}), []parsedFrame{{opClose, ""}}},
+		{"5.5.1 a close of one byte", masked(0x88, []byte{3}), []parsedFrame{closing(1002)}},
 		{"5.5.1 a reason of 123 bytes", masked(0x88, append(closePayload(1000, ""), long...)), []parsedFrame{closing(1000)}},
 		{"5.5.1 no message after a close", together(masked(0x88, closePayload(1001, "")), masked(0x81, []byte("a"))), []parsedFrame{closing(1001)}},
 		{"5.5.1 no pong after a close", together(masked(0x88, closePayload(1000, "")), masked(0x89, []byte("p"))), []parsedFrame{closing(1000)}},

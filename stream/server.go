@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/history"
 	"github.com/harkbus/pubsub/query"
 )
 
@@ -29,6 +30,7 @@ type Server struct {
 	admin     *http.ServeMux
 	scraped   atomic.Pointer[http.Handler]
 	unobserve func()
+	delivered atomic.Uint64 // sequence up to which the bus has delivered
 
 	ctx    context.Context // ends when everything is cut
 	cancel context.CancelFunc
@@ -44,15 +46,11 @@ type Server struct {
 	eventsDropped atomic.Uint64
 	lastID        atomic.Uint64
 
-	mu    sync.Mutex
-	conns map[connection]struct{}
-	empty chan struct{} // closed when conns is empty; made by Shutdown
-}
+	outlets sync.Map // name on the bus → *outlet
 
-// A connection is what Shutdown ends.
-type connection interface {
-	shutdown(code int, reason string)
-	kill()
+	mu    sync.Mutex
+	conns map[*connection]struct{}
+	empty chan struct{} // closed when conns is empty; made by Shutdown
 }
 
 // New returns a server for a bus. The bus need not run yet; Shutdown does not
@@ -65,7 +63,7 @@ func New(bus *pubsub.Server, c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{bus: bus, config: c, conns: make(map[connection]struct{})}
+	s := &Server{bus: bus, config: c, conns: make(map[*connection]struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.admission = admission{total: c.MaxConnections, perIP: c.MaxConnectionsPerIP, perIdentity: c.MaxConnectionsPerIdentity}
 	s.queued.limit = int64(c.TotalBytes)
@@ -76,9 +74,20 @@ func New(bus *pubsub.Server, c Config) (*Server, error) {
 		s.topicOptions = *c.Topics
 	}
 	s.routes, s.admin = s.newRoutes(), s.newAdmin()
-	s.unobserve = bus.Observe(c.History.Append)
+	s.unobserve = bus.Observe(s.observe)
 	return s, nil
 }
+
+// observe appends what is published to the history. When a publication comes
+// those before it have been delivered.
+func (s *Server) observe(m pubsub.Message) {
+	s.delivered.Store(m.Sequence() - 1)
+	s.config.History.Append(m)
+}
+
+// settled returns the last place up to which all subscriptions have been given
+// what matches.
+func (s *Server) settled() history.Cursor { return s.config.History.Cursor(s.delivered.Load()) }
 
 func (s *Server) allowsOrigin(r *http.Request) bool { return allowsOrigin(r, s.config.Origins) }
 
@@ -102,20 +111,6 @@ func (s *Server) nextID(kind string) string {
 	return kind + "-" + strconv.FormatUint(s.lastID.Add(1), 10)
 }
 
-// clientEnters counts a connection with a subscription, if the limit allows
-// it.
-func (s *Server) clientEnters() bool {
-	for {
-		n := s.clients.Load()
-		if n >= int64(s.config.MaxClients) {
-			return false
-		}
-		if s.clients.CompareAndSwap(n, n+1) {
-			return true
-		}
-	}
-}
-
 // compile reads a query that a client sent, and narrows it to what the client
 // may see.
 func (s *Server) compile(id Identity, text string) (compiled, error) {
@@ -128,6 +123,30 @@ func (s *Server) compile(id Identity, text string) (compiled, error) {
 	}
 	narrow, err := s.narrow(id, q)
 	return compiled{key: q.String(), narrow: narrow}, err
+}
+
+// compiled is a query as the client sent it, and as it may see it.
+type compiled struct {
+	key    string // canonical text of what the client sent
+	narrow *query.Query
+}
+
+// resumePoint reads a cursor and refuses one that this server cannot have
+// given. One that lies beyond the history may: what was accepted is given a
+// cursor before it is dispatched.
+func (s *Server) resumePoint(text string) (history.Cursor, error) {
+	cursor, err := history.ParseCursor(text)
+	if err != nil {
+		return history.Cursor{}, err
+	}
+	accepted := s.config.History.Cursor(s.bus.Sequence())
+	if _, newest := s.config.History.Bounds(); accepted.Before(newest) {
+		accepted = newest
+	}
+	if cursor.Epoch == accepted.Epoch && accepted.Before(cursor) {
+		return history.Cursor{}, fmt.Errorf("stream: cursor %s is beyond the newest publication, %s", text, accepted)
+	}
+	return cursor, nil
 }
 
 // narrow returns what a client may see of q.
@@ -190,57 +209,17 @@ func (s *Server) ServeWebSocket(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	sess := &session{socket: &socket{}, form: form}
+	sess.connection.init(s.ctx, s, "ws", r, id)
+	sess.counted = true
+	sess.refusal = sess.refuseNow
 	c := &s.config
-	sock, err := s.upgrade(&s.upgrader, timing{c.PingInterval, c.ReadTimeout, c.WriteTimeout, c.CloseTimeout}, w, r, id)
-	if err != nil {
+	if err := sess.upgrade(&s.upgrader, timing{c.PingInterval, c.ReadTimeout, c.WriteTimeout, c.CloseTimeout}, w, r); err != nil {
 		leave()
 		return
 	}
-	sess := &session{socket: sock, form: form}
-	sock.w.farewell = sess.farewell
-	sock.refuse = sess.refuseNow
-	s.start(sess, sock, sess.receive, func() {
-		sess.ended()
-		leave()
-	})
+	go sess.serve(sess.receive, leave)
 }
-
-// start registers a connection and serves it in a goroutine of its own, so
-// that the stack of the HTTP server's is not kept.
-func (s *Server) start(c connection, sock *socket, handle func(int, []byte) error, ended func()) {
-	s.add(c)
-	if at := sock.identity.Expires; !at.IsZero() {
-		sock.expiry = time.AfterFunc(time.Until(at), func() {
-			sock.spawn(func() { c.shutdown(closePolicyViolation, "the token has expired") })
-		})
-	}
-	go sock.serve(handle, func() {
-		ended()
-		s.remove(c)
-	})
-}
-
-// add registers a connection. One that comes too late is ended at once.
-func (s *Server) add(c connection) {
-	s.mu.Lock()
-	s.conns[c] = struct{}{}
-	s.mu.Unlock()
-	if s.admission.isClosed() {
-		go c.shutdown(closeServiceRestart, drainReason)
-	}
-}
-
-func (s *Server) remove(c connection) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.conns, c)
-	if len(s.conns) == 0 && s.empty != nil {
-		close(s.empty)
-		s.empty = nil
-	}
-}
-
-const drainReason = "the server is shutting down"
 
 // Shutdown lets nobody in any more, tells every subscription and connection
 // that it ends, and returns when all connections have ended. When ctx is done
@@ -249,7 +228,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.admission.close()
 	all, empty := s.connections()
 	for _, c := range all {
-		go c.shutdown(closeServiceRestart, drainReason)
+		go c.shutdown(endDrain)
 	}
 	var err error
 	select {
@@ -264,24 +243,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.unobserve()
 	s.cancel()
 	return err
-}
-
-// connections returns all connections and a channel that is closed when the
-// last has ended.
-func (s *Server) connections() (all []connection, empty <-chan struct{}) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
-		all = append(all, c)
-	}
-	if s.empty == nil {
-		s.empty = make(chan struct{})
-		if len(all) == 0 {
-			defer func() { s.empty = nil }()
-			close(s.empty)
-		}
-	}
-	return all, s.empty
 }
 
 // formOf returns how a connection wants its data.

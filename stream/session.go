@@ -1,42 +1,28 @@
 package stream
 
 import (
-	"context"
-	"maps"
+	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
-	"sync"
-	"sync/atomic"
-	"time"
 
-	"github.com/gorilla/websocket"
-
+	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/history"
 	"github.com/harkbus/pubsub/query"
-)
-
-// Close codes of RFC 6455 and its registry.
-const (
-	closePolicyViolation = websocket.ClosePolicyViolation
-	closeServiceRestart  = websocket.CloseServiceRestart
-	closeTryAgainLater   = websocket.CloseTryAgainLater
 )
 
 // A session is a connection that speaks JSON-RPC. Requests are answered one
 // after the other by the goroutine that reads.
 type session struct {
 	*socket
-	form    form
-	closing atomic.Pointer[string] // why it is about to close; nil: it is not
-
-	subsMu sync.Mutex
-	subs   map[string]*subscription // by the canonical text of what the client sent
+	form form
 }
 
 // receive answers one message. It implements the handle of socket.serve.
 func (s *session) receive(_ int, payload []byte) error {
 	req, fault := decodeRequest(payload)
 	if fault != nil {
-		return s.w.send(frame{opcode: opText, tail: appendError(nil, nil, fault)}, nil)
+		return s.w.send(textOf(appendError(nil, nil, fault)), nil)
 	}
 	if req.id == nil {
 		return nil
@@ -45,124 +31,86 @@ func (s *session) receive(_ int, payload []byte) error {
 	caller := &caller{server: s.server, ctx: s.ctx, identity: s.identity, session: s}
 	reply, fault := caller.call(&req)
 	if fault != nil {
-		return s.w.send(frame{opcode: opText, tail: appendError(nil, req.id, fault)}, nil)
+		return s.w.send(textOf(appendError(nil, req.id, fault)), nil)
 	}
-	err := s.w.send(frame{opcode: opText, tail: appendResult(nil, req.id, reply.result)}, nil)
+	err := s.w.send(textOf(appendResult(nil, req.id, reply.result)), nil)
 	if reply.then != nil {
 		reply.then()
 	}
 	return err
 }
 
+func textOf(payload []byte) frame { return frame{opcode: opText, tail: payload} }
+
 // refuseNow answers a request that comes while the connection is about to
 // close, so that nobody waits for the answer. Once the close frame is on its way
 // nothing can be said any more.
 func (s *session) refuseNow(payload []byte) {
-	reason := s.closing.Load()
+	e := s.closing.Load()
 	req, fault := decodeRequest(payload)
-	if reason == nil || fault != nil || req.id == nil {
+	if e == nil || fault != nil || req.id == nil {
 		return
 	}
 	s.server.requests.Add(1)
-	_ = s.w.send(frame{opcode: opText, tail: appendError(nil, req.id, serverError(*reason))}, nil)
+	_ = s.w.send(textOf(appendError(nil, req.id, serverError(e.reason))), nil)
 }
 
-// subscribe makes a subscription. Its pump is yet to be started.
-func (s *session) subscribe(w wanted) (*subscription, *rpcError) {
+// asked is what a subscribe request asks for.
+type asked struct {
+	id       []byte // of the request, encoded
+	query    string // as it was sent
+	overflow Overflow
+	cursors  bool           // results carry cursors
+	resume   bool           // from after, which may be in the past; else from now
+	after    history.Cursor // if resume
+}
+
+// from reads the parameter "after".
+func (a *asked) from(s *Server, after string) (err error) {
+	a.cursors = true
+	if after != "" {
+		a.resume = true
+		a.after, err = s.resumePoint(after)
+	}
+	return err
+}
+
+// subscribe makes an outlet. Its pump is yet to be started.
+func (s *session) subscribe(a asked) (*outlet, *rpcError) {
 	if fault := s.room(); fault != nil {
 		return nil, fault
 	}
-	if _, err := w.overflow.bus(); err != nil {
-		return nil, internalError(err.Error())
-	}
-	compiled, err := s.server.compile(s.identity, w.query)
+	compiled, err := s.server.compile(s.identity, a.query)
 	if err != nil {
 		return nil, internalError(err.Error())
 	}
-	sub := s.newSubscription(w, compiled)
-	if fault := s.add(sub); fault != nil {
-		return nil, fault
+	o, err := s.open(wanted{
+		key: compiled.key, query: a.query, narrow: compiled.narrow,
+		overflow: a.overflow, capacity: s.server.config.Buffer,
+		resume: a.resume, after: a.after,
+		framing: newRPCFraming(a, s.form, &s.server.encodings),
+	})
+	var closing closingError
+	if errors.As(err, &closing) {
+		return nil, serverError(closing.reason)
 	}
-	if err := sub.begin(); err != nil {
-		s.forget(sub)
-		close(sub.done) // there will be no pump
+	if err != nil {
 		return nil, internalError(err.Error())
 	}
-	return sub, nil
-}
-
-func (s *session) newSubscription(w wanted, c compiled) *subscription {
-	id := s.server.lastID.Add(1)
-	ctx, cancel := context.WithCancel(s.ctx)
-	prefix := append(append([]byte(`{"jsonrpc":"2.0","id":`), w.id...), `,"result":{"query":`...)
-	return &subscription{
-		feed: feed{
-			server:   s.server,
-			ctx:      ctx,
-			client:   s.socket.id + "/" + strconv.FormatUint(id, 10),
-			narrow:   c.narrow,
-			overflow: w.overflow,
-			resume:   w.resume,
-			at:       w.after,
-		},
-		session: s,
-		request: w.id,
-		query:   w.query,
-		key:     c.key,
-		cursors: w.cursors,
-		prefix:  slices.Clip(append(appendString(prefix, w.query), ',')),
-		id:      id,
-		started: time.Now(),
-		cancel:  cancel,
-		done:    make(chan struct{}),
-	}
+	return o, nil
 }
 
 // room tells whether the limits allow one more subscription.
 func (s *session) room() *rpcError {
-	s.subsMu.Lock()
-	n := len(s.subs)
-	s.subsMu.Unlock()
+	n := len(s.all())
 	c := &s.server.config
 	if n == 0 && int(s.server.clients.Load()) >= c.MaxClients {
-		return internalError("max_subscription_clients " + strconv.Itoa(c.MaxClients) + " reached")
+		return internalError(s.server.tooManyClients().Error())
 	}
 	if n >= c.MaxSubscriptions {
 		return internalError("max_subscriptions_per_client " + strconv.Itoa(c.MaxSubscriptions) + " reached")
 	}
 	return nil
-}
-
-func (s *session) add(sub *subscription) *rpcError {
-	s.subsMu.Lock()
-	defer s.subsMu.Unlock()
-	if reason := s.closing.Load(); reason != nil { // shutdown does not know of sub
-		return serverError(*reason)
-	}
-	if s.subs[sub.key] != nil {
-		return internalError("already subscribed")
-	}
-	if len(s.subs) == 0 && !s.server.clientEnters() {
-		return internalError("max_subscription_clients " + strconv.Itoa(s.server.config.MaxClients) + " reached")
-	}
-	if s.subs == nil {
-		s.subs = make(map[string]*subscription, 1)
-	}
-	s.subs[sub.key] = sub
-	return nil
-}
-
-// forget takes sub out of the session.
-func (s *session) forget(sub *subscription) {
-	s.subsMu.Lock()
-	defer s.subsMu.Unlock()
-	if s.subs[sub.key] != sub {
-		return
-	}
-	delete(s.subs, sub.key)
-	if len(s.subs) == 0 {
-		s.server.clients.Add(-1)
-	}
 }
 
 // unsubscribe ends the subscription to a query. Once it has returned nothing
@@ -172,68 +120,88 @@ func (s *session) unsubscribe(text string) *rpcError {
 	if err != nil {
 		return internalError("failed to parse query: " + err.Error())
 	}
-	s.subsMu.Lock()
-	sub := s.subs[q.String()]
-	s.subsMu.Unlock()
-	if sub == nil {
+	o := s.outlet(q.String())
+	if o == nil {
 		return internalError("subscription not found")
 	}
-	sub.stop()
+	o.stop()
 	return nil
 }
 
 func (s *session) unsubscribeAll() *rpcError {
-	subs := s.subscriptions()
-	if len(subs) == 0 {
+	outlets := s.all()
+	if len(outlets) == 0 {
 		return internalError("subscription not found")
 	}
-	for _, sub := range subs {
-		sub.stop()
+	for _, o := range outlets {
+		o.stop()
 	}
 	return nil
 }
 
-func (s *session) subscriptions() []*subscription {
-	s.subsMu.Lock()
-	defer s.subsMu.Unlock()
-	return slices.Collect(maps.Values(s.subs))
+// rpcFraming is a result under the id of the request that subscribed. It
+// implements framing.
+type rpcFraming struct {
+	encodings *encodings
+	form      form
+	request   []byte // id, encoded
+	cursors   bool   // the client is told places
+	prefix    []byte // of each result, up to the encoding
 }
 
-// shutdown ends all subscriptions, each with the reason on its id, and then
-// the connection. It returns when the close frame is on its way or the
-// connection has ended.
-func (s *session) shutdown(code int, reason string) {
-	s.closing.CompareAndSwap(nil, &reason)
-	s.stopReading()
-	subs := s.subscriptions()
-	for _, sub := range subs {
-		sub.end(reason)
-	}
-	for _, sub := range subs {
-		select {
-		case <-sub.done:
-		case <-s.ctx.Done():
-			return
-		}
-	}
-	s.closeNow(code, reason)
+func newRPCFraming(a asked, f form, e *encodings) *rpcFraming {
+	prefix := append(append([]byte(`{"jsonrpc":"2.0","id":`), a.id...), `,"result":{"query":`...)
+	prefix = append(appendString(prefix, a.query), ',')
+	return &rpcFraming{encodings: e, form: f, request: a.id, cursors: a.cursors, prefix: slices.Clip(prefix)}
 }
 
-// ended cleans up after subscriptions whose pump never began.
-func (s *session) ended() {
-	for _, sub := range s.subscriptions() {
-		sub.leaveBus()
-		s.forget(sub)
+func (f *rpcFraming) result(m pubsub.Message, dropped uint64) frame {
+	result, withCursor := f.encodings.encode(f.encodings.of(m), f.form)
+	switch {
+	case f.cursors:
+		return frame{opcode: opText, head: f.prefix, tail: withCursor}
+	case dropped > 0:
+		head := strconv.AppendUint(append(f.prefix, `"dropped":`...), dropped, 10) // prefix is clipped
+		return frame{opcode: opText, head: append(head, ','), tail: result}
 	}
+	return frame{opcode: opText, head: f.prefix, tail: result}
 }
 
-// farewell is what the peer is told when it has stalled.
-func (s *session) farewell() (frames []frame, bye []byte) {
-	const reason = "the client does not read"
-	for _, sub := range s.subscriptions() {
-		if sub.told.CompareAndSwap(false, true) {
-			frames = append(frames, sub.last(reason))
-		}
+func (f *rpcFraming) gap(g history.Gap, at history.Cursor) (frame, bool) {
+	if !f.cursors {
+		return frame{}, false
 	}
-	return frames, closePayload(closeTryAgainLater, reason)
+	tail := append(at.Append([]byte(`"cursor":"`)), `","gap":`...)
+	tail = append(append(tail, encodeGap(g)...), `}}`...)
+	return frame{opcode: opText, head: f.prefix, tail: tail}, true
+}
+
+func encodeGap(g history.Gap) []byte {
+	text, err := json.Marshal(g)
+	if err != nil {
+		panic(err) // a Gap is always encoded
+	}
+	return text
+}
+
+func (f *rpcFraming) heartbeat(at history.Cursor, moved bool) (frame, bool) {
+	if !f.cursors || !moved {
+		return frame{}, false
+	}
+	tail := append(at.Append([]byte(`"cursor":"`)), `"}}`...)
+	return frame{opcode: opText, head: f.prefix, tail: tail}, true
+}
+
+func (f *rpcFraming) last(reason string) (frame, bool) {
+	return textOf(appendError(nil, f.request, canceled(reason))), true
+}
+
+// accepted is the result of the subscribe request: with cursors, where the
+// subscription begins, so that a client that is cut before the first event can
+// resume, too.
+func (f *rpcFraming) accepted(at history.Cursor) []byte {
+	if !f.cursors {
+		return emptyResult
+	}
+	return append(at.Append([]byte(`{"cursor":"`)), `"}`...)
 }

@@ -2,12 +2,13 @@ package stream
 
 import (
 	"bufio"
-	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,30 +24,20 @@ import (
 //	├─ AfterFunc: the identity expires ─▶ shutdown
 //	└─ tasks: what spawn started; serve waits for them
 type socket struct {
-	server   *Server
-	ws       *websocket.Conn
-	conn     net.Conn // below ws
-	w        writer
-	timing   timing
-	identity Identity
-	id       string // unlike that of any other connection of the server
-	ip       string
-
-	ctx    context.Context // ends with the connection
-	cancel context.CancelFunc
+	connection
+	ws     *websocket.Conn
+	conn   *watchedConn // below ws
+	timing timing
 	ping   *time.Timer
-	expiry *time.Timer // nil: never
 
-	// refuse answers a message that comes when the connection is about to
+	// refusal answers a message that comes when the connection is about to
 	// close; nil ignores it.
-	refuse func(payload []byte)
+	refusal func(payload []byte)
 
 	inMessage bool // of the reader: a message has begun
 
-	mu      sync.Mutex
-	closing bool // what is read is refused; the peer's close is awaited
-	ended   bool // no task may begin
-	tasks   sync.WaitGroup
+	readMu   sync.Mutex
+	refusing bool // what is read is refused; the peer's close is awaited
 }
 
 // timing is how long things may take on a socket.
@@ -57,48 +48,56 @@ type timing struct {
 	close time.Duration
 }
 
-// upgrade makes a socket of a request that was admitted. On an error the
-// request has been answered.
-func (s *Server) upgrade(u *websocket.Upgrader, t timing, w http.ResponseWriter, r *http.Request, id Identity) (*socket, error) {
+// upgrade makes a WebSocket of the request that s was made for, and registers
+// it. On an error the request has been answered, and s released.
+func (s *socket) upgrade(u *websocket.Upgrader, t timing, w http.ResponseWriter, r *http.Request) error {
 	upgrader := *u
 	upgrader.HandshakeTimeout = t.write
 	if upgrader.ReadBufferSize == 0 {
 		upgrader.ReadBufferSize = 512 // else the server's 4 KiB are kept
 	}
 	upgrader.WriteBufferPool = &unusedBuffers
+	if !r.ProtoAtLeast(1, 1) {
+		s.abandon()
+		http.Error(w, "a WebSocket needs HTTP/1.1", http.StatusBadRequest)
+		return errOldHTTP
+	}
 	hijacked := &hijacker{ResponseWriter: w}
 	ws, err := upgrader.Upgrade(hijacked, r, nil)
 	if err != nil {
-		return nil, err
+		s.abandon()
+		return err
 	}
-	sock := &socket{
-		server:   s,
-		ws:       ws,
-		conn:     hijacked.conn.Conn,
-		timing:   t,
-		identity: id,
-		id:       s.nextID("ws"),
-		ip:       clientIP(r),
-	}
-	sock.ctx, sock.cancel = context.WithCancel(s.ctx)
-	sock.w.init(sock.conn, t.write, s.config.QueueBytes, &s.queued, &s.writes)
-	hijacked.conn.w = &sock.w
-	ws.SetReadLimit(int64(s.config.MaxFrame))
-	ws.SetPongHandler(func(string) error { return sock.heard() })
+	s.ws, s.conn, s.timing, s.transport = ws, hijacked.conn, t, s
+	s.w.init(s.conn.Conn, t.write, s.server.config.QueueBytes, &s.server.queued, &s.server.writes)
+	s.w.failed, s.w.farewell = s.cancel, s.farewell
+	s.conn.w = &s.w
+	ws.SetReadLimit(int64(s.server.config.MaxFrame))
+	ws.SetPongHandler(func(string) error { return s.heard() })
 	ws.SetPingHandler(func(payload string) error {
-		sock.w.sendPong([]byte(payload))
-		return sock.heard()
+		s.w.sendPong([]byte(payload))
+		return s.heard()
 	})
-	return sock, nil
+	ws.SetCloseHandler(s.peerCloses)
+	s.start()
+	return nil
+}
+
+var errOldHTTP = errors.New("stream: a WebSocket needs HTTP/1.1")
+
+// abandon releases a socket that never was one.
+func (s *socket) abandon() {
+	s.cancel()
+	s.drop()
 }
 
 // unusedBuffers keeps gorilla from giving each connection a write buffer.
 var unusedBuffers sync.Pool
 
-// A hijacker hands gorilla a connection whose writes go through the writer.
+// A hijacker hands gorilla a connection that is watched.
 type hijacker struct {
 	http.ResponseWriter
-	conn *controlConn
+	conn *watchedConn
 }
 
 // Hijack implements http.Hijacker.
@@ -107,25 +106,23 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.conn = &controlConn{Conn: conn}
+	h.conn = &watchedConn{Conn: conn}
 	return h.conn, buffered, nil
 }
 
-// A controlConn is the connection that gorilla sees. Once w is set, gorilla
-// writes control frames only, one a Write.
-type controlConn struct {
+// A watchedConn is the connection that gorilla sees. Once w is set gorilla reads
+// from it; it writes nothing that counts, since the socket answers pings, closes
+// and faults itself.
+type watchedConn struct {
 	net.Conn
-	w *writer
+	w    *writer
+	tail [7]byte // what was read last
 }
 
 // Write implements net.Conn.
-func (c *controlConn) Write(b []byte) (int, error) {
+func (c *watchedConn) Write(b []byte) (int, error) {
 	if c.w == nil {
 		return c.Conn.Write(b)
-	}
-	if len(b) >= 2 && b[0]&0xf == opClose {
-		c.w.drop() // the peer closes, or has broken the protocol
-		c.w.finish(append([]byte{}, b[2:]...))
 	}
 	return len(b), nil
 }
@@ -133,9 +130,13 @@ func (c *controlConn) Write(b []byte) (int, error) {
 // Read implements net.Conn. A peer is not taken for dead while a write to it
 // is under way, which has a timeout of its own: its answer to a ping may wait
 // behind what it has still to read.
-func (c *controlConn) Read(b []byte) (int, error) {
+func (c *watchedConn) Read(b []byte) (int, error) {
 	for {
 		n, err := c.Conn.Read(b)
+		if n > 0 {
+			kept := copy(c.tail[:], c.tail[min(n, len(c.tail)):])
+			copy(c.tail[kept:], b[max(0, n-len(c.tail)):n])
+		}
 		if n > 0 || c.w == nil || !errors.Is(err, os.ErrDeadlineExceeded) || !c.w.isBusy() {
 			return n, err
 		}
@@ -145,8 +146,15 @@ func (c *controlConn) Read(b []byte) (int, error) {
 	}
 }
 
+// endsInBadClose tells whether the last frame was a close frame with a payload
+// of one byte, which gorilla takes for an empty one: its header, its mask and
+// the byte.
+func (c *watchedConn) endsInBadClose() bool {
+	return c.tail[0] == finalBit|opClose && c.tail[1] == maskBit|1
+}
+
 // SetWriteDeadline implements net.Conn.
-func (c *controlConn) SetWriteDeadline(t time.Time) error {
+func (c *watchedConn) SetWriteDeadline(t time.Time) error {
 	if c.w == nil {
 		return c.Conn.SetWriteDeadline(t)
 	}
@@ -157,40 +165,48 @@ func (c *controlConn) SetWriteDeadline(t time.Time) error {
 func (s *socket) serve(handle func(kind int, payload []byte) error, ended func()) {
 	s.ping = time.AfterFunc(s.timing.ping, s.pingNow)
 	err := s.read(handle)
+	s.answerFault(err)
 	s.server.config.logDebug("stream: connection ends", "connection", s.id, "reason", err)
 	if s.isClosing() {
-		var said *websocket.CloseError
-		s.linger(errors.As(err, &said))
+		s.linger(isCloseError(err))
 	}
-	s.end(ended)
-}
-
-// end releases everything. The reader is done.
-func (s *socket) end(ended func()) {
-	s.cancel()
 	s.ping.Stop()
-	if s.expiry != nil {
-		s.expiry.Stop()
-	}
-	s.w.fail(net.ErrClosed)
 	_ = s.conn.Close()
-	s.mu.Lock()
-	s.ended = true
-	s.mu.Unlock()
-	s.tasks.Wait()
-	if ended != nil {
-		ended()
-	}
-	s.w.await()
+	s.release()
+	ended()
+	s.server.remove(&s.connection)
 }
 
-// spawn runs f in a goroutine that serve waits for, unless it is too late.
-func (s *socket) spawn(f func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.ended {
-		s.tasks.Go(f)
+// peerCloses answers the peer's close frame with its own code. What is queued
+// is for nobody now.
+func (s *socket) peerCloses(code int, _ string) error {
+	s.w.drop()
+	if code == websocket.CloseNoStatusReceived && s.conn.endsInBadClose() {
+		s.w.finish(closePayload(websocket.CloseProtocolError, "bad close frame"))
+		return nil
 	}
+	s.w.finish(websocket.FormatCloseMessage(code, ""))
+	return nil
+}
+
+// answerFault closes a connection whose peer has broken the protocol, or sent
+// too much.
+func (s *socket) answerFault(err error) {
+	text, fault := strings.CutPrefix(err.Error(), "websocket: ")
+	closed := isCloseError(err)
+	switch {
+	case errors.Is(err, websocket.ErrReadLimit):
+		s.w.drop()
+		s.w.finish(closePayload(websocket.CloseMessageTooBig, fmt.Sprintf("a message may have %d bytes", s.server.config.MaxFrame)))
+	case fault && !closed:
+		s.w.drop()
+		s.w.finish(closePayload(websocket.CloseProtocolError, text))
+	}
+}
+
+func isCloseError(err error) bool {
+	var closed *websocket.CloseError
+	return errors.As(err, &closed)
 }
 
 func (s *socket) pingNow() {
@@ -224,15 +240,15 @@ func (s *socket) readMessage(kind int, r io.Reader, handle func(kind int, payloa
 	defer buf.release()
 	payload, err := buf.readAll(r, kind == websocket.TextMessage)
 	if err == errNotUTF8 && !s.isClosing() {
-		s.closeNow(websocket.CloseInvalidFramePayloadData, "text is not UTF-8")
+		s.goodbye(ending{websocket.CloseInvalidFramePayloadData, "text is not UTF-8"})
 	}
 	if err != nil {
 		return err
 	}
 	s.inMessage = false
 	if s.isClosing() {
-		if s.refuse != nil {
-			s.refuse(payload)
+		if s.refusal != nil {
+			s.refusal(payload)
 		}
 		return nil // the peer has not seen our close yet
 	}
@@ -259,9 +275,9 @@ func (s *socket) begin() {
 
 // heard gives the peer time until it has to be heard of again.
 func (s *socket) heard() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing || s.inMessage {
+	s.readMu.Lock()
+	defer s.readMu.Unlock()
+	if s.refusing || s.inMessage {
 		return nil
 	}
 	return s.ws.SetReadDeadline(time.Now().Add(s.timing.read))
@@ -269,28 +285,30 @@ func (s *socket) heard() error {
 
 // isClosing tells whether either side has begun to close.
 func (s *socket) isClosing() bool {
-	s.mu.Lock()
-	closing := s.closing
-	s.mu.Unlock()
-	return closing || s.w.isClosing()
+	s.readMu.Lock()
+	refusing := s.refusing
+	s.readMu.Unlock()
+	return refusing || s.w.isClosing()
 }
 
-// stopReading has messages of the peer refused from now on.
-func (s *socket) stopReading() {
-	s.mu.Lock()
-	s.closing = true
-	s.mu.Unlock()
+// refuse implements transport.
+func (s *socket) refuse() {
+	s.readMu.Lock()
+	s.refusing = true
+	s.readMu.Unlock()
 }
 
-// closeNow has a close frame written after all that is queued, and gives the
-// peer CloseTimeout to answer.
-func (s *socket) closeNow(code int, reason string) {
-	s.w.finish(closePayload(code, reason))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closing = true
+// goodbye implements transport: the peer gets CloseTimeout to answer.
+func (s *socket) goodbye(e ending) {
+	s.w.finish(closePayload(e.code, e.reason))
+	s.readMu.Lock()
+	defer s.readMu.Unlock()
+	s.refusing = true
 	_ = s.ws.SetReadDeadline(time.Now().Add(s.timing.close))
 }
+
+// cut implements transport.
+func (s *socket) cut() { _ = s.conn.Close() }
 
 // linger sees to it that the close frame reaches the peer: closing a
 // connection with something unread would make the peer's kernel throw away
@@ -307,7 +325,7 @@ func (s *socket) linger(saidClose bool) {
 	if saidClose {
 		return
 	}
-	half, ok := s.conn.(interface{ CloseWrite() error })
+	half, ok := s.conn.Conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil || s.conn.SetReadDeadline(deadline) != nil {
 		return
 	}
@@ -316,6 +334,3 @@ func (s *socket) linger(saidClose bool) {
 
 // lingerBytes is how much is read of a peer that goes on sending.
 const lingerBytes = 4 << 20
-
-// kill ends the connection without a word.
-func (s *socket) kill() { _ = s.conn.Close() }

@@ -2,211 +2,173 @@ package stream
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/history"
 )
 
-// An eventStream is one client of Server-Sent Events.
+// An eventStream is one client of Server-Sent Events. It implements transport
+// for its connection, and wire for its writer.
 type eventStream struct {
-	feed
-	query   string
-	prefix  []byte
+	connection
 	out     http.ResponseWriter
 	control *http.ResponseController
-	cancel  context.CancelFunc
-	buf     []byte
 }
 
 // ServeEvents sends what matches ?query= as Server-Sent Events:
 //
-//	id: the cursor
 //	data: {"query":…,"data":…,"events":…}
+//	id: the cursor
 //
-// With a Last-Event-ID, or ?after=, it resumes there. What is missing comes as
-// "event: gap", with a Gap as data. The last event is "event: end", with
-// {"reason":…} as data.
+// The first event has no data, only the id: a client that is cut before it got
+// anything resumes there. While nothing matches the id comes again and again,
+// with the place that the server is at. With a Last-Event-ID, or ?after=, the
+// stream resumes there. What is missing comes as "event: gap", with a Gap as
+// data. The last event is "event: end", with {"reason":…} as data.
 func (s *Server) ServeEvents(w http.ResponseWriter, r *http.Request) {
 	id, leave, ok := s.admit(w, r)
 	if !ok {
 		return
 	}
 	defer leave()
-	stream, err := s.newEventStream(w, r, id)
+	stream := &eventStream{out: w, control: http.NewResponseController(w)}
+	stream.connection.init(r.Context(), s, "sse", r, id)
+	defer context.AfterFunc(s.ctx, stream.cancel)()
+	defer stream.cancel()
+	wanted, err := s.wantedEvents(r, id)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	defer stream.cancel()
-	if !s.clientEnters() {
-		http.Error(w, "max_subscription_clients "+strconv.Itoa(s.config.MaxClients)+" reached", http.StatusServiceUnavailable)
+	stream.counted, stream.single, stream.transport = true, true, stream
+	o, err := stream.open(wanted)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	defer s.clients.Add(-1)
-	s.add(stream)
-	defer s.remove(stream)
-	if at := id.Expires; !at.IsZero() {
-		defer time.AfterFunc(time.Until(at), func() { stream.end("the token has expired") }).Stop()
-	}
-	stream.serve()
+	stream.serve(o)
 }
 
-func (s *Server) newEventStream(w http.ResponseWriter, r *http.Request, id Identity) (*eventStream, error) {
+// wantedEvents reads a request.
+func (s *Server) wantedEvents(r *http.Request, id Identity) (w wanted, err error) {
 	values := r.URL.Query()
-	stream := &eventStream{query: values.Get("query"), out: w, control: http.NewResponseController(w)}
-	compiled, err := s.compile(id, stream.query)
+	w = wanted{query: values.Get("query"), overflow: Overflow(values.Get("overflow")), capacity: s.config.Buffer}
+	compiled, err := s.compile(id, w.query)
 	if err != nil {
-		return nil, err
+		return w, err
+	}
+	w.key, w.narrow = compiled.key, compiled.narrow
+	if w.overflow == "" {
+		w.overflow = s.config.Overflow
+	}
+	if _, err := w.overflow.bus(); err != nil {
+		return w, err
 	}
 	after := r.Header.Get("Last-Event-ID")
 	if after == "" {
 		after = values.Get("after")
 	}
-	stream.feed.server, stream.narrow, stream.client = s, compiled.narrow, s.nextID("sse")
-	stream.overflow = Overflow(values.Get("overflow"))
-	if stream.overflow == "" {
-		stream.overflow = s.config.Overflow
-	}
-	if _, err := stream.overflow.bus(); err != nil {
-		return nil, err
-	}
 	if after != "" {
-		stream.resume = true
-		if stream.at, err = resumePoint(after, s.config.History); err != nil {
-			return nil, err
-		}
+		w.resume = true
+		w.after, err = s.resumePoint(after)
 	}
-	stream.prefix = append(appendString([]byte(`data: {"query":`), stream.query), ',')
-	stream.ctx, stream.cancel = context.WithCancel(r.Context())
-	context.AfterFunc(s.ctx, stream.cancel)
-	return stream, nil
+	prefix := append(appendString([]byte(`data: {"query":`), w.query), ',')
+	w.framing = &eventFraming{&s.encodings, prefix}
+	return w, err
 }
 
-// serve writes until the client leaves or the server ends the stream.
-func (s *eventStream) serve() {
-	if err := s.begin(); err != nil {
-		http.Error(s.out, err.Error(), http.StatusServiceUnavailable)
-		return
-	}
-	defer s.leaveBus()
+// serve sends until the client leaves or the server ends the stream.
+func (s *eventStream) serve(o *outlet) {
 	header := s.out.Header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Accel-Buffering", "no") // for nginx, which would hold events back
 	s.out.WriteHeader(http.StatusOK)
-	err := s.flush()
+	s.w.init(s, s.server.config.WriteTimeout, s.server.config.QueueBytes, &s.server.queued, &s.server.writes)
+	s.w.bare, s.w.failed = true, s.cancel
+	s.start()
+	defer s.server.remove(&s.connection)
+	defer s.release()
+	first, _ := o.framing.heartbeat(o.at, true)
+	if s.w.send(first, nil) != nil {
+		return
+	}
+	o.pump()
+	select {
+	case <-s.w.over:
+	case <-s.ctx.Done():
+	}
+}
+
+// Write implements wire.
+func (s *eventStream) Write(b []byte) (int, error) {
+	n, err := s.out.Write(b)
 	if err == nil {
-		err = s.replay(s.emit)
+		err = s.control.Flush()
 	}
-	if err == nil {
-		err = s.follow()
-	}
-	if s.ctx.Err() == nil {
-		s.sayEnd(err)
-	}
-}
-
-// follow sends what the bus delivers, and a comment when there is nothing, so
-// that proxies keep the connection and a client that has gone is noticed.
-func (s *eventStream) follow() error {
-	live := s.live.Load()
-	for {
-		if live.Len() == 0 || len(s.buf) >= batchSize {
-			if err := s.flush(); err != nil {
-				return err
-			}
-		}
-		m, err := s.nextOrPing(live)
-		if err != nil {
-			return err
-		}
-		if gap, ok := s.dropGap(live); ok {
-			s.appendGap(gap, s.at)
-		}
-		s.appendMessage(m)
-	}
-}
-
-func (s *eventStream) nextOrPing(live *pubsub.Subscription) (pubsub.Message, error) {
-	for {
-		ctx, cancel := context.WithTimeout(s.ctx, s.server.config.PingInterval)
-		m, err := live.Next(ctx)
-		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) || s.ctx.Err() != nil {
-			return m, err
-		}
-		s.buf = append(s.buf, ":\n\n"...)
-		if err := s.flush(); err != nil {
-			return m, err
-		}
-	}
-}
-
-// emit sends an entry of the history.
-func (s *eventStream) emit(entry history.Entry) error {
-	if entry.Gap != nil {
-		s.appendGap(*entry.Gap, entry.Cursor)
-		return s.flush()
-	}
-	s.appendMessage(entry.Message)
-	if len(s.buf) < batchSize {
-		return nil
-	}
-	return s.flush()
-}
-
-func (s *eventStream) appendMessage(m pubsub.Message) {
-	e := &s.server.encodings
-	result, _ := e.encode(e.of(m), plain)
-	s.at = e.cursor(m.Sequence())
-	s.buf = append(s.at.Append(append(s.buf, "id: "...)), '\n')
-	s.buf = append(append(s.buf, s.prefix...), result[:len(result)-1]...) // without the brace of the response
-	s.buf = append(s.buf, "\n\n"...)
-}
-
-func (s *eventStream) appendGap(gap history.Gap, at history.Cursor) {
-	data, err := json.Marshal(gap)
 	if err != nil {
-		panic(err) // a Gap is always encoded
+		return 0, err // what was buffered is lost with the connection
 	}
-	s.buf = append(at.Append(append(s.buf, "event: gap\nid: "...)), "\ndata: "...)
-	s.buf = append(append(s.buf, data...), "\n\n"...)
+	return n, nil
 }
 
-func (s *eventStream) sayEnd(err error) {
-	reason := s.reason.Load()
-	if reason == nil {
-		text := err.Error()
-		reason = &text
-	}
-	s.buf = appendString(append(s.buf, "event: end\ndata: {\"reason\":"...), *reason)
-	s.buf = append(s.buf, "}\n\n"...)
-	_ = s.flush()
-}
-
-// flush writes what there is.
-func (s *eventStream) flush() error {
-	err := s.control.SetWriteDeadline(time.Now().Add(s.server.config.WriteTimeout))
-	if err != nil && !errors.Is(err, http.ErrNotSupported) {
+// SetWriteDeadline implements wire.
+func (s *eventStream) SetWriteDeadline(t time.Time) error {
+	if err := s.control.SetWriteDeadline(t); !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
-	if _, err := s.out.Write(s.buf); err != nil {
-		return err
-	}
-	s.buf = s.buf[:0]
-	return s.control.Flush()
+	return nil
 }
 
-// shutdown implements connection.
-func (s *eventStream) shutdown(_ int, reason string) { s.end(reason) }
+// SetReadDeadline implements wire: the reader, which is the HTTP server's, is
+// not waited for.
+func (s *eventStream) SetReadDeadline(time.Time) error { return nil }
 
-// kill implements connection.
-func (s *eventStream) kill() {
+// Close implements wire.
+func (s *eventStream) Close() error {
+	s.cancel()
+	return nil
+}
+
+// refuse implements transport: the client sends nothing.
+func (s *eventStream) refuse() {}
+
+// goodbye implements transport. The reason has been sent as the last event.
+func (s *eventStream) goodbye(ending) { s.w.finish([]byte{}) }
+
+// cut implements transport.
+func (s *eventStream) cut() {
 	s.cancel()
 	_ = s.control.SetWriteDeadline(time.Now())
+}
+
+// eventFraming is Server-Sent Events. It implements framing.
+type eventFraming struct {
+	encodings *encodings
+	prefix    []byte // of each result, up to the encoding
+}
+
+func (f *eventFraming) result(m pubsub.Message, _ uint64) frame {
+	result, _ := f.encodings.encode(f.encodings.of(m), event)
+	return frame{opcode: opBare, head: f.prefix, tail: result}
+}
+
+func (f *eventFraming) gap(g history.Gap, at history.Cursor) (frame, bool) {
+	text := append(append([]byte("event: gap\ndata: "), encodeGap(g)...), "\nid: "...)
+	return frame{opcode: opBare, tail: append(at.Append(text), "\n\n"...)}, true
+}
+
+// heartbeat is an id alone, which no client takes for an event. It comes also
+// where nothing moved, so that proxies keep the connection, and a client that
+// has gone is noticed.
+func (f *eventFraming) heartbeat(at history.Cursor, _ bool) (frame, bool) {
+	return frame{opcode: opBare, tail: append(at.Append([]byte("id: ")), "\n\n"...)}, true
+}
+
+func (f *eventFraming) last(reason string) (frame, bool) {
+	text := appendString([]byte("event: end\ndata: {\"reason\":"), reason)
+	return frame{opcode: opBare, tail: append(text, "}\n\n"...)}, true
 }

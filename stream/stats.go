@@ -58,15 +58,17 @@ type SubscriptionStats struct {
 // Subscriptions returns all subscriptions of the bus, the slowest first: those
 // whose buffer is fullest. ID is that of the bus.
 func (s *Server) Subscriptions() []SubscriptionStats {
-	clients := s.sessionClients()
 	var all []SubscriptionStats
 	for _, b := range s.bus.Stats().Subscriptions {
 		line := SubscriptionStats{
 			ID: b.ID, Client: b.ClientID, Query: b.Query, Overflow: b.Overflow.String(), Depth: b.Depth, Capacity: b.Capacity,
 			Matched: b.Matched, Delivered: b.Delivered, Dropped: b.Dropped, Oldest: b.Oldest,
 		}
-		if sub := clients[b.ClientID]; sub != nil {
-			line.Identity, line.Remote, line.Query, line.Overflow = sub.session.identity.Name, sub.session.ip, sub.query, string(sub.overflow)
+		if o := s.outlet(b.ClientID); o != nil {
+			line.Identity, line.Remote, line.Overflow = o.conn.identity.Name, o.conn.ip, string(o.overflow)
+			if o.query != "" {
+				line.Query = o.query
+			}
 		}
 		all = append(all, line)
 	}
@@ -79,31 +81,20 @@ func (s *Server) Subscriptions() []SubscriptionStats {
 	return all
 }
 
-// sessionClients returns the JSON-RPC subscriptions by their name on the bus.
-func (s *Server) sessionClients() map[string]*subscription {
-	s.mu.Lock()
-	var sessions []*session
-	for c := range s.conns {
-		if sess, ok := c.(*session); ok {
-			sessions = append(sessions, sess)
-		}
-	}
-	s.mu.Unlock()
-	clients := make(map[string]*subscription)
-	for _, sess := range sessions {
-		for _, sub := range sess.subscriptions() {
-			clients[sub.client] = sub
-		}
-	}
-	return clients
+// outlet returns the outlet with a name on the bus, nil if somebody else has
+// it.
+func (s *Server) outlet(client string) *outlet {
+	o, _ := s.outlets.Load(client)
+	named, _ := o.(*outlet)
+	return named
 }
 
 // EndSubscription ends the subscription that has an ID on the bus; its client
-// is told why. It returns pubsub.ErrSubscriptionNotFound if there is none.
+// is notified why, whatever it speaks. It returns pubsub.ErrSubscriptionNotFound if there is none.
 func (s *Server) EndSubscription(id uint64, reason string) error {
-	for _, sub := range s.sessionClients() {
-		if live := sub.live.Load(); live != nil && live.ID() == id {
-			sub.end(reason)
+	for _, o := range s.outlets.Range {
+		if live := o.(*outlet).live.Load(); live != nil && live.ID() == id {
+			o.(*outlet).end(ending{closePolicyViolation, reason})
 			return nil
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/query"
 )
 
@@ -50,6 +51,12 @@ type topic struct {
 	room        sync.Cond
 	subscribers map[*topicSubscriber]struct{}
 	credit      int // messages until subscribers are looked at again
+}
+
+// A topicSubscriber is what a topic knows of a subscriber.
+type topicSubscriber struct {
+	live  *pubsub.Subscription
+	share int // messages that may wait in the buffer before publishers do
 }
 
 // creditStep is how many messages are let through between two looks at all
@@ -121,7 +128,7 @@ func (t *topic) await(ctx context.Context) error {
 // caller holds t.mu.
 func (t *topic) behind() bool {
 	for s := range t.subscribers {
-		if s.bus.Len() > s.share {
+		if s.live.Len() > s.share {
 			return true
 		}
 	}

@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -13,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/history"
 	"github.com/harkbus/pubsub/query"
 )
 
@@ -33,7 +33,7 @@ const maxClientName = 128
 
 // A topicClient is one connection to a topic.
 type topicClient struct {
-	*socket
+	socket
 	topic    *topic
 	clientID string
 }
@@ -49,23 +49,26 @@ func (s *Server) ServeTopic(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	clientID := newClientID(name)
-	client := &topicClient{clientID: clientID}
-	path := r.URL.EscapedPath()
-	var err error
+	c := &topicClient{clientID: newClientID(name)}
+	c.connection.init(s.ctx, s, "topic", r, id)
+	c.single = true
+	serve := c.serveSubscriber
 	if role == RolePublisher {
-		err = s.servePublisher(client, w, r, id, path, leave)
-	} else {
-		err = s.serveSubscriber(client, w, r, id, path, leave)
+		serve = c.servePublisher
 	}
+	path := r.URL.EscapedPath()
+	err := serve(w, r, path, leave)
+	if err == nil {
+		return
+	}
+	leave()
 	var refused *refusal
 	if errors.As(err, &refused) {
-		leave()
+		c.abandon()
 		refused.write(w)
-	} else if err != nil {
-		leave()
-		s.tellEvent(clientID, path, EventWebsocketUpgradeFailed)
+		return
 	}
+	s.tellEvent(c.clientID, path, EventWebsocketUpgradeFailed)
 }
 
 // refuseTopic answers a request that no route takes.
@@ -113,17 +116,17 @@ func (s *Server) tellEvent(clientID, topic string, what EventType) {
 	}
 }
 
-func (s *Server) servePublisher(c *topicClient, w http.ResponseWriter, r *http.Request, id Identity, path string, leave func()) error {
-	if err := s.config.AllowPublish(id, path, nil); err != nil {
+func (c *topicClient) servePublisher(w http.ResponseWriter, r *http.Request, path string, leave func()) error {
+	s := c.server
+	if err := s.config.AllowPublish(c.identity, path, nil); err != nil {
 		return &refusal{http.StatusForbidden, "publishing is not allowed: " + err.Error()}
 	}
-	sock, err := s.upgrade(&s.topicUpgrader, s.topicOptions.timing(false), w, r, id)
-	if err != nil {
+	if err := c.upgrade(&s.topicUpgrader, s.topicOptions.timing(false), w, r); err != nil {
 		return err
 	}
-	c.socket, c.topic = sock, s.topics.join(path)
+	c.topic = s.topics.join(path)
 	s.tellEvent(c.clientID, path, EventPublisherJoined)
-	s.start(c, sock, c.publish, func() {
+	go c.serve(c.publish, func() {
 		s.topics.leave(c.topic)
 		s.tellEvent(c.clientID, path, EventPublisherLeft)
 		leave()
@@ -141,52 +144,36 @@ func (c *topicClient) publish(kind int, payload []byte) error {
 	return c.server.bus.PublishWithEvents(c.ctx, m, map[string][]string{TopicKey: {c.topic.name}, PublisherKey: {c.clientID}})
 }
 
-// shutdown implements connection.
-func (c *topicClient) shutdown(code int, reason string) {
-	c.stopReading()
-	c.closeNow(code, reason)
-}
-
-// A topicSubscriber sends what is published on a topic.
-type topicSubscriber struct {
-	topicClient
-	bus   *pubsub.Subscription
-	share int           // messages that may wait in the buffer before publishers do
-	done  chan struct{} // closed when the pump is over
-}
-
 // maxSlack bounds the room for publishers of a topic that have passed await
 // and not yet published.
 const maxSlack = 4096
 
-func (s *Server) serveSubscriber(c *topicClient, w http.ResponseWriter, r *http.Request, id Identity, path string, leave func()) error {
-	narrow, err := s.topicQuery(r, id, path)
+func (c *topicClient) serveSubscriber(w http.ResponseWriter, r *http.Request, path string, leave func()) error {
+	s := c.server
+	narrow, err := s.topicQuery(r, c.identity, path)
 	if err != nil {
 		return &refusal{http.StatusBadRequest, err.Error()}
 	}
+	c.topic = s.topics.join(path)
 	share := s.topicOptions.messageBuffer()
-	bus, err := s.bus.SubscribeWithArgs(r.Context(), pubsub.SubscribeArgs{
-		ClientID: c.clientID,
-		Query:    narrow,
-		Capacity: share + creditStep + min(s.config.MaxConnections, maxSlack),
+	o, err := c.open(wanted{
+		query: r.URL.Query().Get("query"), client: c.clientID, narrow: narrow,
+		overflow: OverflowCancel, capacity: share + creditStep + min(s.config.MaxConnections, maxSlack),
+		framing: topicFraming{s}, taken: c.topic.caughtUp,
 	})
 	if err != nil {
+		s.topics.leave(c.topic)
 		return &refusal{http.StatusServiceUnavailable, err.Error()}
 	}
-	sock, err := s.upgrade(&s.topicUpgrader, s.topicOptions.timing(true), w, r, id)
-	if err != nil {
-		_ = s.bus.UnsubscribeID(context.Background(), bus.ID())
+	if err := c.upgrade(&s.topicUpgrader, s.topicOptions.timing(true), w, r); err != nil {
+		s.topics.leave(c.topic)
 		return err
 	}
-	c.socket, c.topic = sock, s.topics.join(path)
-	sub := &topicSubscriber{topicClient: *c, bus: bus, share: share, done: make(chan struct{})}
-	sock.w.farewell = func() ([]frame, []byte) {
-		return nil, closePayload(closeTryAgainLater, "the subscriber does not read")
-	}
+	sub := &topicSubscriber{live: o.live.Load(), share: share}
 	c.topic.add(sub)
 	s.tellEvent(c.clientID, path, EventSubscriberJoined)
-	sock.spawn(sub.pump)
-	s.start(sub, sock, sub.ignore, func() {
+	c.spawn(o.pump)
+	go c.serve(ignore, func() {
 		c.topic.remove(sub)
 		s.topics.leave(c.topic)
 		s.tellEvent(c.clientID, path, EventSubscriberLeft)
@@ -194,6 +181,9 @@ func (s *Server) serveSubscriber(c *topicClient, w http.ResponseWriter, r *http.
 	})
 	return nil
 }
+
+// ignore is what a subscriber's messages are for.
+func ignore(int, []byte) error { return nil }
 
 // topicQuery returns what a subscriber of a topic gets: the topic, narrowed by
 // ?query= and by what the identity may see.
@@ -215,48 +205,12 @@ func (s *Server) topicQuery(r *http.Request, id Identity, path string) (*query.Q
 	return s.narrow(id, q)
 }
 
-// pump sends until the subscription or the connection ends.
-func (s *topicSubscriber) pump() {
-	defer close(s.done)
-	err := s.follow()
-	_ = s.server.bus.UnsubscribeID(context.Background(), s.bus.ID())
-	switch {
-	case s.ctx.Err() != nil:
-	case errors.Is(err, pubsub.ErrOutOfCapacity):
-		s.closeNow(closeTryAgainLater, "the subscriber is too slow")
-	case errors.Is(err, pubsub.ErrServerStopped):
-		s.closeNow(closeServiceRestart, drainReason)
-	}
-}
+// topicFraming is the payload alone. It implements framing.
+type topicFraming struct{ server *Server }
 
-func (s *topicSubscriber) follow() error {
-	for {
-		m, err := s.bus.Next(s.ctx)
-		if err != nil {
-			return err
-		}
-		s.topic.caughtUp()
-		if err := s.w.send(s.frame(m), s); err != nil {
-			return err
-		}
-	}
-}
-
-// fill implements source.
-func (s *topicSubscriber) fill(b *batch) {
-	for n := s.bus.Len(); n > 0 && b.open(); n-- {
-		m, err := s.bus.Next(s.ctx)
-		if err != nil {
-			return
-		}
-		b.add(s.frame(m))
-	}
-	s.topic.caughtUp()
-}
-
-// frame returns the message as its publisher sent it, or, if it does not come
+// result returns the message as its publisher sent it, or, if it does not come
 // from one, the data in JSON.
-func (s *topicSubscriber) frame(m pubsub.Message) frame {
+func (f topicFraming) result(m pubsub.Message, _ uint64) frame {
 	switch d := m.Data().(type) {
 	case TopicMessage:
 		if d.Binary {
@@ -267,16 +221,19 @@ func (s *topicSubscriber) frame(m pubsub.Message) frame {
 		return textFrame(d)
 	case string:
 		return textFrame([]byte(d))
-	}
-	if d, ok := m.Data().(json.RawMessage); ok {
+	case json.RawMessage:
 		return textFrame(d)
 	}
-	data, err := appendData(nil, s.server.config.Encoder, m.Data())
+	data, err := appendData(nil, f.server.config.Encoder, m.Data())
 	if err != nil {
-		s.server.encodingFailed(m, err)
+		f.server.encodingFailed(m, err)
 	}
 	return frame{opcode: opText, tail: data}
 }
+
+func (topicFraming) gap(history.Gap, history.Cursor) (frame, bool) { return frame{}, false }
+func (topicFraming) heartbeat(history.Cursor, bool) (frame, bool)  { return frame{}, false }
+func (topicFraming) last(string) (frame, bool)                     { return frame{}, false }
 
 // textFrame sends text as text and other bytes as binary.
 func textFrame(payload []byte) frame {
@@ -285,14 +242,3 @@ func textFrame(payload []byte) frame {
 	}
 	return frame{opcode: opBinary, tail: payload}
 }
-
-// shutdown implements connection: what is in the buffer is sent first.
-func (s *topicSubscriber) shutdown(code int, reason string) {
-	s.stopReading()
-	_ = s.server.bus.UnsubscribeID(context.Background(), s.bus.ID())
-	<-s.done // the pump ends, now that nothing comes
-	s.closeNow(code, reason)
-}
-
-// ignore is what a subscriber's messages are for.
-func (s *topicSubscriber) ignore(int, []byte) error { return nil }

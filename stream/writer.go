@@ -2,7 +2,6 @@ package stream
 
 import (
 	"errors"
-	"net"
 	"os"
 	"slices"
 	"sync"
@@ -26,7 +25,7 @@ import (
 //
 // The methods may be called from any goroutine.
 type writer struct {
-	conn    net.Conn
+	conn    wire
 	timeout time.Duration // of one Write
 	limit   int           // bytes that may be queued
 	budget  *budget       // of all connections
@@ -50,6 +49,9 @@ type writer struct {
 
 	over chan struct{} // closed when err is set
 
+	bare   bool   // there are no control frames
+	failed func() // called when nothing can be written any more, but for a close frame
+
 	// farewell returns what a peer is told that has stalled, if it can be told:
 	// frames, and the payload of the close frame.
 	farewell func() ([]frame, []byte)
@@ -61,11 +63,20 @@ var (
 	errStalled   = errors.New("stream: the peer does not read")
 )
 
+// A wire is what a writer needs of a net.Conn.
+type wire interface {
+	Write(b []byte) (int, error)
+	SetWriteDeadline(t time.Time) error
+	SetReadDeadline(t time.Time) error
+	Close() error
+}
+
 // init prepares the zero writer.
-func (w *writer) init(conn net.Conn, timeout time.Duration, limit int, budget *budget, counts *writeCounts) {
+func (w *writer) init(conn wire, timeout time.Duration, limit int, budget *budget, counts *writeCounts) {
 	w.conn, w.timeout, w.limit, w.budget, w.counts = conn, timeout, limit, budget, counts
 	w.room.L = &w.mu
 	w.over = make(chan struct{})
+	w.failed = func() {}
 }
 
 // A source has frames ready for the goroutine that writes.
@@ -237,7 +248,7 @@ func (w *writer) step(src source) (more bool, err error) {
 		b.spill = w
 		src.fill(b)
 	}
-	if len(b.buf) == 0 {
+	if len(b.buf) == 0 && !said {
 		return !w.leave(), nil
 	}
 	err = w.write(b)
@@ -259,6 +270,7 @@ func (w *writer) step(src source) (more bool, err error) {
 func (w *writer) abandon(err error) {
 	switch err {
 	case errCloseSent:
+		return
 	case errStalled:
 		w.mu.Lock()
 		w.closing = true
@@ -267,6 +279,7 @@ func (w *writer) abandon(err error) {
 	default:
 		_ = w.conn.Close()
 	}
+	w.failed()
 }
 
 // leave clears w.writing unless something came meanwhile, and tells whether
@@ -329,7 +342,9 @@ func (w *writer) fillLocked(b *batch) (said, drained bool) {
 	if w.bye == nil || b.room() < maxHeader+maxControlSize {
 		return false, true
 	}
-	b.control(opClose, w.bye)
+	if !w.bare {
+		b.control(opClose, w.bye)
+	}
 	w.bye = nil
 	return true, true
 }
@@ -357,23 +372,37 @@ func (w *writer) resume(b *batch) bool {
 	return true
 }
 
-// write writes b. The deadline is set anew when a quarter of the timeout has
-// passed, since setting it costs a tenth of a Write: a Write may take one
-// timeout and a quarter.
+// write writes b. A peer may be as slow as it likes as long as it takes
+// something within the timeout.
 func (w *writer) write(b *batch) error {
-	now := time.Now()
-	if now.After(w.renewAt) {
-		w.renewAt = now.Add(w.timeout / 4)
-		if err := w.conn.SetWriteDeadline(now.Add(w.timeout + w.timeout/4)); err != nil {
+	for done := 0; ; {
+		if err := w.renew(done > 0); err != nil {
 			return err
 		}
+		n, err := w.conn.Write(b.buf[done:])
+		done += n
+		switch {
+		case err == nil:
+			w.counts.add(done, len(b.starts))
+			return nil
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return err
+		case n == 0:
+			return w.stalled(b, done)
+		}
 	}
-	n, err := w.conn.Write(b.buf)
-	w.counts.add(n, len(b.starts))
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return w.stalled(b, n)
+}
+
+// renew sets the deadline again when a quarter of the timeout has passed, since
+// setting it costs a tenth of a Write: a Write may take one timeout and a
+// quarter.
+func (w *writer) renew(late bool) error {
+	now := time.Now()
+	if !late && !now.After(w.renewAt) {
+		return nil
 	}
-	return err
+	w.renewAt = now.Add(w.timeout / 4)
+	return w.conn.SetWriteDeadline(now.Add(w.timeout + w.timeout/4))
 }
 
 // wrote takes note that b is on its way.

@@ -239,16 +239,22 @@ func TestAnExhaustedBudgetStopsOnlyThoseWhoQueue(t *testing.T) {
 	})
 }
 
-// A partial is a connection that takes n bytes and then times out, once.
+// A partial is a connection that takes n bytes, then nothing for a timeout, and
+// then all.
 type partial struct {
 	recorder
-	n int
+	n     int
+	stuck bool
 }
 
 func (p *partial) Write(b []byte) (int, error) {
-	if p.n >= 0 && p.n < len(b) {
+	switch {
+	case p.stuck:
+		p.stuck = false
+		return 0, os.ErrDeadlineExceeded
+	case p.n >= 0 && p.n < len(b):
 		n, _ := p.recorder.Write(b[:p.n])
-		p.n = -1
+		p.n, p.stuck = -1, n > 0
 		return n, os.ErrDeadlineExceeded
 	}
 	return p.recorder.Write(b)

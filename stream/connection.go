@@ -1,0 +1,332 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/harkbus/pubsub"
+)
+
+// A connection is a client that is connected, whatever it speaks. It has the
+// writer that everything goes out through, the outlets that bring it, and one
+// way to end:
+//
+//	drain, token, policy, administrator
+//	   └─ shutdown ─▶ each outlet ends and says why ─▶ goodbye, after all that is queued
+//	kill ─▶ cut; ctx ends
+//
+// Whoever serves the transport calls release when it is over.
+type connection struct {
+	server    *Server
+	transport transport
+	w         writer
+	id        string // unlike that of any other connection of the server
+	ip        string
+	identity  Identity
+
+	counted bool // with an outlet it is one of MaxClients
+	single  bool // it ends with its outlet
+
+	ctx    context.Context // ends with the connection
+	cancel context.CancelFunc
+	expiry *time.Timer // nil: never
+
+	closing atomic.Pointer[ending] // why it is about to end; nil: it is not
+
+	mu      sync.Mutex
+	outlets map[string]*outlet // by key
+	over    bool               // no task may begin
+	tasks   sync.WaitGroup     // what spawn started; release waits for them
+}
+
+// A transport is what carries a connection: a WebSocket, or the body of a
+// response.
+type transport interface {
+	refuse()          // has what the client sends from now on refused
+	goodbye(e ending) // ends it after all that is queued
+	cut()             // ends it at once
+}
+
+// An ending is why something ends, as its client is notified.
+type ending struct {
+	code   int // of a WebSocket's close frame
+	reason string
+}
+
+// Close codes of RFC 6455 and its registry. Never 1000, on which CometBFT's Go
+// client would wait for good.
+const (
+	closePolicyViolation = websocket.ClosePolicyViolation
+	closeInternalError   = websocket.CloseInternalServerErr
+	closeServiceRestart  = websocket.CloseServiceRestart
+	closeTryAgainLater   = websocket.CloseTryAgainLater
+)
+
+var (
+	endDrain   = ending{closeServiceRestart, drainReason}
+	endExpired = ending{closePolicyViolation, "the token has expired"}
+	endTooSlow = ending{closeTryAgainLater, "the client is too slow"}
+	endStalled = ending{closeTryAgainLater, "the client does not read"}
+)
+
+const drainReason = "the server is shutting down"
+
+// endingOf returns the ending for an error of the bus or the history.
+func endingOf(err error) ending {
+	code := closeInternalError
+	switch {
+	case errors.Is(err, pubsub.ErrOutOfCapacity):
+		code = closeTryAgainLater
+	case errors.Is(err, pubsub.ErrServerStopped):
+		code = closeServiceRestart
+	case errors.Is(err, pubsub.ErrUnsubscribed):
+		code = closePolicyViolation
+	}
+	return ending{code, err.Error()}
+}
+
+// init prepares the zero connection of a request that was admitted. It ends
+// with ctx.
+func (c *connection) init(ctx context.Context, s *Server, kind string, r *http.Request, id Identity) {
+	c.server, c.id, c.ip, c.identity = s, s.nextID(kind), clientIP(r), id
+	c.ctx, c.cancel = context.WithCancel(ctx)
+}
+
+// start registers a connection: from now on Shutdown ends it, and so does the
+// end of its token.
+func (c *connection) start() {
+	c.server.add(c)
+	if at := c.identity.Expires; !at.IsZero() {
+		c.expiry = time.AfterFunc(time.Until(at), func() { c.spawn(func() { c.shutdown(endExpired) }) })
+	}
+}
+
+// release frees everything. The transport is over.
+func (c *connection) release() {
+	c.cancel()
+	if c.expiry != nil {
+		c.expiry.Stop()
+	}
+	c.w.fail(net.ErrClosed)
+	c.mu.Lock()
+	c.over = true
+	c.mu.Unlock()
+	c.tasks.Wait()
+	c.drop()
+	c.w.await()
+}
+
+// drop forgets outlets whose pump never began.
+func (c *connection) drop() {
+	for _, o := range c.all() {
+		o.leaveBus()
+		o.cancel()
+		c.forget(o)
+	}
+}
+
+// spawn runs f in a goroutine that release waits for, unless it is too late.
+func (c *connection) spawn(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over {
+		c.tasks.Go(f)
+	}
+}
+
+// shutdown ends all outlets, each with the reason, and then the connection. It
+// returns when the goodbye is on its way. Of several endings the first counts.
+func (c *connection) shutdown(e ending) {
+	c.closing.CompareAndSwap(nil, &e)
+	e = *c.closing.Load()
+	c.transport.refuse()
+	outlets := c.all()
+	for _, o := range outlets {
+		o.end(e)
+	}
+	for _, o := range outlets {
+		select {
+		case <-o.done:
+		case <-c.ctx.Done():
+		}
+	}
+	c.transport.goodbye(e)
+}
+
+// kill ends the connection without a word.
+func (c *connection) kill() {
+	c.cancel()
+	c.transport.cut()
+}
+
+// farewell is what a peer that has stalled is notified of: frames, and the
+// payload of the close frame.
+func (c *connection) farewell() (frames []frame, bye []byte) {
+	for _, o := range c.all() {
+		if !o.told.CompareAndSwap(false, true) {
+			continue
+		}
+		if f, ok := o.framing.last(endStalled.reason); ok {
+			frames = append(frames, f)
+		}
+	}
+	return frames, closePayload(endStalled.code, endStalled.reason)
+}
+
+// all returns the outlets.
+func (c *connection) all() []*outlet {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Values(c.outlets))
+}
+
+// outlet returns the one with a key, nil if there is none.
+func (c *connection) outlet(key string) *outlet {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.outlets[key]
+}
+
+// A closingError says that a connection takes no new outlet.
+type closingError struct{ ending }
+
+func (e closingError) Error() string { return e.reason }
+
+var errAlreadySubscribed = errors.New("already subscribed")
+
+// open makes an outlet. Its pump is yet to be started.
+func (c *connection) open(w wanted) (*outlet, error) {
+	if _, err := w.overflow.bus(); err != nil {
+		return nil, err
+	}
+	o := c.newOutlet(w)
+	if err := c.add(o); err != nil {
+		o.cancel()
+		return nil, err
+	}
+	if err := o.begin(); err != nil {
+		c.forget(o)
+		o.cancel()
+		close(o.done) // there will be no pump
+		return nil, err
+	}
+	return o, nil
+}
+
+func (c *connection) newOutlet(w wanted) *outlet {
+	id := c.server.lastID.Add(1)
+	if w.client == "" {
+		w.client = c.id + "/" + strconv.FormatUint(id, 10)
+	}
+	o := &outlet{
+		feed: feed{
+			server: c.server, client: w.client, narrow: w.narrow, overflow: w.overflow, capacity: w.capacity, resume: w.resume, at: w.after,
+		},
+		conn: c, framing: w.framing, key: w.key, query: w.query, taken: w.taken, done: make(chan struct{}),
+	}
+	if o.taken == nil {
+		o.taken = func() {}
+	}
+	o.ctx, o.cancel = context.WithCancel(c.ctx)
+	o.waits, o.endWait = context.WithCancel(o.ctx)
+	return o
+}
+
+func (c *connection) add(o *outlet) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.closing.Load(); e != nil { // shutdown does not know of o
+		return closingError{*e}
+	}
+	if c.outlets[o.key] != nil {
+		return errAlreadySubscribed
+	}
+	if c.counted && len(c.outlets) == 0 && !c.server.clientEnters() {
+		return c.server.tooManyClients()
+	}
+	if c.outlets == nil {
+		c.outlets = make(map[string]*outlet, 1)
+	}
+	c.outlets[o.key] = o
+	c.server.outlets.Store(o.client, o)
+	return nil
+}
+
+// forget takes o out of the connection.
+func (c *connection) forget(o *outlet) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.outlets[o.key] != o {
+		return
+	}
+	delete(c.outlets, o.key)
+	c.server.outlets.Delete(o.client)
+	if c.counted && len(c.outlets) == 0 {
+		c.server.clients.Add(-1)
+	}
+}
+
+// clientEnters counts a connection with a subscription, if the limit allows
+// it.
+func (s *Server) clientEnters() bool {
+	for {
+		n := s.clients.Load()
+		if n >= int64(s.config.MaxClients) {
+			return false
+		}
+		if s.clients.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+func (s *Server) tooManyClients() error {
+	return fmt.Errorf("max_subscription_clients %d reached", s.config.MaxClients)
+}
+
+// add registers a connection. One that comes too late is ended at once.
+func (s *Server) add(c *connection) {
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	if s.admission.isClosed() {
+		c.spawn(func() { c.shutdown(endDrain) })
+	}
+}
+
+func (s *Server) remove(c *connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	if len(s.conns) == 0 && s.empty != nil {
+		close(s.empty)
+		s.empty = nil
+	}
+}
+
+// connections returns all connections and a channel that is closed when the
+// last has ended.
+func (s *Server) connections() (all []*connection, empty <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all = slices.Collect(maps.Keys(s.conns))
+	if s.empty == nil {
+		s.empty = make(chan struct{})
+		if len(all) == 0 {
+			defer func() { s.empty = nil }()
+			close(s.empty)
+		}
+	}
+	return all, s.empty
+}

@@ -33,14 +33,27 @@ const (
 // A Query says which publications a subscription receives. Two queries are
 // the same if String returns the same.
 //
-// A *query.Query costs a publication nothing unless it may match. Any other
-// type is called for every publication, from one goroutine at a time; one
-// that fails or panics is logged once, counted and skipped. Matches must not
-// modify or keep events and must not call Publish or Stop; it may subscribe
-// and unsubscribe.
+// A *query.Query costs a publication nothing unless it may match, and so does
+// an [Indexable]. Any other type is called for every publication, from one
+// goroutine at a time; one that fails or panics is logged once, counted and
+// skipped. Matches must not modify or keep events and must not call Publish or
+// Stop; it may subscribe and unsubscribe.
 type Query interface {
 	Matches(events map[string][]string) (bool, error)
 	String() string
+}
+
+// An Indexable is a query in a language of its own that means what a
+// *query.Query means, as those of compat/tmquery and compat/cmtquery do. The
+// server asks for that once, when it is subscribed or unsubscribed, and knows
+// it by nothing else: the index finds it, equal queries share their messages,
+// and it is the same as each *query.Query with the same canonical text.
+type Indexable interface {
+	Query
+
+	// Indexed returns what the query means, always the same, or nil: then it
+	// is treated as any other type.
+	Indexed() *query.Query
 }
 
 // A Server takes publications and gives each one to the subscriptions whose
@@ -265,7 +278,7 @@ func (s *Server) subscribe(ctx context.Context, args SubscribeArgs) (*Subscripti
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	text := args.Query.String()
+	q, text := canonical(args.Query)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -276,7 +289,7 @@ func (s *Server) subscribe(ctx context.Context, args SubscribeArgs) (*Subscripti
 		return nil, ErrAlreadySubscribed
 	}
 	sub := &Subscription{
-		topic:    s.topicFor(args.Query, text),
+		topic:    s.topicFor(q, text),
 		capacity: int32(args.Capacity),
 		overflow: args.Overflow,
 		timeout:  args.BlockTimeout,
@@ -295,10 +308,10 @@ func (s *Server) subscribe(ctx context.Context, args SubscribeArgs) (*Subscripti
 	return sub, nil
 }
 
-// topicFor returns the topic of a query, a new one if need be. The caller
-// holds s.mu.
+// topicFor returns the topic of a canonical query, a new one if need be. The
+// caller holds s.mu.
 func (s *Server) topicFor(q Query, text string) *topic {
-	form, ok := indexedForm(q)
+	form, ok := q.(*query.Query)
 	if !ok {
 		t := newTopic(s, q, text, scanned)
 		t.refs = 1
@@ -324,7 +337,7 @@ func (s *Server) Unsubscribe(ctx context.Context, clientID string, q Query) erro
 	if q == nil || q == (*query.Query)(nil) {
 		return ErrSubscriptionNotFound
 	}
-	text := q.String()
+	_, text := canonical(q)
 	return s.unsubscribe(ctx, func() *Subscription { return s.registry.find(clientID, text) })
 }
 

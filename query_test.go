@@ -229,3 +229,52 @@ func TestMatchingLeavesNoGoroutine(t *testing.T) {
 	}
 	goleak.VerifyNone(t, before)
 }
+
+// spelled is a query in a language of its own.
+type spelled struct {
+	queryFunc
+	means *query.Query
+}
+
+func (q spelled) Indexed() *query.Query { return q.means }
+
+func TestIndexableIsFoundByTheIndex(t *testing.T) {
+	server := newServer(t)
+	asked := queryFunc{"height is five", func(map[string][]string) (bool, error) {
+		t.Error("an indexable query was asked")
+		return true, nil
+	}}
+	q := spelled{asked, query.MustParse("height = 5")}
+	sub, err := server.Subscribe(t.Context(), "a", q, 10)
+	require.NoError(t, err)
+	plain, err := server.Subscribe(t.Context(), "b", q.means, 10)
+	require.NoError(t, err)
+	require.Equal(t, 1, server.Stats().Index.Queries, "they share one query")
+
+	require.NoError(t, server.PublishWithEvents(t.Context(), "4", map[string][]string{"height": {"4"}}))
+	require.NoError(t, server.PublishWithEvents(t.Context(), "5", map[string][]string{"height": {"5"}}))
+	for _, sub := range []*pubsub.Subscription{sub, plain} {
+		msg, err := sub.Next(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, "5", msg.Data())
+	}
+
+	_, err = server.Subscribe(t.Context(), "a", q.means)
+	require.ErrorIs(t, err, pubsub.ErrAlreadySubscribed, "it is the same as what it means")
+	_, _, whole := server.Interests(10)
+	require.True(t, whole)
+	require.NoError(t, server.Unsubscribe(t.Context(), "a", q))
+	require.ErrorIs(t, server.Unsubscribe(t.Context(), "a", q.means), pubsub.ErrSubscriptionNotFound)
+}
+
+func TestIndexableThatMeansNothingIsAsked(t *testing.T) {
+	server := newServer(t)
+	odd := queryFunc{"odd", func(events map[string][]string) (bool, error) { return len(events) == 1, nil }}
+	sub, err := server.Subscribe(t.Context(), "a", spelled{odd, nil})
+	require.NoError(t, err)
+	require.NoError(t, server.PublishWithEvents(t.Context(), "odd", map[string][]string{"a": {"b"}}))
+	msg, err := sub.Next(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "odd", msg.Data())
+	require.NoError(t, server.Unsubscribe(t.Context(), "a", odd), "its text is its own")
+}

@@ -160,13 +160,16 @@ func (s *slots) walk(i, n int, f func(*Subscription)) (next int, more bool) {
 	return i, i < s.used
 }
 
-// indexedForm returns q as the index takes it, if it does.
-func indexedForm(q Query) (*query.Query, bool) {
-	switch q := q.(type) {
-	case *query.Query:
-		return q, true
+// canonical returns q as the server keeps it, a *query.Query if it means one,
+// and the text that it is known by. It calls the methods of q.
+func canonical(q Query) (Query, string) {
+	switch other := q.(type) {
 	case query.Empty:
-		return query.All, true
+		q = query.All
+	case Indexable:
+		if form := other.Indexed(); form != nil {
+			q = form
+		}
 	}
-	return nil, false
+	return q, q.String()
 }

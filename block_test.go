@@ -3,6 +3,7 @@ package pubsub_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -336,5 +337,112 @@ func TestBlockedMessagesKeepTheirOrder(t *testing.T) {
 		}
 		wg.Wait()
 		require.NoError(t, server.UnsubscribeAll(ctx, "c"))
+	}
+}
+
+// Stats and the logger name the subscription that the bus waits for, once the
+// wait is long, and each that holds the same message up.
+func TestLongWaitNamesWhoHoldsTheBus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log records
+		server, sub := blocked(t, 2, 0)
+		server.SetLogger(&log)
+		unbuffered, err := server.SubscribeUnbuffered(ctx, "unbuffered", query.MustParse("a = 1"))
+		require.NoError(t, err)
+		said := func(client string) int {
+			return log.with("error: pubsub: the bus waits for a subscriber to read client " + client)
+		}
+		waiting := func(client string) time.Duration { return line(t, server, client).Waiting }
+
+		time.Sleep(999 * time.Millisecond)
+		require.Zero(t, said("blocked"))
+		require.Equal(t, 999*time.Millisecond, waiting("blocked"))
+		require.Zero(t, waiting("unbuffered"))
+		time.Sleep(time.Minute)
+		require.Equal(t, 1, said("blocked"), "once for each wait")
+		require.Equal(t, time.Minute+999*time.Millisecond, waiting("blocked"))
+		require.Zero(t, server.Stats().Asking)
+
+		require.Equal(t, 1, next(t, sub))
+		synctest.Wait()
+		require.Zero(t, waiting("blocked"))
+		publish(t, server, 4, "a", "1") // for both
+		time.Sleep(800 * time.Millisecond)
+		require.Equal(t, 2, next(t, sub))
+		time.Sleep(800 * time.Millisecond)
+		require.Zero(t, waiting("blocked"))
+		require.Equal(t, 1600*time.Millisecond, waiting("unbuffered"))
+		require.Equal(t, 1, said("blocked"))
+		require.Equal(t, 1, said("unbuffered"))
+		require.Equal(t, 4, next(t, unbuffered))
+		synctest.Wait()
+		require.Zero(t, waiting("unbuffered"))
+
+		// Many waits that are short are no long one.
+		require.NoError(t, server.Unsubscribe(ctx, "unbuffered", unbuffered.Query()))
+		for i := range 20 {
+			publishN(t, server, i, 1)
+			time.Sleep(900 * time.Millisecond)
+			sub.Next(ctx)
+		}
+		time.Sleep(time.Minute)
+		require.Equal(t, 1, said("blocked"))
+	})
+}
+
+// What a reader that publishes under Block waits for, it waits for itself: the
+// log and its context tell.
+func TestReaderThatPublishesUnderBlockWaitsForItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log records
+		server := newServer(t)
+		server.SetLogger(&log)
+		sub := subscribeBlock(t, server, "echo", 1, 0)
+		for i := range 2 {
+			require.NoError(t, server.Publish(ctx, i)) // the second waits for room in the buffer
+		}
+		for m, err := range sub.Messages(ctx) {
+			require.NoError(t, err)
+			require.Equal(t, 0, m.Data())
+			publishN(t, server, 2, 1) // it is dispatched, and waits for room
+			soon, cancel := context.WithTimeout(ctx, time.Minute)
+			defer cancel()
+			require.ErrorIs(t, server.Publish(soon, 3), context.DeadlineExceeded)
+			break
+		}
+		require.Equal(t, 1, log.with("the bus waits for a subscriber to read client echo query"))
+	})
+}
+
+// User code that holds the bus is named too: so is a publication from inside it
+// that waits for room.
+func TestLongWaitForUserCodeIsReported(t *testing.T) {
+	for _, exits := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var log records
+			server := newServer(t, pubsub.BufferCapacity(100))
+			server.SetLogger(&log)
+			sub := subscribe(t, server, "c", "", 200, pubsub.Cancel)
+			server.Observe(func(m pubsub.Message) {
+				if m.Data() == 0 {
+					soon, cancel := context.WithTimeout(ctx, time.Minute)
+					defer cancel()
+					for server.Publish(soon, 1) == nil {
+					}
+				}
+				time.Sleep(100 * time.Millisecond)
+				if exits {
+					runtime.Goexit()
+				}
+			})
+			go server.Publish(ctx, 0)
+			time.Sleep(30 * time.Second)
+			require.Equal(t, 30*time.Second, server.Stats().Asking)
+			require.Zero(t, line(t, server, "c").Waiting)
+			time.Sleep(time.Minute)
+			require.Equal(t, 1, log.with("error: pubsub: the bus waits for an observer or a user-written query"))
+			require.Equal(t, 101, sub.Len())
+			require.Zero(t, server.Stats().Asking)
+		})
 	}
 }

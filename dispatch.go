@@ -137,9 +137,15 @@ func (s *Server) dispatch(m *Message, now int64, i int) {
 		s.mu.Lock()
 	}
 	if s.observers.any() || s.scan.Len() > 0 {
+		since := now
+		if s.ahead.Len() > 0 { // now is when the batch was taken
+			since = s.clock.now()
+		}
+		s.beginWait(since)
 		s.mu.Unlock() // user code may subscribe and unsubscribe
 		s.ask(m, now, i)
 		s.mu.Lock()
+		s.watch.since = 0
 	}
 	s.distributeAndUnlock(m, now, i)
 }
@@ -159,6 +165,9 @@ func (s *Server) distributeAndUnlock(m *Message, now int64, i int) {
 	}
 	s.totals.published(now, members, s.full.dropped)
 	s.finished = m.seq
+	if len(s.full.blocked) > 0 {
+		s.beginWait(s.clock.now())
+	}
 	s.mu.Unlock()
 
 	clear(s.hits)
@@ -208,8 +217,12 @@ func (s *Server) finishBlocked(stopping <-chan struct{}) {
 	}
 	s.handOver(blocked[0], stopping)
 	others.Wait()
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	clear(blocked)
 	s.full.blocked, s.full.pending = blocked[:0], Message{}
+	s.watch.since = 0
 }
 
 // handOver waits for room for the pending message in one subscription and

@@ -20,8 +20,8 @@ type fullness struct {
 	cut     []*Subscription
 	wake    []*topic // with readers that wait for the log
 
-	blocked []*Subscription
-	pending Message // what they must be given
+	blocked []*Subscription // changes under the server's mu
+	pending Message         // what they must be given
 }
 
 func (f *fullness) add(sub *Subscription, v verdict) {

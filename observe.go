@@ -73,6 +73,7 @@ func (s *Server) ask(m *Message, now int64, i int) {
 			return
 		}
 		s.mu.Lock()
+		s.watch.since = 0
 		s.distributeAndUnlock(m, now, i)
 		s.ahead.Reset() // what is left of the group is matched again
 		s.handed <- struct{}{}

@@ -85,6 +85,7 @@ type Server struct {
 	finished uint64              // the last publication that was given to all with room
 	stopped  bool
 	totals   totals
+	watch    watch
 
 	observers observers
 	reports   reports
@@ -99,14 +100,15 @@ type Server struct {
 type Option func(*Server)
 
 // BufferCapacity sets how many publications the server accepts while another
-// one is being dispatched; when there are more, Publish waits. Without this
-// option, and for capacities below one, it is none.
+// one is being dispatched, or before Start; when there are more, Publish waits.
+// Without this option, and for capacities below one, it is none.
 func BufferCapacity(capacity int) Option {
 	return func(s *Server) { s.queue.capacity = max(capacity, 0) }
 }
 
 // NewServer returns a server that is not started. It can be subscribed to at
-// once; what is published before Start waits in the queue.
+// once. What is published before Start waits in the queue; without
+// BufferCapacity there is none, and Publish itself waits.
 func NewServer(options ...Option) *Server {
 	s := &Server{handed: make(chan struct{}, 1)}
 	s.BaseService = *service.NewBaseService(nil, "PubSub", s)
@@ -265,7 +267,8 @@ func (s *Server) Subscribe(ctx context.Context, clientID string, q Query, outCap
 
 // SubscribeUnbuffered subscribes a client to a query without a buffer: each
 // message waits until a reader takes it, and all later publications wait with
-// it. See SubscribeWithArgs.
+// it. A reader that publishes may wait for itself; Overflow says how not to.
+// See SubscribeWithArgs.
 func (s *Server) SubscribeUnbuffered(ctx context.Context, clientID string, q Query) (*Subscription, error) {
 	args := SubscribeArgs{ClientID: clientID, Query: q, Overflow: Block}
 	if err := args.validate(); err != nil {
@@ -453,6 +456,11 @@ func (s *Server) Publish(ctx context.Context, data any) error {
 // It returns nil once the publication is accepted. It waits while the queue is
 // full, until ctx is done, and then returns ctx.Err(); on any error the
 // publication did not happen. After Stop the error is ErrServerStopped.
+//
+// The queue fills while a message waits for a reader under Block, while an
+// observer or a user-written query is at work, and before Start. Whoever these
+// wait for, a reader under Block above all, must not publish with a context
+// that never ends: see Overflow and BufferCapacity.
 func (s *Server) PublishWithEvents(ctx context.Context, data any, events map[string][]string) error {
 	_, err := s.publish(ctx, Message{data: data, events: events})
 	return err

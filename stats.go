@@ -23,6 +23,10 @@ type Stats struct {
 	PublishRate float64 // publications a second, over the last ten full seconds
 	MatchRate   float64 // pairs a second, the same
 
+	// Asking is how long observers and user-written queries have had the
+	// publication in hand; 0: they have none. All others wait for them.
+	Asking time.Duration
+
 	Clients       int
 	Queued        int // publications accepted, not dispatched
 	QueueCapacity int
@@ -47,6 +51,10 @@ type SubscriptionStats struct {
 	Delivered uint64 // handed to a reader
 	Dropped   uint64
 	Oldest    time.Duration // age of the first message in the buffer; 0 if there is none or Out is in use
+
+	// Waiting is how long a delivery has waited for room in the buffer, under
+	// Block; 0: none waits. All later publications wait for that.
+	Waiting time.Duration
 }
 
 // QueryFailures says how often a user-written query returned an error or
@@ -81,6 +89,10 @@ func (s *Server) busStats(now time.Time) Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	published, matched := s.totals.recent.rates(now.UnixNano())
+	asking := time.Duration(0)
+	if len(s.full.blocked) == 0 {
+		asking = s.waited(now)
+	}
 	return Stats{
 		Since:       s.totals.since,
 		Sequence:    s.turn.look().sequence(),
@@ -92,6 +104,7 @@ func (s *Server) busStats(now time.Time) Stats {
 		OverBudget:  s.totals.overBudget,
 		PublishRate: published,
 		MatchRate:   matched,
+		Asking:      asking,
 		Clients:     len(s.registry.clients),
 		Index:       s.index.Stats(),
 	}
@@ -128,6 +141,7 @@ func (s *Subscription) statsAt(now time.Time) SubscriptionStats {
 	waits := uint64(0)
 	if s.pending != waitsNoMore && stats.Depth == int(s.capacity) {
 		waits = 1
+		stats.Waiting = s.topic.server.waited(now)
 	}
 	stats.Delivered = stats.Matched - stats.Dropped - uint64(stats.Depth) - waits
 	return stats

@@ -29,6 +29,15 @@ var (
 
 // Overflow says what happens to a message that does not fit into the buffer
 // of its subscription.
+//
+// Under Block one reader keeps the whole bus waiting, and a reader that
+// publishes may wait for itself: while a message waits for room in its buffer
+// the queue is not drained, and a publication that finds the queue full, which
+// without BufferCapacity it always is, waits with it. Such a reader publishes
+// from another goroutine, or with a context that ends, or has a queue with room
+// for all that it publishes between two reads. The logger is told of a wait
+// that exceeds a second, with the client and the query, and
+// SubscriptionStats.Waiting says how long it has lasted.
 type Overflow uint8
 
 // The policies for a full buffer.

@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/harkbus/pubsub"
@@ -21,6 +23,7 @@ var (
 	busDepth         = metric.Gauge("hark_bus_buffered_messages", "Messages in the buffers of all subscriptions.")
 	busFullest       = metric.Gauge("hark_bus_fullest_buffer_ratio", "Depth of the fullest buffer as a part of its capacity.")
 	busOldest        = metric.Gauge("hark_bus_oldest_message_seconds", "Age of the oldest message in any buffer.")
+	busWait          = metric.Gauge("hark_bus_wait_seconds", "How long the bus has waited for a reader under Block, or for an observer or a user-written query.")
 	indexQueries     = metric.Gauge("hark_index_queries", "Distinct queries in the index.")
 	indexResidual    = metric.Gauge("hark_index_residual_queries", "Queries without a condition to find them by: every event is tried on them.")
 	indexBytes       = metric.Gauge("hark_index_bytes", "Memory of the index, without the queries themselves.")
@@ -41,7 +44,7 @@ func NewBus(server *pubsub.Server) *Bus { return &Bus{server} }
 func (b *Bus) Describe(to chan<- *prometheus.Desc) {
 	metric.Describe(to,
 		busPublications, busMatches, busDeliveries, busDrops, busCuts, busFailures, busClients, busSubscriptions,
-		busQueued, busQueueCapacity, busDepth, busFullest, busOldest,
+		busQueued, busQueueCapacity, busDepth, busFullest, busOldest, busWait,
 		indexQueries, indexResidual, indexBytes, indexEvents, indexCandidates, indexMatches,
 	)
 }
@@ -64,6 +67,7 @@ func (b *Bus) Collect(to chan<- prometheus.Metric) {
 	indexEvents.Send(to, float64(s.Index.Events))
 	indexCandidates.Send(to, float64(s.Index.Candidates))
 	indexMatches.Send(to, float64(s.Index.Matches))
+	busWait.Send(to, wait(s).Seconds())
 	collectSubscriptions(to, s.Subscriptions)
 }
 
@@ -72,6 +76,14 @@ func failures(s pubsub.Stats) (n float64) {
 		n += float64(f.Failures)
 	}
 	return n
+}
+
+func wait(s pubsub.Stats) time.Duration {
+	longest := s.Asking
+	for _, sub := range s.Subscriptions {
+		longest = max(longest, sub.Waiting)
+	}
+	return longest
 }
 
 func collectSubscriptions(to chan<- prometheus.Metric, all []pubsub.SubscriptionStats) {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"regexp"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
@@ -51,6 +53,20 @@ func TestCountsOfTheBus(t *testing.T) {
 	require.Equal(t, 3.0, value(t, bus, "hark_bus_buffered_messages"))
 	require.Equal(t, 0.75, value(t, bus, "hark_bus_fullest_buffer_ratio"))
 	require.Equal(t, 1.0, value(t, bus, "hark_index_queries"))
+}
+
+func TestWaitOfTheBus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := pubsub.NewServer()
+		require.NoError(t, bus.Start())
+		defer func() { _ = bus.Stop() }()
+		_, err := bus.SubscribeUnbuffered(t.Context(), "a", query.All)
+		require.NoError(t, err)
+		require.Zero(t, value(t, bus, "hark_bus_wait_seconds"))
+		require.NoError(t, bus.Publish(t.Context(), 1))
+		time.Sleep(90 * time.Second)
+		require.Equal(t, 90.0, value(t, bus, "hark_bus_wait_seconds"))
+	})
 }
 
 // value returns the value of a metric without labels.

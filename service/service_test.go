@@ -260,7 +260,7 @@ func TestServiceIsRunningWithinOnStart(t *testing.T) {
 // whatever OnStart returns.
 func TestOnStartMayStop(t *testing.T) {
 	for _, fails := range []error{nil, errors.New("port in use")} {
-		t.Run(fmt.Sprint(fails), func(t *testing.T) {
+		t.Run(fmt.Sprint(fails), inBubble(func(t *testing.T) {
 			n := newNode(nil)
 			n.onStart = func() error {
 				n.calls.Add(-1) // OnStop is to overlap with this one
@@ -283,8 +283,13 @@ func TestOnStartMayStop(t *testing.T) {
 			require.NoError(t, n.Reset())
 			require.NoError(t, n.Start())
 			require.NoError(t, n.Stop())
-		})
+		}))
 	}
+}
+
+// inBubble runs a test where a wait that never ends is a failure.
+func inBubble(test func(t *testing.T)) func(t *testing.T) {
+	return func(t *testing.T) { synctest.Test(t, test) }
 }
 
 // Whoever saw the end of a service that stopped itself within OnStart can reset
@@ -523,6 +528,18 @@ func TestRunEndsAlthoughTheServiceIsReset(t *testing.T) {
 		cancel()
 	}
 }
+
+// However early that is.
+func TestRunEndsAlthoughTheServiceIsResetAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // Run that waits for a later life is a deadlock
+		require.NoError(t, service.Run(context.Background(), brief{newNode(nil)}))
+	})
+}
+
+// A brief service is stopped and reset by the time Start returns.
+type brief struct{ *node }
+
+func (b brief) Start() error { return errors.Join(b.node.Start(), b.node.Stop(), b.node.Reset()) }
 
 func TestRunReturnsTheErrorOfStart(t *testing.T) {
 	n := newNode(nil)

@@ -110,7 +110,7 @@ func (c *core) visitGroup(events []map[string][]string) {
 	for i, e := range events {
 		c.begin(e, c.taken[taken[i]:taken[i+1]])
 		c.gather(c.root)
-		c.event.end()
+		c.end()
 		cues[i+1] = len(c.cues)
 	}
 	c.touchSlots(&c.table, 0)
@@ -118,7 +118,7 @@ func (c *core) visitGroup(events []map[string][]string) {
 	for i, e := range events {
 		c.begin(e, c.taken[taken[i]:taken[i+1]])
 		c.visitBy(c.root, cues[i], cues[i+1])
-		c.event.end()
+		c.end()
 		c.ends[i] = mark{len(c.found), len(c.open)}
 	}
 	clear(c.taken)
@@ -132,11 +132,11 @@ type taken struct {
 }
 
 func (c *core) takeValues(events map[string][]string) {
-	if len(c.root.fields) > 2*len(events)+few {
+	if c.root.fields > 2*len(events)+few {
 		return // too many to look for
 	}
-	for _, f := range c.root.fields {
-		c.taken = append(c.taken, taken{f.key, events[c.keys.names[f.key]]})
+	for f := c.root.first; f != nil; f = f.next {
+		c.taken = append(c.taken, taken{f.key, events[c.key(f.key).name]})
 	}
 }
 
@@ -144,7 +144,7 @@ func (c *core) takeValues(events map[string][]string) {
 func (c *core) begin(events map[string][]string, found []taken) {
 	c.event.begin(events)
 	for _, t := range found {
-		c.event.take(t.key, t.values)
+		c.take(t.key, t.values)
 	}
 }
 

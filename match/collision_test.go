@@ -14,7 +14,7 @@ import (
 // colliding returns two texts whose conditions on the keys a and b have the
 // same tag in the root of c.
 func colliding(c *core) (textOfA, textOfB string) {
-	a, b := c.keys.of("a"), c.keys.of("b")
+	a, b := c.keyOf("a"), c.keyOf("b")
 	tags := make(map[uint32]string)
 	for i := 0; ; i++ {
 		text := fmt.Sprint("v", i)

@@ -2,6 +2,7 @@ package match
 
 import (
 	"hash/maphash"
+	"math"
 	"math/rand/v2"
 	"unsafe"
 
@@ -17,16 +18,17 @@ type core struct {
 	live  dense[held] // by position: 0 … n-1, so that removing moves the last
 	slots dense[slot] // by the lower half of an ID
 	free  uint32      // 1 + first free slot
+	base  uint32      // generation with which a slot begins
+	last  uint32      // the highest generation there has been
 
-	keys      keys
-	slab      slab
-	table     table
-	grams     table // with a sieve
-	root      *node
-	nodes     []*node // by number; nil where free
-	freeNodes []uint32
-	trees     []*tree // the same
-	freeTrees []uint32
+	keys   keys
+	slab   slab
+	table  table
+	grams  table // with a sieve
+	root   *node
+	nodes  roster[*node]
+	fields fields
+	trees  roster[*tree]
 
 	seed   maphash.Seed
 	secret uint64
@@ -60,14 +62,24 @@ type held struct {
 	slot   uint32
 }
 
-// A slot leads from an ID to a query, and outlives it.
+// A slot leads from an ID to a query. It outlives the query, since it remembers
+// its generation, so that no ID is given twice:
+//
+//	ID     │ generation │ slot │    a query takes the next generation of its slot
+//	wrap   a slot whose generations are used up is not used again; that costs
+//	       8 bytes every 2³² queries
+//	empty  slots are forgotten with the last query, and those to come begin
+//	       behind the generations of all of them, unless there are none left
+//
+// Generations begin at 1, so no ID is 0.
 type slot struct {
 	generation uint32 // of the query it holds, or last held: the upper half of the ID
 	position   uint32 // in live; in a free slot, 1 + the next free slot
 }
 
 func (c *core) init() {
-	c.keys.numbers = make(map[string]uint32)
+	c.base = 1
+	c.keys.table, c.fields.table = newTable(), newTable()
 	c.slab = newSlab()
 	c.table, c.grams = newTable(), newTable()
 	c.grams.sieve = newSieve()
@@ -89,22 +101,36 @@ func (c *core) add(q *query.Query) (id ID, record ref) {
 
 func (c *core) takeSlot() uint32 {
 	if c.free == 0 {
-		return c.slots.push(slot{generation: 1})
+		c.last = max(c.last, c.base)
+		return c.slots.push(slot{generation: c.base})
 	}
 	at := c.free - 1
 	s := c.slots.at(at)
 	c.free = s.position
 	s.generation++
+	c.last = max(c.last, s.generation)
 	return at
+}
+
+// freeSlot takes a slot back whose query is gone.
+func (c *core) freeSlot(at uint32) {
+	switch s := c.slots.at(at); {
+	case c.live.n == 0 && c.last < math.MaxUint32:
+		c.slots.reset()
+		c.free, c.base = 0, c.last+1
+	case s.generation < math.MaxUint32:
+		s.position, c.free = c.free, at+1
+	}
 }
 
 // admit writes the record of a query and files it.
 func (c *core) admit(q *query.Query, position uint32) ref {
+	c.allowMoves()
 	p := c.borrowPlan()
 	defer c.returnPlan(p)
 	c.compile(p, q)
 	for i := range p.atoms {
-		c.keys.uses[p.atoms[i].key]++
+		c.key(p.atoms[i].key).uses++
 	}
 	fits := p.fits()
 	if !fits {
@@ -120,9 +146,7 @@ func (c *core) admit(q *query.Query, position uint32) ref {
 	if !fits {
 		r.terms = opaque
 	}
-	c.event.fit(len(c.keys.names))
 	c.adding, c.moves, c.steps = self, 0, 0
-	c.table.budget, c.grams.budget = maxTableMove, maxTableMove
 	c.place(p, c.root, self, maxTerms)
 	c.stats.Moved += uint64(c.moves)
 	return self
@@ -131,7 +155,7 @@ func (c *core) admit(q *query.Query, position uint32) ref {
 // dropKeys makes a plan that is too large one without conditions.
 func (c *core) dropKeys(p *plan) {
 	for i := range p.atoms {
-		c.keys.drop(p.atoms[i].key)
+		c.dropKey(p.atoms[i].key)
 	}
 	p.atoms, p.branches = p.atoms[:0], p.branches[:0]
 }
@@ -150,15 +174,14 @@ func (c *core) remove(id ID) (record ref, ok bool) {
 		c.slots.at(moved.slot).position = position
 		c.record(moved.record).position = position
 	}
-	at := uint32(id)
-	c.slots.at(at).position, c.free = c.free, at+1
+	c.freeSlot(uint32(id))
 	return record, true
 }
 
 // expel takes out all entries of a query and gives its record back.
 func (c *core) expel(self ref) {
+	c.allowMoves()
 	r := c.record(self)
-	c.table.budget, c.grams.budget = maxTableMove, maxTableMove
 	for e := self; e != 0; {
 		next := c.entry(e).next
 		c.unfile(e)
@@ -172,7 +195,7 @@ func (c *core) expel(self ref) {
 			a := r.atom(i)
 			a.hash = c.hashOperand(&a)
 			c.asked.remove(c.askedHash(&a))
-			c.keys.drop(a.key)
+			c.dropKey(a.key)
 		}
 	}
 	c.slab.release(self)
@@ -198,7 +221,7 @@ func (c *core) match(events map[string][]string) {
 	} else {
 		c.event.begin(events)
 		c.visit(c.root)
-		c.event.end()
+		c.end()
 		c.cues = emptied(c.cues)
 	}
 	c.count()
@@ -260,17 +283,33 @@ func (c *core) snapshot() Stats {
 	s := c.stats
 	s.Queries = int(c.live.n)
 	s.Residual = c.root.pile.len
-	s.Nodes = len(c.nodes) - len(c.freeNodes)
-	s.Moved += c.table.moved + c.grams.moved
+	s.Nodes = c.nodes.n
+	for _, t := range c.tables() {
+		s.Moved += t.moved
+	}
 	s.Bytes = c.bytes()
 	return s
 }
 
 func (c *core) bytes() int {
-	const nodeBytes, fieldBytes, treeBytes, keyBytes = 120, 96, 200, 64
-	n := c.slab.total + c.table.bytes() + c.grams.bytes()
+	n := c.slab.total + int(unsafe.Sizeof(c.asked))
+	for _, t := range c.tables() {
+		n += t.bytes()
+	}
 	n += denseBytes(&c.live) + denseBytes(&c.slots)
-	n += (nodeBytes + fieldBytes) * (len(c.nodes) - len(c.freeNodes))
-	n += treeBytes * (len(c.trees) - len(c.freeTrees))
-	return n + (keyBytes+int(unsafe.Sizeof(attribute{})))*len(c.keys.names)
+	n += c.nodes.bytes() + int(unsafe.Sizeof(node{}))*c.nodes.n
+	n += c.fields.all.bytes() + int(unsafe.Sizeof(field{}))*c.fields.all.n
+	n += c.trees.bytes() + int(unsafe.Sizeof(tree{}))*c.trees.n
+	return n + c.keys.all.bytes()
+}
+
+func (c *core) tables() [4]*table {
+	return [...]*table{&c.table, &c.grams, &c.keys.table, &c.fields.table}
+}
+
+// allowMoves lets tables move what one Add or Remove may.
+func (c *core) allowMoves() {
+	for _, t := range c.tables() {
+		t.budget = maxTableMove
+	}
 }

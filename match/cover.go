@@ -80,7 +80,7 @@ func (c *core) weigh(p *plan) {
 		a := &p.atoms[i]
 		switch wayOf(a) {
 		case byPresence, byRange:
-			a.asked = int(c.keys.uses[a.key])
+			a.asked = int(c.key(a.key).uses)
 		default:
 			a.asked = c.asked.of(c.askedHash(a))
 		}
@@ -196,10 +196,10 @@ func (c *core) costOfAtom(p *plan, n *node, b int32) int {
 	case f.way == byPresence:
 		return c.costOfPresence(f, n, a)
 	case a.asked > longList:
-		return costOfHot(f, n, a) + costOfWay(f.way, len(a.text))
+		return c.costOfHot(f, n, a) + costOfWay(f.way, len(a.text))
 	}
 	cost := costOfWay(f.way, len(a.text))
-	if in := n.find(a.key); in == nil || in.entries[f.way] == 0 {
+	if in := c.fieldOf(n, a.key); in == nil || in.entries[f.way] == 0 {
 		cost += costNewField
 	}
 	if f.way == byGram {
@@ -223,12 +223,12 @@ func costOfWay(w way, size int) int {
 
 // costOfHot is less for the key by which most entries of the node are filed, by
 // more than the estimate of what a condition tells moves about.
-func costOfHot(f *filing, n *node, a *atom) int {
+func (c *core) costOfHot(f *filing, n *node, a *atom) int {
 	cost := costHot - int(costBit*a.bits+0.5)
 	if f.way == byGram {
 		f.offset = uint16(max(0, min(len(a.text), 1<<15)-gramSize(len(a.text)))) // the same for all
 	}
-	if in := n.find(a.key); in != nil && 2*int(in.entries[f.way]) > n.total {
+	if in := c.fieldOf(n, a.key); in != nil && 2*int(in.entries[f.way]) > n.total {
 		cost -= 2
 	} else if in != nil && 8*int(in.entries[f.way]) > n.total {
 		cost--
@@ -238,7 +238,7 @@ func costOfHot(f *filing, n *node, a *atom) int {
 
 func (c *core) costOfPresence(f *filing, n *node, a *atom) int {
 	if a.asked > longList {
-		return costOfHot(f, n, a) + costPresence - costHot
+		return c.costOfHot(f, n, a) + costPresence - costHot
 	}
 	f.hash = c.hashOf(n, byPresence, a, 0)
 	return costRare + c.crowd(c.table.find(f.hash))
@@ -316,7 +316,7 @@ func (c *core) crowd(p posting) int {
 	case listed:
 		return int(c.list(p).len)
 	default:
-		n := c.nodes[p.value()]
+		n := *c.nodes.at(p.value())
 		return costNode + bits.Len(uint(n.total)) + n.pile.len
 	}
 }
@@ -379,10 +379,10 @@ func (c *core) bind(p *plan, begin int, a *atom) {
 // makeRoom takes out the bound whose key most queries ask for, if these are
 // more than ask for the key of a.
 func (c *core) makeRoom(p *plan, begin int, a *atom) bool {
-	worst, uses := -1, c.keys.uses[a.key]
+	worst, uses := -1, c.key(a.key).uses
 	for i, b := range p.bounds[begin:] {
-		if c.keys.uses[b.key] > uses {
-			worst, uses = begin+i, c.keys.uses[b.key]
+		if c.key(b.key).uses > uses {
+			worst, uses = begin+i, c.key(b.key).uses
 		}
 	}
 	if worst < 0 {
@@ -439,7 +439,7 @@ func (c *core) costOfBox(p *plan, n *node, b int32, begin int) int {
 	br := &p.branches[b]
 	bounds := p.bounds[begin:]
 	rarest := c.rarest(bounds)
-	asked := int(c.keys.uses[rarest])
+	asked := int(c.key(rarest).uses)
 	told := bitsOf(asked, int(c.live.n))
 	if told >= fewAsk && !n.under(rarest, byPresence) && !c.hasHome(n, bounds) {
 		br.filing = filing{way: byPresence, term: p.rangeOf(b, rarest)}
@@ -471,7 +471,7 @@ func (p *plan) rangeOf(b int32, key uint32) uint16 {
 
 // rarest returns the key of the bounds that the fewest queries ask for.
 func (c *core) rarest(bounds []bound) uint32 {
-	return slices.MinFunc(bounds, func(a, b bound) int { return cmp.Compare(c.keys.uses[a.key], c.keys.uses[b.key]) }).key
+	return slices.MinFunc(bounds, func(a, b bound) int { return cmp.Compare(c.key(a.key).uses, c.key(b.key).uses) }).key
 }
 
 func shapeCost(bounds []bound) int {

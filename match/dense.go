@@ -53,6 +53,12 @@ func (d *dense[T]) removeAt(i uint32) {
 	}
 }
 
+// reset removes all elements and keeps one chunk.
+func (d *dense[T]) reset() {
+	clear(d.chunks[1:])
+	d.chunks, d.n = d.chunks[:1], 0
+}
+
 func denseBytes[T any](d *dense[T]) int {
 	return len(d.chunks) * (denseChunk*int(unsafe.Sizeof(*new(T))) + 8)
 }

@@ -8,12 +8,11 @@ import (
 // An event is the publication in hand. What matching needs to know about it is
 // found out when it is first asked for, once:
 //
-//	attributes[key] ─▶ values, and per scale their coordinates and hull
+//	key ─▶ attribute ─▶ values, and per scale their coordinates and hull
 type event struct {
-	number     uint64 // counts events; what an earlier one left behind is told by it
-	keys       map[string][]string
-	attributes []attribute // by number of the key
-	read       []uint32    // keys whose attribute was asked for
+	number uint64 // counts events; what an earlier one left behind is told by it
+	keys   map[string][]string
+	read   []uint32 // keys whose attribute was asked for
 
 	projections []projection
 	coordinates []int64
@@ -41,26 +40,19 @@ type projection struct {
 
 // attribute returns what the event has under a key.
 func (c *core) attribute(key uint32) *attribute {
-	a := &c.event.attributes[key]
-	if a.of != c.event.number {
-		c.event.take(key, c.event.keys[c.keys.names[key]])
+	k := c.key(key)
+	if k.of != c.event.number {
+		c.take(key, c.event.keys[k.name])
 	}
-	return a
+	return &k.attribute
 }
 
-func (ev *event) take(key uint32, values []string) {
-	a := &ev.attributes[key]
-	a.of = ev.number
+func (c *core) take(key uint32, values []string) {
+	a := &c.key(key).attribute
+	a.of = c.event.number
 	a.values = values
 	a.on = [scales]uint32{}
-	ev.read = append(ev.read, key)
-}
-
-// fit makes room for so many keys.
-func (ev *event) fit(keys int) {
-	for len(ev.attributes) < keys {
-		ev.attributes = append(ev.attributes, attribute{})
-	}
+	c.event.read = append(c.event.read, key)
 }
 
 // project places the values of an attribute on a scale.
@@ -89,11 +81,12 @@ func (ev *event) begin(events map[string][]string) {
 }
 
 // end lets go of the event.
-func (ev *event) end() {
+func (c *core) end() {
+	ev := &c.event
 	for _, key := range ev.read {
-		ev.attributes[key].values = nil
+		c.key(key).values = nil
 	}
-	ev.read, ev.keys = ev.read[:0], nil
+	ev.read, ev.keys = emptied(ev.read), nil
 }
 
 // emptied returns the memory of a slice for the next event, but lets go of what
@@ -109,7 +102,7 @@ func emptied[T any](s []T) []T {
 // isType reports whether some key of the event has this one as its type.
 func (c *core) isType(key uint32) bool {
 	c.readTypes()
-	return c.event.attributes[key].typed == c.event.number
+	return c.key(key).typed == c.event.number
 }
 
 // readTypes finds the keys that are the type of a key of the event, which is
@@ -119,14 +112,14 @@ func (c *core) readTypes() {
 	if ev.typesOf == ev.number {
 		return
 	}
-	ev.typesOf, ev.types = ev.number, ev.types[:0]
+	ev.typesOf, ev.types = ev.number, emptied(ev.types)
 	for key := range ev.keys {
 		dot := strings.LastIndexByte(key, '.')
 		if dot < 0 {
 			continue
 		}
-		if k, ok := c.keys.numbers[key[:dot]]; ok && ev.attributes[k].typed != ev.number {
-			ev.attributes[k].typed = ev.number
+		if k, ok := c.find(key[:dot]); ok && c.key(k).typed != ev.number {
+			c.key(k).typed = ev.number
 			ev.types = append(ev.types, k)
 		}
 	}
@@ -139,11 +132,11 @@ func (c *core) presentKeys() []uint32 {
 	if ev.presentOf == ev.number {
 		return ev.present
 	}
-	ev.presentOf, ev.present = ev.number, ev.present[:0]
+	ev.presentOf, ev.present = ev.number, emptied(ev.present)
 	for name, values := range ev.keys {
-		if key, ok := c.keys.numbers[name]; ok && len(values) > 0 {
-			if ev.attributes[key].of != ev.number {
-				ev.take(key, values)
+		if key, ok := c.find(name); ok && len(values) > 0 {
+			if c.key(key).of != ev.number {
+				c.take(key, values)
 			}
 			ev.present = append(ev.present, key)
 		}

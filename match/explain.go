@@ -131,11 +131,11 @@ func (c *core) filed(self ref) map[int]bool {
 		switch e.way {
 		case byNothing, byTurn:
 		case byRange:
-			c.addBounds(terms, r, c.trees[c.block(e.block).tree].bounds)
+			c.addBounds(terms, r, (*c.trees.at(c.block(e.block).tree)).bounds)
 		default:
 			terms[int(e.term)] = true
 		}
-		for n := c.nodes[e.node]; n.parent != nil; n = n.parent {
+		for n := *c.nodes.at(e.node); n.parent != nil; n = n.parent {
 			c.addCommon(terms, r, n)
 		}
 	}

@@ -33,7 +33,7 @@ func (c *core) file(p *plan, n *node, e ref, f filing) {
 		c.moves++
 	}
 	at.node, at.way, at.term, at.offset, at.exact = n.number, f.way, f.term, f.offset, p.isBox(f)
-	n.count()
+	c.include(n)
 	switch f.way {
 	case byNothing:
 		c.heap(&n.pile, e)
@@ -43,7 +43,7 @@ func (c *core) file(p *plan, n *node, e ref, f filing) {
 		c.fileInTree(n, e, p.bounds[f.begin:][:f.size], p.point[f.begin:][:f.size])
 	default:
 		_, t := c.termOf(e)
-		n.note(t.key, f.way, int(t.size))
+		c.remember(n, t.key, f.way, int(t.size))
 		c.post(p, n, e, f)
 	}
 }
@@ -60,8 +60,8 @@ func (c *core) sink(p *plan, n *node, e ref) {
 			c.takeTurn(n)
 		}
 	}
-	n.parent.discount()
-	n.parent.forget(n.key, n.way)
+	c.exclude(n.parent)
+	c.forget(n.parent, n.key, n.way)
 }
 
 // isTired reports whether the Add in progress has moved as much as one may.
@@ -86,7 +86,7 @@ func (c *core) takeTurn(n *node) {
 	p := c.planOf(e)
 	c.settleIn(p, n, e)
 	c.returnPlan(p)
-	n.discount()
+	c.exclude(n)
 }
 
 // planOf makes the plan of the query of an entry again.
@@ -101,7 +101,7 @@ func (c *core) planOf(e ref) *plan {
 // the index.
 func (c *core) unfile(e ref) {
 	from := c.entry(e)
-	n := c.nodes[from.node]
+	n := *c.nodes.at(from.node)
 	switch from.way {
 	case byNothing:
 		c.unheap(&n.pile, e)
@@ -112,7 +112,7 @@ func (c *core) unfile(e ref) {
 	default:
 		c.unpost(n, e)
 	}
-	n.discount()
+	c.exclude(n)
 	for ; n.total == 0 && n.parent != nil; n = n.parent {
 		c.tableOf(n.way).remove(n.hash)
 		c.dropNode(n)

@@ -12,7 +12,8 @@ type Query interface {
 }
 
 // An ID names one query in an [Index] or a [Loop] from Add to Remove. It is
-// never 0, and is not given again after Remove.
+// never 0, and is not given again, neither after Remove nor after the last query
+// is gone.
 type ID uint64
 
 // An Index holds queries, each with a value V, and finds those that match an
@@ -34,8 +35,12 @@ func New[V any]() *Index[V] {
 }
 
 // Add files q with the value v. A query may be added more than once; each has
-// its own ID and is matched on its own.
+// its own ID and is matched on its own. Add panics if q is nil, before anything
+// has changed.
 func (x *Index[V]) Add(q *query.Query, v V) ID {
+	if q == nil {
+		panic("match: Add of a nil query")
+	}
 	id, record := x.core.add(q)
 	x.values.put(record, v, x.core.slab.infos[record/chunkUnits].units)
 	return id

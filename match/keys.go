@@ -2,44 +2,54 @@ package match
 
 import "strings"
 
-// keys numbers the keys that queries ask for, so that records are small and
-// attributes of an event are found by index.
+// keys numbers the keys that queries ask for, so that records are small, and
+// holds what is found out about each while an event is matched.
+//
+//	name ─▶ hash ─▶ table ─▶ number ─▶ key ─▶ next key of the same tag …
 type keys struct {
-	numbers map[string]uint32
-	names   []string
-	uses    []uint32 // terms with the key
-	free    []uint32 // numbers to use again
+	table table // see chain
+	all   roster[key]
 }
 
-// of returns the number of a key. Its uses are counted by the caller.
-func (k *keys) of(name string) uint32 {
-	n, ok := k.numbers[name]
-	if !ok {
-		n = k.number(strings.Clone(name)) // the query's text can go
+type key struct {
+	name string
+	uses uint32 // terms with the key
+	next uint32 // 1 + the next key whose name has the same tag
+	attribute
+}
+
+// find returns the number of a key.
+func (c *core) find(name string) (number uint32, ok bool) {
+	for at := c.keys.table.find(c.hashText(name)); at != 0; {
+		k := c.keys.all.at(uint32(at - 1))
+		if k.name == name {
+			return uint32(at - 1), true
+		}
+		at = posting(k.next)
 	}
-	return n
+	return 0, false
 }
 
-func (k *keys) number(name string) (n uint32) {
-	if last := len(k.free) - 1; last >= 0 {
-		n = k.free[last]
-		k.free = k.free[:last]
-		k.names[n] = name
-	} else {
-		n = uint32(len(k.names))
-		k.names = append(k.names, name)
-		k.uses = append(k.uses, 0)
+// keyOf returns the number of a key, a new one if it has none. Its uses are
+// counted by the caller.
+func (c *core) keyOf(name string) uint32 {
+	if number, ok := c.find(name); ok {
+		return number
 	}
-	k.numbers[name] = n
-	return n
+	number := c.keys.all.add(key{name: strings.Clone(name)}) // the query's text can go
+	c.key(number).next = c.keys.table.chain(c.hashText(name), number)
+	return number
 }
 
-// drop takes one use back.
-func (k *keys) drop(n uint32) {
-	if k.uses[n]--; k.uses[n] > 0 {
+// key returns the key of a number.
+func (c *core) key(number uint32) *key { return c.keys.all.at(number) }
+
+// dropKey takes one use back.
+func (c *core) dropKey(number uint32) {
+	k := c.key(number)
+	if k.uses--; k.uses > 0 {
 		return
 	}
-	delete(k.numbers, k.names[n])
-	k.names[n] = ""
-	k.free = append(k.free, n)
+	c.keys.table.unchain(c.hashText(k.name), number, func(number uint32) *uint32 { return &c.key(number).next })
+	c.keys.all.drop(number)
 }

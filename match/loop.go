@@ -40,8 +40,11 @@ func NewLoop[V any](failed func(v V, err error)) *Loop[V] {
 	return l
 }
 
-// Add adds q with the value v.
+// Add adds q with the value v. It panics if q is nil.
 func (l *Loop[V]) Add(q Query, v V) ID {
+	if q == nil {
+		panic("match: Add of a nil query")
+	}
 	added := &looped[V]{query: q, value: v}
 	queries := append(*l.queries.Load(), added) // behind the end of what Match reads
 	l.queries.Store(&queries)

@@ -120,7 +120,10 @@ func (m *model) drain(t require.TestingT) {
 // requireEmpty fails if the index holds anything that queries left.
 func requireEmpty(t require.TestingT, c *core) {
 	require.Zero(t, c.live.n)
-	require.Empty(t, c.keys.numbers)
+	require.Zero(t, c.keys.all.n)
+	require.Zero(t, c.keys.table.dir[0].used)
+	require.Zero(t, c.fields.all.n)
+	require.Zero(t, c.fields.table.dir[0].used)
 	for chunk, info := range c.slab.infos {
 		require.Zero(t, info.used, "blocks in chunk %d", chunk)
 	}
@@ -128,9 +131,9 @@ func requireEmpty(t require.TestingT, c *core) {
 	require.Zero(t, c.table.dir[0].used)
 	require.Zero(t, c.grams.dir[0].used)
 	require.Zero(t, c.grams.sieve.added)
-	require.Equal(t, 1, len(c.nodes)-len(c.freeNodes))
-	require.Equal(t, len(c.trees), len(c.freeTrees))
-	require.Empty(t, c.root.fields)
+	require.Equal(t, 1, c.nodes.n)
+	require.Zero(t, c.trees.n)
+	require.Zero(t, c.root.fields)
 	require.Zero(t, c.root.total)
 	require.Zero(t, c.root.pile.len)
 	require.Zero(t, c.root.backlog.len)
@@ -163,8 +166,10 @@ func TestIndexIsThePlainLoop(t *testing.T) {
 // requireLetGo fails if the index still holds something of an event.
 func requireLetGo(t require.TestingT, c *core) {
 	require.Nil(t, c.event.keys)
-	for _, a := range c.event.attributes {
-		require.Nil(t, a.values)
+	for _, chunk := range c.keys.all.chunks {
+		for i := range chunk.items {
+			require.Nil(t, chunk.items[i].values)
+		}
 	}
 	for _, taken := range c.taken[:cap(c.taken)] {
 		require.Nil(t, taken.values)

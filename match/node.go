@@ -26,21 +26,33 @@ type node struct {
 	total   int    // entries here and below
 	pile    pile   // entries not filed by a condition, since there is none
 	backlog pile   // entries that are still to be filed
-	fields  []*field
-	slow    int               // entries by grams, and trees: what searchSlow is for
-	byKey   map[uint32]*field // made for a node with many keys
+	fields  int    // how many
+	first   *field // of the fields
+	wide    bool   // its fields are in the table of all fields
+	slow    int    // entries by grams, and trees: what searchSlow is for
 }
 
 // A field is what a node files under one key.
 type field struct {
 	key      uint32
-	at       int // in node.fields
+	number   uint32
+	same     uint32 // 1 + the next field whose node and key have the same tag
+	node     *node
+	before   *field // in its node
+	next     *field
 	salt     uint64
 	entries  [ways]int32 // filed by the field, here or in nodes below; not byRange
 	prefixes uint64      // which lengths there may be; see affix.go
 	suffixes uint64
 	grams    uint8
 	trees    []*tree
+}
+
+// The fields of all nodes. Those of nodes with many are in a table, under the
+// hash of node and key.
+type fields struct {
+	table table // see chain
+	all   roster[*field]
 }
 
 // A way is how an entry is filed.
@@ -62,7 +74,7 @@ const (
 
 const (
 	maxDepth    = 24 // of nodes
-	manyFields  = 16 // from which on a node has byKey
+	manyFields  = 16 // beyond which a node is wide
 	maxEntries  = 64 // of one query, beyond what the root needs
 	maxCover    = 8  // of one query in one node below the root
 	enoughTrees = 64 // of one field
@@ -73,22 +85,14 @@ func (c *core) newNode(parent *node, key uint32, f filing) *node {
 	if parent != nil {
 		n.depth = parent.depth + 1
 	}
-	if last := len(c.freeNodes) - 1; last >= 0 {
-		n.number = c.freeNodes[last]
-		c.freeNodes = c.freeNodes[:last]
-		c.nodes[n.number] = n
-	} else {
-		n.number = uint32(len(c.nodes))
-		c.nodes = append(c.nodes, n)
-	}
+	n.number = c.nodes.add(n)
 	c.salts++
 	n.salt = mixed(c.secret, c.salts)
 	return n
 }
 
 func (c *core) dropNode(n *node) {
-	c.nodes[n.number] = nil
-	c.freeNodes = append(c.freeNodes, n.number)
+	c.nodes.drop(n.number)
 }
 
 // under reports whether n is below a condition of that key and way, so that
@@ -107,58 +111,82 @@ func (n *node) under(key uint32, w way) bool {
 // with.
 func (n *node) saltOf(key uint32) uint64 { return mixed(n.salt, uint64(key)) }
 
-// find returns the field of a key, nil if there is none.
-func (n *node) find(key uint32) *field {
-	if n.byKey != nil {
-		return n.byKey[key]
+// fieldOf returns the field of a key, nil if there is none.
+func (c *core) fieldOf(n *node, key uint32) *field {
+	if n.wide {
+		return c.lookUpField(n, key)
 	}
-	for _, f := range n.fields {
-		if f.key == key {
+	f := n.first
+	for f != nil && f.key != key {
+		f = f.next
+	}
+	return f
+}
+
+func (c *core) lookUpField(n *node, key uint32) *field {
+	for at := uint32(c.fields.table.find(n.saltOf(key))); at != 0; {
+		f := *c.fields.all.at(at - 1)
+		if f.node == n && f.key == key {
 			return f
 		}
+		at = f.same
 	}
 	return nil
 }
 
-// field returns the field of a key, and makes it if there is none.
-func (n *node) field(key uint32) *field {
-	f := n.find(key)
+// makeField returns the field of a key, and makes it if there is none.
+func (c *core) makeField(n *node, key uint32) *field {
+	f := c.fieldOf(n, key)
 	if f != nil {
 		return f
 	}
-	f = &field{key: key, at: len(n.fields), salt: n.saltOf(key)}
-	n.fields = append(n.fields, f)
-	switch {
-	case n.byKey != nil:
-		n.byKey[key] = f
-	case len(n.fields) > manyFields:
-		n.byKey = make(map[uint32]*field, 2*manyFields)
-		for _, f := range n.fields {
-			n.byKey[f.key] = f
+	f = &field{key: key, node: n, salt: n.saltOf(key), next: n.first}
+	f.number = c.fields.all.add(f)
+	if n.first != nil {
+		n.first.before = f
+	}
+	n.first = f
+	n.fields++
+	if n.wide {
+		c.listField(f)
+	} else if n.fields > manyFields {
+		n.wide = true
+		for f := n.first; f != nil; f = f.next {
+			c.listField(f)
 		}
 	}
 	return f
 }
 
+func (c *core) listField(f *field) { f.same = c.fields.table.chain(f.salt, f.number) }
+
 // dropIfEmpty removes a field under which nothing is filed.
-func (n *node) dropIfEmpty(f *field) {
+func (c *core) dropIfEmpty(f *field) {
 	if len(f.trees) > 0 || f.entries != [ways]int32{} {
 		return
 	}
-	last := n.fields[len(n.fields)-1]
-	n.fields[f.at], last.at = last, f.at
-	n.fields[len(n.fields)-1] = nil
-	n.fields = n.fields[:len(n.fields)-1]
-	delete(n.byKey, f.key)
-	if len(n.fields) == 0 {
-		n.fields, n.byKey = nil, nil
+	n := f.node
+	if f.before == nil {
+		n.first = f.next
+	} else {
+		f.before.next = f.next
+	}
+	if f.next != nil {
+		f.next.before = f.before
+	}
+	if n.wide {
+		c.fields.table.unchain(f.salt, f.number, func(number uint32) *uint32 { return &(*c.fields.all.at(number)).same })
+	}
+	c.fields.all.drop(f.number)
+	if n.fields--; n.fields == 0 {
+		n.wide = false
 	}
 }
 
-// note counts an entry that is filed by a field of n, and remembers what
+// remember counts an entry that is filed by a field of n, and remembers what
 // lengths events are to be looked up by.
-func (n *node) note(key uint32, w way, size int) {
-	f := n.field(key)
+func (c *core) remember(n *node, key uint32, w way, size int) {
+	f := c.makeField(n, key)
 	n.tally(f, w, +1)
 	switch w {
 	case byPrefix:
@@ -170,10 +198,10 @@ func (n *node) note(key uint32, w way, size int) {
 	}
 }
 
-// forget is the reverse of note. Lengths are forgotten with the last entry;
+// forget is the reverse of remember. Lengths are forgotten with the last entry;
 // until then, one too many costs a look-up in vain.
-func (n *node) forget(key uint32, w way) {
-	f := n.find(key)
+func (c *core) forget(n *node, key uint32, w way) {
+	f := c.fieldOf(n, key)
 	if n.tally(f, w, -1); f.entries[w] > 0 {
 		return
 	}
@@ -185,7 +213,7 @@ func (n *node) forget(key uint32, w way) {
 	case byGram:
 		f.grams = 0
 	}
-	n.dropIfEmpty(f)
+	c.dropIfEmpty(f)
 }
 
 func (n *node) tally(f *field, w way, by int) {
@@ -195,20 +223,20 @@ func (n *node) tally(f *field, w way, by int) {
 	}
 }
 
-// count adds an entry to n and all nodes above.
-func (n *node) count() {
+// include counts an entry in n and all nodes above.
+func (c *core) include(n *node) {
 	for ; n.parent != nil; n = n.parent {
 		n.total++
-		n.parent.tally(n.parent.find(n.key), n.way, +1)
+		n.parent.tally(c.fieldOf(n.parent, n.key), n.way, +1)
 	}
 	n.total++
 }
 
-// discount is the reverse of count.
-func (n *node) discount() {
+// exclude is the reverse of include.
+func (c *core) exclude(n *node) {
 	for ; n.parent != nil; n = n.parent {
 		n.total--
-		n.parent.forget(n.key, n.way)
+		c.forget(n.parent, n.key, n.way)
 	}
 	n.total--
 }

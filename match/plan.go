@@ -99,7 +99,7 @@ func (c *core) growJoin(p *plan, j join, terms []query.Expr, negated bool) int32
 
 // growCondition adds a leaf, or for IN one leaf per operand.
 func (c *core) growCondition(p *plan, condition *query.Condition, negated bool) int32 {
-	key := c.keys.of(condition.Key)
+	key := c.keyOf(condition.Key)
 	if condition.Op != query.In {
 		return c.leaf(p, key, condition.Op, condition.Operands, negated)
 	}

@@ -54,7 +54,7 @@ func (c *core) post(p *plan, n *node, e ref, f filing) {
 	case listed:
 		c.postToList(p, n, e, f, at)
 	case noded:
-		c.sinkOrHeap(p, n, c.nodes[at.value()], e)
+		c.sinkOrHeap(p, n, *c.nodes.at(at.value()), e)
 	}
 }
 
@@ -108,7 +108,7 @@ func (c *core) sinkOrHeap(p *plan, n, child *node, e ref) {
 func (c *core) heapPosted(n *node, e ref) {
 	at := c.entry(e)
 	_, t := c.termOf(e)
-	n.forget(t.key, at.way)
+	c.forget(n, t.key, at.way)
 	at.node, at.way = n.number, byNothing
 	c.heap(&n.pile, e)
 }
@@ -124,7 +124,7 @@ func (c *core) unpost(n *node, e ref) {
 	} else {
 		t.remove(hash)
 	}
-	n.forget(term.key, from.way)
+	c.forget(n, term.key, from.way)
 }
 
 func (c *core) unlist(t *table, hash uint64, p posting, e ref) {

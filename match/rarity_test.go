@@ -181,7 +181,7 @@ func TestConditionsThatBecomeCommon(t *testing.T) {
 // TestRarityFollowsRemoval has conditions become common and rare again.
 func TestRarityFollowsRemoval(t *testing.T) {
 	const n = 5000 / raceFactor
-	x := match.New[int]()
+	x := match.NewFixed[int]()
 	event := map[string][]string{"a": {"common"}, "b": {"common"}, "tx.height": {"10"}}
 	for range 3 {
 		for _, format := range []string{

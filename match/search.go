@@ -89,13 +89,13 @@ func (c *core) visitBy(n *node, begin, end int) {
 		return
 	}
 	if c.fewFields(n) {
-		for _, f := range n.fields {
+		for f := n.first; f != nil; f = f.next {
 			c.searchSlow(f)
 		}
 		return
 	}
 	for _, key := range c.presentKeys() {
-		if f := n.find(key); f != nil {
+		if f := c.fieldOf(n, key); f != nil {
 			c.searchSlow(f)
 		}
 	}
@@ -103,20 +103,20 @@ func (c *core) visitBy(n *node, begin, end int) {
 
 // fewFields tells whether to go through the fields of a node, or through the
 // keys of the event.
-func (c *core) fewFields(n *node) bool { return len(n.fields) <= 2*len(c.event.keys)+few }
+func (c *core) fewFields(n *node) bool { return n.fields <= 2*len(c.event.keys)+few }
 
 // gather appends the cues for a node to c.cues. All of them are hashed before
 // the first is looked up, and the processor loads what they will lead to
 // meanwhile.
 func (c *core) gather(n *node) {
 	if c.fewFields(n) {
-		for _, f := range n.fields {
+		for f := n.first; f != nil; f = f.next {
 			c.gatherFrom(f)
 		}
 		return
 	}
 	for _, key := range c.presentKeys() {
-		if f := n.find(key); f != nil {
+		if f := c.fieldOf(n, key); f != nil {
 			c.gatherFrom(f)
 		}
 	}
@@ -268,7 +268,7 @@ func (c *core) look(q *cue) (done bool) {
 	case listed:
 		return c.tryList(c.list(p), q)
 	default:
-		c.visit(c.nodes[p.value()])
+		c.visit(*c.nodes.at(p.value()))
 		return true
 	}
 }

@@ -30,6 +30,7 @@ type table struct {
 	dir     []*segment
 	depth   uint8  // len(dir) is 1 << depth
 	deepest int    // segments of that depth
+	size    int    // segments
 	moved   uint64 // slots that splits, merges and deletions moved
 	budget  int    // slots that splits and merges may still move before they wait for another Add or Remove
 	sieve   *sieve // nil in a table without
@@ -55,7 +56,7 @@ const tagMix = 0x9e3779b97f4a7c15
 // homeOf returns the slot at which the search for a tag begins.
 func homeOf(tag uint32) int { return int(uint64(tag) * tagMix >> 48 * segmentSlots >> 16) }
 
-func newTable() table { return table{dir: []*segment{new(segment)}, deepest: 1} }
+func newTable() table { return table{dir: []*segment{new(segment)}, deepest: 1, size: 1} }
 
 func (t *table) index(hash uint64) uint64 { return hash >> 1 >> ((63 - t.depth) & 63) }
 
@@ -133,6 +134,7 @@ func (t *table) split(hash uint64) {
 	begin, size := t.places(hash, old.depth)
 	t.place(low, begin, size/2)
 	t.place(high, begin+size/2, size/2)
+	t.size++
 	if low.depth == t.depth {
 		t.deepest += 2
 	}
@@ -181,6 +183,32 @@ func (t *table) remove(hash uint64) {
 	}
 }
 
+// chain makes number the first of those with the tag of a hash, and returns what
+// is to be next to it. Where a posting is no entry but 1 + the number of a thing,
+// those with one tag lead to one another.
+func (t *table) chain(hash uint64, number uint32) (next uint32) {
+	next = uint32(t.find(hash))
+	t.set(hash, posting(number+1))
+	return next
+}
+
+// unchain is the reverse of chain.
+func (t *table) unchain(hash uint64, number uint32, next func(number uint32) *uint32) {
+	first, behind := uint32(t.find(hash)), *next(number)
+	switch {
+	case first != number+1:
+		at := next(first - 1)
+		for *at != number+1 {
+			at = next(*at - 1)
+		}
+		*at = behind
+	case behind != 0:
+		t.set(hash, posting(behind))
+	default:
+		t.remove(hash)
+	}
+}
+
 // removeAt empties a slot and moves those behind it that would no longer be
 // found up, so that there are no tombstones.
 func (s *segment) removeAt(hole int) (moved uint64) {
@@ -225,6 +253,7 @@ func (t *table) merge(hash uint64) {
 		}
 		t.spend(joined.used)
 		t.place(joined, min(begin, begin^size), 2*size)
+		t.size--
 		if s.depth == t.depth {
 			t.deepest -= 2
 		}
@@ -251,13 +280,7 @@ func (t *table) halve() {
 // bytes returns what the table holds.
 func (t *table) bytes() int {
 	const segmentBytes = 2048
-	segments := 0
-	for i, s := range t.dir {
-		if i == 0 || t.dir[i-1] != s {
-			segments++
-		}
-	}
-	n := segments*segmentBytes + 8*len(t.dir)
+	n := t.size*segmentBytes + 8*len(t.dir)
 	if t.sieve != nil {
 		n += t.sieve.bytes()
 	}

@@ -418,9 +418,9 @@ func appendRefs(refs []ref, b *block, which uint32) []ref {
 //
 // Where all keys have too many, the entry goes to a tree with fewer bounds.
 func (c *core) fileInTree(n *node, e ref, bounds []bound, point []uint64) {
-	t := n.treeOf(bounds)
+	t := c.treeOf(n, bounds)
 	if t == nil && c.hasHome(n, bounds) {
-		t = c.newTree(n, n.field(c.homeOf(n, bounds)), bounds)
+		t = c.newTree(n, c.makeField(n, c.homeOf(n, bounds)), bounds)
 	}
 	if t == nil {
 		t = c.nextBest(n, bounds)
@@ -435,22 +435,22 @@ func (c *core) fileInTree(n *node, e ref, bounds []bound, point []uint64) {
 
 // hasHome reports whether there is a tree of exactly these bounds, or may be.
 func (c *core) hasHome(n *node, bounds []bound) bool {
-	return n.treesOf(c.homeOf(n, bounds)) < enoughTrees || n.treeOf(bounds) != nil
+	return c.treesOf(n, c.homeOf(n, bounds)) < enoughTrees || c.treeOf(n, bounds) != nil
 }
 
 // homeOf returns the key under which a tree of the bounds would stand.
 func (c *core) homeOf(n *node, bounds []bound) uint32 {
 	return slices.MinFunc(bounds, func(a, b bound) int {
 		return cmp.Or(
-			cmp.Compare(n.treesOf(a.key), n.treesOf(b.key)),
-			cmp.Compare(c.keys.uses[a.key], c.keys.uses[b.key]),
+			cmp.Compare(c.treesOf(n, a.key), c.treesOf(n, b.key)),
+			cmp.Compare(c.key(a.key).uses, c.key(b.key).uses),
 		)
 	}).key
 }
 
 // treesOf returns how many trees there are under a key.
-func (n *node) treesOf(key uint32) int {
-	if f := n.find(key); f != nil {
+func (c *core) treesOf(n *node, key uint32) int {
+	if f := c.fieldOf(n, key); f != nil {
 		return len(f.trees)
 	}
 	return 0
@@ -458,12 +458,12 @@ func (n *node) treesOf(key uint32) int {
 
 // treeOf returns the tree of exactly these bounds, under whichever of its keys
 // it stands.
-func (n *node) treeOf(bounds []bound) *tree {
+func (c *core) treeOf(n *node, bounds []bound) *tree {
 	for i, b := range bounds {
 		if i > 0 && b.key == bounds[i-1].key {
 			continue
 		}
-		if f := n.find(b.key); f != nil {
+		if f := c.fieldOf(n, b.key); f != nil {
 			if t := f.tree(bounds); t != nil {
 				return t
 			}
@@ -476,7 +476,7 @@ func (n *node) treeOf(bounds []bound) *tree {
 // of the ends on the rarest key, of which there are few kinds.
 func (c *core) nextBest(n *node, bounds []bound) (best *tree) {
 	for _, b := range bounds {
-		f := n.find(b.key)
+		f := c.fieldOf(n, b.key)
 		for _, t := range f.trees {
 			if (best == nil || len(t.bounds) > len(best.bounds)) && t.isWithin(bounds) {
 				best = t
@@ -488,7 +488,7 @@ func (c *core) nextBest(n *node, bounds []bound) (best *tree) {
 	if best != nil && len(best.bounds) >= len(own) {
 		return best
 	}
-	return c.newTree(n, n.field(rarest), own)
+	return c.newTree(n, c.makeField(n, rarest), own)
 }
 
 // isWithin reports whether all bounds of a tree are among these.
@@ -522,14 +522,7 @@ func (f *field) tree(bounds []bound) *tree {
 
 func (c *core) newTree(n *node, f *field, bounds []bound) *tree {
 	t := &tree{node: n, field: f, bounds: slices.Clone(bounds)}
-	if last := len(c.freeTrees) - 1; last >= 0 {
-		t.number = c.freeTrees[last]
-		c.freeTrees = c.freeTrees[:last]
-		c.trees[t.number] = t
-	} else {
-		t.number = uint32(len(c.trees))
-		c.trees = append(c.trees, t)
-	}
+	t.number = c.trees.add(t)
 	f.trees = append(f.trees, t)
 	n.slow++
 	return t
@@ -537,15 +530,14 @@ func (c *core) newTree(n *node, f *field, bounds []bound) *tree {
 
 // unfileFromTree takes an entry out of its tree.
 func (c *core) unfileFromTree(e *entry) {
-	t := c.trees[c.block(e.block).tree]
+	t := *c.trees.at(c.block(e.block).tree)
 	t.remove(c, e.block, int(e.index))
 	if t.size--; t.size > 0 {
 		return
 	}
 	c.slab.release(t.root)
-	c.trees[t.number] = nil
-	c.freeTrees = append(c.freeTrees, t.number)
+	c.trees.drop(t.number)
 	t.node.slow--
 	t.field.trees = slices.DeleteFunc(t.field.trees, func(other *tree) bool { return other == t })
-	t.node.dropIfEmpty(t.field)
+	c.dropIfEmpty(t.field)
 }

@@ -28,7 +28,7 @@ type part struct {
 //	L6  cmd/hark
 //	L5  metrics   console
 //	L4  stream   redisbridge
-//	L3  history   redismux   room   eventlog   queue   pubsubtest   sim   pubclient+subclient+clients+env
+//	L3  history   redismux   room   eventlog   queue   pubsubtest   sim   compat   pubclient+subclient+clients+env
 //	L2  root       store/tmdb
 //	L1  match      store      codec
 //	L0  query   service
@@ -58,6 +58,7 @@ var layers = [][]part{
 		{packages: []string{"queue"}},
 		{packages: []string{"history"}},
 		{packages: []string{"pubsubtest"}},
+		{packages: []string{"compat"}},
 		{packages: []string{"sim"}},
 		{packages: []string{"pubclient", "subclient", "clients", "env"}, vendors: []string{websocket}},
 	},

@@ -12,7 +12,7 @@ import (
 
 var (
 	linkPattern = regexp.MustCompile(`\[([^\]]+)\]\(([^)]+)\)`)
-	stepPattern = regexp.MustCompile("`(\\w+\\.go): ([\\w.]+)`")
+	stepPattern = regexp.MustCompile("`([\\w/]+\\.go): ([\\w.]+)`")
 )
 
 // What the documents link to is there, and so is each test that they name as
@@ -43,7 +43,7 @@ func TestDocumentsPointAtWhatThereIs(t *testing.T) {
 
 func requireFunction(t *testing.T, file, name string) {
 	t.Helper()
-	require.Regexp(t, `(?m)^func (\(.*\) )?`+name+`\(`, read(t, file), file)
+	require.Regexp(t, `(?m)^(func (\(.*\) )?|type )`+name+`\b`, read(t, file), file)
 }
 
 func read(t *testing.T, file string) string {

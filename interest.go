@@ -24,8 +24,7 @@ func (s *Server) SubscriptionChanges() uint64 {
 
 // changesLocked counts a birth once and an end once. The caller holds s.mu.
 func (s *Server) changesLocked() uint64 {
-	slots := &s.registry.slots
-	return 2*s.registry.births - uint64(slots.used-len(slots.free))
+	return 2*s.registry.births - uint64(s.registry.slots.live)
 }
 
 // Interests returns the distinct queries that are subscribed to now, in no

@@ -1,6 +1,10 @@
 package pubsub
 
-import "github.com/harkbus/pubsub/query"
+import (
+	"math"
+
+	"github.com/harkbus/pubsub/query"
+)
 
 // A registry knows the subscriptions of a server by all the ways they are
 // asked for. It is guarded by the server's mu.
@@ -101,11 +105,14 @@ func (r *registry) remove(sub *Subscription) {
 //
 //	ID = generation of the slot (32 bits) | number of the slot + 1 (32 bits)
 //
-// A slot that becomes free is used again with the next generation.
+// A slot that becomes free is used again with the next generation. After its
+// last generation it is not used again, which costs its 16 bytes after four
+// billion subscriptions: no ID is given twice.
 type slots struct {
 	pages []*[slotsPerPage]slot // grown a page at a time: no step copies all
 	used  int                   // slots that were ever used
 	free  []uint32
+	live  int // slots with a subscription
 }
 
 type slot struct {
@@ -129,6 +136,7 @@ func (s *slots) add(sub *Subscription) (id uint64) {
 	}
 	at := s.at(i)
 	at.sub = sub
+	s.live++
 	return uint64(at.generation)<<32 | uint64(i+1)
 }
 
@@ -145,8 +153,11 @@ func (s *slots) remove(id uint64) {
 	i := uint32(id) - 1
 	at := s.at(i)
 	at.sub = nil
-	at.generation++
-	s.free = append(s.free, i)
+	s.live--
+	if at.generation < math.MaxUint32 {
+		at.generation++
+		s.free = append(s.free, i)
+	}
 }
 
 // walk calls f for the subscriptions in the next slots from i on, at most n

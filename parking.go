@@ -1,7 +1,6 @@
 package pubsub
 
 import (
-	"context"
 	"sync/atomic"
 )
 
@@ -58,7 +57,7 @@ const (
 // sleepOnLog parks the subscription and sleeps, for a reader that found nothing
 // in the log. It fails if the cursor is off the log. A subscription whose
 // cursor is not has not ended.
-func (s *Subscription) sleepOnLog(ctx context.Context) bool {
+func (s *Subscription) sleepOnLog(done <-chan struct{}) bool {
 	if _, onLog := s.cursor.position(); !onLog {
 		return false
 	}
@@ -69,7 +68,7 @@ func (s *Subscription) sleepOnLog(ctx context.Context) bool {
 	}
 	s.sleepers.Add(1)
 	if s.topic.park(s) {
-		s.sleep(ctx)
+		s.sleep(done)
 	} else {
 		s.sleepers.Add(-1)
 	}
@@ -79,7 +78,7 @@ func (s *Subscription) sleepOnLog(ctx context.Context) bool {
 // sleepFedAndUnlock sleeps, for a reader of a subscription that is fed and has
 // nothing, unless it reads the log meanwhile. It releases mu, which the caller
 // holds.
-func (s *Subscription) sleepFedAndUnlock(ctx context.Context) {
+func (s *Subscription) sleepFedAndUnlock(done <-chan struct{}) {
 	if _, onLog := s.cursor.position(); onLog {
 		s.mu.Unlock()
 		return
@@ -87,7 +86,7 @@ func (s *Subscription) sleepFedAndUnlock(ctx context.Context) {
 	s.makeTokenLocked()
 	s.sleepers.Add(1)
 	s.mu.Unlock()
-	s.sleep(ctx)
+	s.sleep(done)
 }
 
 func (s *Subscription) makeTokenLocked() {
@@ -96,10 +95,10 @@ func (s *Subscription) makeTokenLocked() {
 	}
 }
 
-// sleep waits for a token until ctx is done. The caller is a sleeper.
-func (s *Subscription) sleep(ctx context.Context) {
+// sleep waits for a token until done is closed. The caller is a sleeper.
+func (s *Subscription) sleep(done <-chan struct{}) {
 	token := s.token.get()
-	if done := ctx.Done(); done == nil {
+	if done == nil {
 		<-token
 	} else {
 		select {

@@ -40,7 +40,7 @@ func TestEveryReaderThatWaitsLearnsOfTheEnd(t *testing.T) {
 					received := make(chan int, readers)
 					for range readers {
 						go func() {
-							sub.sleep(ctx)
+							sub.sleep(ctx.Done())
 							if n, err := read(ctx, sub); err == nil {
 								received <- n
 							} else if err == ErrUnsubscribed {

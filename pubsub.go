@@ -380,32 +380,41 @@ func (s *Server) UnsubscribeAll(ctx context.Context, clientID string) error {
 		return err
 	}
 	s.mu.Lock()
-	born, c := s.registry.births, s.registry.clients[clientID]
+	born, c, stopped := s.registry.births, s.registry.clients[clientID], s.stopped
+	s.mu.Unlock()
 	switch {
-	case s.stopped:
-		s.mu.Unlock()
+	case stopped:
 		return ErrServerStopped
 	case c == nil:
-		s.mu.Unlock()
 		return ErrSubscriptionNotFound
 	}
 	var waits []*Subscription
-	for c.subs.first != nil && c.subs.first.birth <= born {
-		for n := 0; n < step && c.subs.first != nil && c.subs.first.birth <= born; n++ {
-			sub := c.subs.first
-			s.remove(sub, ErrUnsubscribed)
-			if sub.overflow == Block {
-				waits = append(waits, sub)
-			}
-		}
-		s.mu.Unlock()
-		s.mu.Lock()
+	for more := true; more; {
+		waits, more = s.unsubscribeStep(c, born, waits)
 	}
-	s.mu.Unlock()
 	for _, sub := range waits {
 		sub.awaitHandover()
 	}
 	return nil
+}
+
+// unsubscribeStep ends a few of the subscriptions of a client, of those that
+// were there after so many births, and tells whether there are more. It adds
+// those whose handover must be waited for to waits.
+func (s *Server) unsubscribeStep(c *client, born uint64, waits []*Subscription) (_ []*Subscription, more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range step {
+		sub := c.subs.first
+		if sub == nil || sub.birth > born {
+			return waits, false
+		}
+		s.remove(sub, ErrUnsubscribed)
+		if sub.overflow == Block {
+			waits = append(waits, sub)
+		}
+	}
+	return waits, true
 }
 
 // remove takes sub out of everything and ends it. The caller holds s.mu and

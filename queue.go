@@ -78,13 +78,14 @@ func (q *queue) await(ctx context.Context, w *publisher, place *list.Element) (p
 	case <-ctx.Done():
 	}
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	select {
 	case <-w.done: // it is too late to give up
+		q.mu.Unlock()
 		return pass(w.m.seq * oneSequence), false, w.err
 	default:
 		q.waiters.Remove(place)
-		return 0, false, ctx.Err()
+		q.mu.Unlock()
+		return 0, false, ctx.Err() // a context may call the server
 	}
 }
 

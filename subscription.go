@@ -302,10 +302,13 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 			return m, nil
 		}
 	}
+	done := ctx.Done() // before anything that a panic of it would leave half done
 	for {
-		if err := ctx.Err(); err != nil {
+		select {
+		case <-done:
 			s.wake() // it may have got the token of another one
-			return Message{}, err
+			return Message{}, ctx.Err()
+		default:
 		}
 		if out := s.out.get(); out != nil {
 			s.wake() // the other sleepers are to come here too
@@ -317,7 +320,7 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 			}
 			return m, nil
 		}
-		if s.sleepOnLog(ctx) {
+		if s.sleepOnLog(done) {
 			continue
 		}
 		s.mu.Lock()
@@ -337,7 +340,7 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 			s.mu.Unlock()
 			return Message{}, err
 		}
-		s.sleepFedAndUnlock(ctx)
+		s.sleepFedAndUnlock(done)
 	}
 }
 

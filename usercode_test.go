@@ -252,3 +252,66 @@ func TestObserverMayPublishIntoTheQueue(t *testing.T) {
 		require.Equal(t, count(1, 2), buffered(t, sub))
 	})
 }
+
+// A hostile context does something when it is asked for the second time.
+type hostile struct {
+	context.Context
+	err, done func()
+	asked     int
+}
+
+func (h *hostile) Err() error {
+	if h.asked++; h.asked > 1 && h.err != nil {
+		h.err()
+	}
+	return h.Context.Err()
+}
+
+func (h *hostile) Done() <-chan struct{} {
+	if h.done != nil {
+		h.done()
+	}
+	return h.Context.Done()
+}
+
+// A context is user code too: it is not asked under a lock, nor between two
+// steps that belong together.
+func TestContextMayCallTheBusOrPanic(t *testing.T) {
+	recovered := func(f func()) {
+		defer func() { _ = recover() }()
+		f()
+	}
+	for name, misdeed := range misdeeds {
+		for _, open := range []bool{false, true} {
+			t.Run(fmt.Sprintf("reader %s/out=%v", name, open), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					server := newServer(t)
+					sub := subscribe(t, server, "c", "", 10, pubsub.Cancel)
+					if open {
+						sub.Out()
+					}
+					soon, cancel := context.WithTimeout(ctx, time.Minute)
+					defer cancel()
+					go recovered(func() { sub.Next(&hostile{Context: soon, done: misdeed}) })
+					go recovered(func() { sub.Next(&hostile{Context: soon, err: misdeed}) })
+					got := make(chan any, 1)
+					go func() { got <- next(t, sub) }()
+					synctest.Wait()
+					time.Sleep(time.Minute)
+					publishN(t, server, 1, 1)
+					require.Equal(t, 1, <-got)
+				})
+			})
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		server, sub := blocked(t, 1, 0)
+		publishN(t, server, 3, 100)
+		soon, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		calls := func() { server.Stats() }
+		err := server.Publish(&hostile{Context: soon, err: calls, done: calls}, 103)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, 1, next(t, sub))
+	})
+}

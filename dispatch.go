@@ -104,7 +104,7 @@ func (s *Server) matchAhead(group []Message) {
 	for i := range group {
 		s.events = append(s.events, group[i].events)
 	}
-	s.mu.Lock()
+	s.mu.LockFirst()
 	s.index.FindBatch(s.events, &s.ahead)
 	s.mu.Unlock()
 	clear(s.events)
@@ -131,10 +131,10 @@ func (s *Server) dispatch(m *Message, now int64, i int) {
 	if m.at == 0 {
 		m.at = now
 	}
-	s.mu.Lock()
+	s.mu.LockFirst()
 	for s.latent.begin(m.seq) {
 		s.mu.Unlock() // in bounded steps
-		s.mu.Lock()
+		s.mu.LockFirst()
 	}
 	if s.observers.any() || s.scan.Len() > 0 {
 		since := now
@@ -144,7 +144,7 @@ func (s *Server) dispatch(m *Message, now int64, i int) {
 		s.beginWait(since)
 		s.mu.Unlock() // user code may subscribe and unsubscribe
 		s.ask(m, now, i)
-		s.mu.Lock()
+		s.mu.LockFirst()
 		s.watch.since = 0
 	}
 	s.distributeAndUnlock(m, now, i)

@@ -105,7 +105,7 @@ func (s *Server) decide(m *Message, undecided []*topic) {
 	s.expressions.note(undecided)
 	s.mu.Unlock()
 	s.expressions.decide(m.events)
-	s.mu.Lock()
+	s.mu.LockFirst()
 }
 
 // endOver ends the subscriptions to the queries that were beyond the budget, in
@@ -116,7 +116,7 @@ func (s *Server) endOver() {
 		for w.members() > 0 {
 			if n++; n%step == 0 {
 				s.mu.Unlock()
-				s.mu.Lock()
+				s.mu.LockFirst()
 				continue // somebody may have left
 			}
 			s.remove(w.member(), ErrExpressionBudget)

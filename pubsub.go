@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/harkbus/pubsub/match"
@@ -77,7 +76,7 @@ type Server struct {
 
 	expressions expressions
 
-	mu       sync.Mutex // never held while a delivery waits or user code runs
+	mu       lock // never held while a delivery waits or user code runs
 	registry registry
 	latent   latent
 	index    *match.Index[*topic]

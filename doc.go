@@ -30,12 +30,15 @@
 //
 // # Back-pressure
 //
-// No publisher waits for a reader. Each subscription has a buffer of fixed
-// capacity; what happens to the message that does not fit is its Overflow
-// policy: the subscription is cut (the default), the oldest or the newest
-// message is dropped, or, under Block, the message waits for room. While it
-// waits, later publications are queued, up to BufferCapacity, and then Publish
-// waits under its own context.
+// Each subscription has a buffer of fixed capacity; what happens to the message
+// that does not fit is its Overflow policy: the subscription is cut (the
+// default), or the oldest or the newest message is dropped, so that no
+// publisher waits for a reader. Under Block, and without a buffer, the message
+// waits for room. While it waits, later publications are queued, up to
+// BufferCapacity, which is none by default, and then Publish waits under its
+// own context. So a reader under Block that publishes may wait for itself; a
+// wait of more than a second is logged and names it. Before Start, too,
+// publications are queued, and then Publish waits.
 //
 // # Reading
 //
@@ -57,8 +60,14 @@
 //
 // # Failures
 //
-// A user-written Query that fails or panics is logged once, counted in Stats
-// and skipped; so is an observer that panics. Nobody else misses a message.
+// User code may panic, or exit its goroutine by runtime.Goexit as t.FailNow
+// does: nobody else misses a message. A user-written Query that fails so, or
+// returns an error, is logged once, counted in Stats and skipped; of an
+// observer each failure is logged. Observers and queries may subscribe,
+// unsubscribe and call Stop, which does not wait for them then. They may publish
+// where Publish need not wait for room, which comes only once they have
+// returned. The logger is called by a goroutine of its own and may do all of
+// that; lines that it is too slow for are counted in place of being written.
 //
 // # Cost
 //

@@ -11,25 +11,48 @@ import (
 // TestIndexIsThePlainLoopOverLongHistories goes further than rapid: thousands
 // of steps on one index, with many queries under few conditions.
 func TestIndexIsThePlainLoopOverLongHistories(t *testing.T) {
-	for seed := range soak.Rounds(t, 6) {
+	pairs := 0
+	for seed := range soak.Rounds(t, 4) {
 		random := rand.New(rand.NewPCG(seed, 0))
-		m := newModel()
-		target := 0
-		for step := range 6000 {
-			if step%500 == 0 {
-				target = random.IntN(1500) // the index grows and shrinks
-			}
-			switch {
-			case random.IntN(8) == 0:
-				m.match(t, wideEvents(random), wideEvents(random))
-			case len(m.live) > 0 && (len(m.live) > target || random.IntN(3) == 0):
-				m.remove(t, random.IntN(len(m.live)))
-			default:
-				m.add(t, wideQuery(random))
-			}
-		}
-		m.drain(t)
+		pairs += history(t, random, 6000, 1500, func() string { return wideQuery(random) }, func() map[string][]string { return wideEvents(random) })
 	}
+	t.Logf("%d pairs of query and events", pairs)
+}
+
+// TestIndexIsThePlainLoopWhereFilingIsHard has queries that are hard to tell
+// apart, or that make nodes, trees and keys without number.
+func TestIndexIsThePlainLoopWhereFilingIsHard(t *testing.T) {
+	pairs := 0
+	for seed := range soak.Rounds(t, 4) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		h := newHardship(random)
+		pairs += history(t, random, 6000, 3000, h.query, h.events)
+	}
+	t.Logf("%d pairs of query and events", pairs)
+}
+
+// history adds and removes queries and matches events, for so many steps, on an
+// index of up to so many queries. It returns how many pairs of query and events
+// were decided.
+func history(t *testing.T, random *rand.Rand, steps, most int, query func() string, events func() map[string][]string) (pairs int) {
+	m := newModel()
+	target := 0
+	for step := range steps {
+		if step%500 == 0 {
+			target = random.IntN(most) // the index grows and shrinks
+		}
+		switch {
+		case random.IntN(8) == 0:
+			m.match(t, events(), events())
+			pairs += 2 * len(m.live)
+		case len(m.live) > 0 && (len(m.live) > target || random.IntN(3) == 0):
+			m.remove(t, random.IntN(len(m.live)))
+		default:
+			m.add(t, query())
+		}
+	}
+	m.drain(t)
+	return pairs
 }
 
 // wideQuery is a query of the small vocabulary or of a wide one, which makes

@@ -158,8 +158,8 @@ func (c *core) addCommon(terms map[int]bool, r *record, n *node) {
 		t := r.term(i)
 		text := r.textOf(t)
 		a := atom{op: t.op, kind: t.kind, text: text}
-		if t.key != n.key || a.way() != n.way {
-			continue
+		if t.key != n.key || a.way() != n.way && n.way != byPresence {
+			continue // any condition implies that its key is there
 		}
 		offsets := 1
 		if n.way == byGram {

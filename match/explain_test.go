@@ -1,6 +1,7 @@
 package match_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/harkbus/pubsub/match"
@@ -49,6 +50,11 @@ func TestExplanationTellsEveryConditionThatAQueryIsFoundBy(t *testing.T) {
 	require.Equal(t, []bool{true, true, false}, filed("a > 1 AND a < 5 AND b EXISTS"), "a range has two ends")
 	require.Equal(t, []bool{false}, filed("NOT a = 1"))
 	require.Equal(t, []bool{true, true}, filed("a = 1 OR b IN (1, 2)"))
+	var pairs []string
+	for i := range 60 * 60 {
+		pairs = append(pairs, fmt.Sprintf("a%d > 5 AND b%d > 5 AND c = 'x'", i%60, i/60))
+	}
+	require.Equal(t, []bool{true, true, false}, filed(pairs...), "one leads to a node, the other is inside")
 
 	hot := func(text string) (texts []string) {
 		for range 100 {

@@ -15,6 +15,7 @@ var (
 	busDeliveries    = metric.Counter("hark_bus_deliveries_total", "Matches put into a buffer.")
 	busDrops         = metric.Counter("hark_bus_drops_total", "Matches that a full buffer cost.")
 	busCuts          = metric.Counter("hark_bus_cuts_total", "Subscriptions ended because they were too slow.")
+	busOverBudget    = metric.Counter("hark_bus_over_budget_total", "Subscriptions ended because their regular expressions took too long.")
 	busFailures      = metric.Counter("hark_bus_query_failures_total", "Matches that user-written queries failed to decide.")
 	busClients       = metric.Gauge("hark_bus_clients", "Clients with a subscription.")
 	busSubscriptions = metric.Gauge("hark_bus_subscriptions", "Subscriptions, by overflow policy.", "overflow")
@@ -29,6 +30,7 @@ var (
 	indexBytes       = metric.Gauge("hark_index_bytes", "Memory of the index, without the queries themselves.")
 	indexEvents      = metric.Counter("hark_index_events_total", "Events matched by the index.")
 	indexCandidates  = metric.Counter("hark_index_candidates_total", "Queries that an event was tried on.")
+	indexUndecided   = metric.Counter("hark_index_undecided_total", "Candidates that it took regular expressions to decide.")
 	indexMatches     = metric.Counter("hark_index_matches_total", "Candidates that matched.")
 )
 
@@ -43,9 +45,9 @@ func NewBus(server *pubsub.Server) *Bus { return &Bus{server} }
 // Describe implements prometheus.Collector.
 func (b *Bus) Describe(to chan<- *prometheus.Desc) {
 	metric.Describe(to,
-		busPublications, busMatches, busDeliveries, busDrops, busCuts, busFailures, busClients, busSubscriptions,
+		busPublications, busMatches, busDeliveries, busDrops, busCuts, busOverBudget, busFailures, busClients, busSubscriptions,
 		busQueued, busQueueCapacity, busDepth, busFullest, busOldest, busWait,
-		indexQueries, indexResidual, indexBytes, indexEvents, indexCandidates, indexMatches,
+		indexQueries, indexResidual, indexBytes, indexEvents, indexCandidates, indexUndecided, indexMatches,
 	)
 }
 
@@ -57,6 +59,7 @@ func (b *Bus) Collect(to chan<- prometheus.Metric) {
 	busDeliveries.Send(to, float64(s.Delivered))
 	busDrops.Send(to, float64(s.Dropped))
 	busCuts.Send(to, float64(s.Cut))
+	busOverBudget.Send(to, float64(s.OverBudget))
 	busFailures.Send(to, failures(s))
 	busClients.Send(to, float64(s.Clients))
 	busQueued.Send(to, float64(s.Queued))
@@ -66,6 +69,7 @@ func (b *Bus) Collect(to chan<- prometheus.Metric) {
 	indexBytes.Send(to, float64(s.Index.Bytes))
 	indexEvents.Send(to, float64(s.Index.Events))
 	indexCandidates.Send(to, float64(s.Index.Candidates))
+	indexUndecided.Send(to, float64(s.Index.Undecided))
 	indexMatches.Send(to, float64(s.Index.Matches))
 	busWait.Send(to, wait(s).Seconds())
 	collectSubscriptions(to, s.Subscriptions)

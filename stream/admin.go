@@ -73,6 +73,7 @@ type busTotals struct {
 	Delivered   uint64  `json:"delivered"`
 	Dropped     uint64  `json:"dropped"`
 	Cut         uint64  `json:"cut"`
+	OverBudget  uint64  `json:"over_budget"`
 	PublishRate float64 `json:"publish_rate"`
 	MatchRate   float64 `json:"match_rate"`
 	Clients     int     `json:"clients"`
@@ -84,7 +85,7 @@ func (s *Server) serveStats(w http.ResponseWriter, _ *http.Request) {
 	answerJSON(w, map[string]any{
 		"stream": s.Stats(),
 		"bus": busTotals{
-			Sequence: b.Sequence, Published: b.Published, Matched: b.Matched, Delivered: b.Delivered, Dropped: b.Dropped, Cut: b.Cut,
+			Sequence: b.Sequence, Published: b.Published, Matched: b.Matched, Delivered: b.Delivered, Dropped: b.Dropped, Cut: b.Cut, OverBudget: b.OverBudget,
 			PublishRate: b.PublishRate, MatchRate: b.MatchRate, Clients: b.Clients, Queued: b.Queued,
 		},
 	})
@@ -124,8 +125,8 @@ type checked struct {
 	Picture   string   `json:"picture,omitempty"` // two lines, with a caret
 }
 
-func check(text string) (*query.Query, checked) {
-	q, err := query.New(text)
+func (s *Server) check(text string) (*query.Query, checked) {
+	q, err := s.limits().New(text)
 	if err == nil {
 		return q, checked{OK: true, Canonical: q.String()}
 	}
@@ -138,7 +139,7 @@ func check(text string) (*query.Query, checked) {
 }
 
 func (s *Server) serveCheck(w http.ResponseWriter, r *http.Request) {
-	_, answer := check(r.URL.Query().Get("query"))
+	_, answer := s.check(r.URL.Query().Get("query"))
 	answerJSON(w, answer)
 }
 
@@ -169,12 +170,14 @@ func (s *Server) serveExplain(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	q, answer := check(asked.Query)
+	q, answer := s.check(asked.Query)
 	if !answer.OK {
 		answerJSON(w, answer)
 		return
 	}
+	s.expressions.turn <- struct{}{}
 	e := match.Explain(q, asked.Events)
+	<-s.expressions.turn
 	result := explained{Matched: e.Matched, Conditions: []explainedCondition{}}
 	for _, c := range e.Conditions {
 		result.Conditions = append(result.Conditions, explainedCondition{c.String(), c.Holds, c.Looked, append([]string{}, c.Values...)})

@@ -428,7 +428,7 @@ func (s *clientSubscription) refused(e *RPCError) error {
 	case e.Code == -32000 && isTransient(e.Data):
 		c.sendSubscribeLocked(s)
 		return nil
-	case s.accepted && strings.HasPrefix(e.Data, "max_subscription"):
+	case s.accepted && (strings.HasPrefix(e.Data, "max_subscription") || strings.HasPrefix(e.Data, "max_expressions ")):
 		return e // the connection that was lost still counts: dial again, later
 	}
 	delete(c.subs, s.id)

@@ -22,6 +22,14 @@ type Config struct {
 	MaxClients                int // connections with a subscription; default 100
 	MaxSubscriptions          int // of one connection; default 5
 
+	// Regular expressions cost time on the path of all publications, so their
+	// instructions are limited, which query.Limits counts; the budget of the
+	// bus, pubsub.ExpressionBudget, bounds what is left, and ends subscriptions.
+	MaxExpression  int   // instructions in one query; default 100
+	MaxExpressions int   // in the queries of one connection; default 200
+	AllExpressions int   // in the queries of all connections; default 2,000
+	ReplaySteps    int64 // that they may take over the history, for one request; default 500,000,000
+
 	Buffer   int      // messages that wait for one subscription; default 200
 	Overflow Overflow // what happens to the one that does not fit; default OverflowCancel
 
@@ -129,6 +137,10 @@ func (c Config) withDefaults() (Config, error) {
 	c.MaxConnections = cmp.Or(c.MaxConnections, 900)
 	c.MaxClients = cmp.Or(c.MaxClients, 100)
 	c.MaxSubscriptions = cmp.Or(c.MaxSubscriptions, 5)
+	c.MaxExpression = cmp.Or(c.MaxExpression, 100)
+	c.MaxExpressions = cmp.Or(c.MaxExpressions, 200)
+	c.AllExpressions = cmp.Or(c.AllExpressions, 2000)
+	c.ReplaySteps = cmp.Or(c.ReplaySteps, 500_000_000)
 	c.Buffer = cmp.Or(c.Buffer, 200)
 	c.Overflow = cmp.Or(c.Overflow, OverflowCancel)
 	c.MaxFrame = cmp.Or(c.MaxFrame, 1_000_000)
@@ -176,6 +188,10 @@ func (c *Config) validate() error {
 		{"MaxConnectionsPerIdentity", int64(c.MaxConnectionsPerIdentity)},
 		{"MaxClients", int64(c.MaxClients)},
 		{"MaxSubscriptions", int64(c.MaxSubscriptions)},
+		{"MaxExpression", int64(c.MaxExpression)},
+		{"MaxExpressions", int64(c.MaxExpressions)},
+		{"AllExpressions", int64(c.AllExpressions)},
+		{"ReplaySteps", c.ReplaySteps},
 		{"Buffer", int64(c.Buffer)},
 		{"MaxFrame", int64(c.MaxFrame)},
 		{"MaxQuery", int64(c.MaxQuery)},

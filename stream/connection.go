@@ -90,7 +90,7 @@ func endingOf(err error) ending {
 		code = closeTryAgainLater
 	case errors.Is(err, pubsub.ErrServerStopped):
 		code = closeServiceRestart
-	case errors.Is(err, pubsub.ErrUnsubscribed):
+	case errors.Is(err, pubsub.ErrUnsubscribed), tookTooLong(err):
 		code = closePolicyViolation
 	}
 	return ending{code, err.Error()}
@@ -233,11 +233,12 @@ func (c *connection) newOutlet(w wanted) *outlet {
 		feed: feed{
 			server: c.server, client: w.client, narrow: w.narrow, overflow: w.overflow, capacity: w.capacity, resume: w.resume, at: w.after,
 		},
-		conn: c, framing: w.framing, key: w.key, query: w.query, taken: w.taken, done: make(chan struct{}),
+		conn: c, framing: w.framing, key: w.key, query: w.query, instructions: w.instructions, taken: w.taken, done: make(chan struct{}),
 	}
 	if o.taken == nil {
 		o.taken = func() {}
 	}
+	o.trial = c.server.try(w.narrow, w.after)
 	o.ctx, o.cancel = context.WithCancel(c.ctx)
 	o.waits, o.endWait = context.WithCancel(o.ctx)
 	return o
@@ -252,7 +253,11 @@ func (c *connection) add(o *outlet) error {
 	if c.outlets[o.key] != nil {
 		return errAlreadySubscribed
 	}
+	if err := c.takeExpressionsLocked(o.instructions); err != nil {
+		return err
+	}
 	if c.counted && len(c.outlets) == 0 && !c.server.clientEnters() {
+		c.server.expressions.give(o.instructions)
 		return c.server.tooManyClients()
 	}
 	if c.outlets == nil {
@@ -263,6 +268,22 @@ func (c *connection) add(o *outlet) error {
 	return nil
 }
 
+// takeExpressionsLocked counts the regular expressions of one more outlet, if
+// the limits of the connection and of all allow them. The caller holds c.mu.
+func (c *connection) takeExpressionsLocked(instructions int) error {
+	if instructions == 0 {
+		return nil
+	}
+	sum := instructions
+	for _, o := range c.outlets {
+		sum += o.instructions
+	}
+	if most := c.server.config.MaxExpressions; sum > most {
+		return fmt.Errorf("max_expressions_per_client %d reached: the regular expressions of the connection would have %d instructions", most, sum)
+	}
+	return c.server.expressions.take(instructions)
+}
+
 // forget takes o out of the connection.
 func (c *connection) forget(o *outlet) {
 	c.mu.Lock()
@@ -271,6 +292,7 @@ func (c *connection) forget(o *outlet) {
 		return
 	}
 	delete(c.outlets, o.key)
+	c.server.expressions.give(o.instructions)
 	c.server.outlets.Delete(o.client)
 	if c.counted && len(c.outlets) == 0 {
 		c.server.clients.Add(-1)

@@ -23,6 +23,7 @@ type feed struct {
 	ctx      context.Context
 	client   string // name on the bus
 	narrow   *query.Query
+	trial    trial // of narrow, over the history
 	overflow Overflow
 	capacity int            // of its buffer
 	resume   bool           // from at, which may be in the past; else from now
@@ -142,7 +143,9 @@ func (f *feed) catchUp(end history.Cursor, emit func(history.Entry) error) (n in
 		f.at = entry.Cursor
 		n++
 		if entry.Gap == nil {
-			if ok, err := entry.Message.Matches(f.narrow); err != nil || !ok {
+			if ok, err := f.trial.matches(f.ctx, entry); err != nil {
+				return n, err
+			} else if !ok {
 				continue
 			}
 		}

@@ -34,9 +34,9 @@ type rig struct {
 	dialRaw func() (net.Conn, error)
 }
 
-func newRig(t *testing.T, c Config) *rig {
+func newRig(t *testing.T, c Config, options ...pubsub.Option) *rig {
 	t.Helper()
-	bus := pubsub.NewServer()
+	bus := pubsub.NewServer(options...)
 	server, err := New(bus, c)
 	require.NoError(t, err)
 	require.NoError(t, bus.Start())

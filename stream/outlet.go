@@ -22,12 +22,13 @@ import (
 // asked for it.
 type outlet struct {
 	feed
-	conn    *connection
-	framing framing
-	key     string // unlike that of any other outlet of the connection
-	query   string // as the client sent it
-	cancel  context.CancelFunc
-	done    chan struct{} // closed when the pump is over
+	conn         *connection
+	framing      framing
+	key          string // unlike that of any other outlet of the connection
+	query        string // as the client sent it
+	instructions int    // of its regular expressions
+	cancel       context.CancelFunc
+	done         chan struct{} // closed when the pump is over
 
 	taken func() // called when the buffer has been read from
 
@@ -60,16 +61,17 @@ type framing interface {
 
 // wanted is what an outlet is made of.
 type wanted struct {
-	key      string // of the connection's outlets
-	query    string // as the client sent it
-	client   string // name on the bus; "": made up
-	narrow   *query.Query
-	overflow Overflow
-	capacity int
-	resume   bool           // from after, which may be in the past; else from now
-	after    history.Cursor // if resume
-	framing  framing
-	taken    func() // may be nil
+	key          string // of the connection's outlets
+	query        string // as the client sent it
+	instructions int    // of its regular expressions
+	client       string // name on the bus; "": made up
+	narrow       *query.Query
+	overflow     Overflow
+	capacity     int
+	resume       bool           // from after, which may be in the past; else from now
+	after        history.Cursor // if resume
+	framing      framing
+	taken        func() // may be nil
 }
 
 // pump sends until the outlet ends, and then says why.
@@ -88,6 +90,7 @@ func (o *outlet) pump() {
 // tell notifies the client of the end, unless it knows, and ends the connection
 // if nothing else keeps it or the policy says so.
 func (o *outlet) tell(err error) {
+	o.server.expressions.noteEnd(err)
 	e := o.ending.Load()
 	switch {
 	case o.ctx.Err() != nil: // unsubscribed, or nobody there

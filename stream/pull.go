@@ -14,6 +14,7 @@ import (
 // eventsRequest is what the events method is asked for; ADR 075 of Tendermint.
 type eventsRequest struct {
 	narrow     *query.Query
+	weight     int // instructions of its regular expressions, without what narrows it
 	maxResults int
 	after      history.Cursor
 	before     history.Cursor
@@ -100,18 +101,24 @@ func (c *caller) compileFilter(text string, req *eventsRequest) (err error) {
 		return err
 	}
 	compiled, err := c.server.compile(c.identity, text)
-	req.narrow = compiled.narrow
+	req.narrow, req.weight = compiled.narrow, compiled.instructions
 	return err
 }
 
 // pull answers a request. Without before_item it waits for matches if there is
 // none yet.
-func (s *Server) pull(ctx context.Context, req eventsRequest) (eventsReply, error) {
-	answer, err := s.scan(req)
+func (s *Server) pull(request context.Context, req eventsRequest) (eventsReply, error) {
+	trial := s.try(req.narrow, history.Last)
+	scan := func() (eventsReply, error) { return s.scan(request, req, &trial) }
+	answer, err := scan()
 	if err != nil || len(answer.Items) > 0 || answer.Gap != nil || req.hasBefore || req.wait == 0 {
 		return answer, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, req.wait)
+	if err := s.expressions.take(req.weight); err != nil {
+		return answer, err
+	}
+	defer s.expressions.give(req.weight)
+	ctx, cancel := context.WithTimeout(request, req.wait)
 	defer cancel()
 	sub, err := s.bus.SubscribeWithArgs(ctx, pubsub.SubscribeArgs{
 		ClientID: s.nextID("poll"), Query: req.narrow, Capacity: 1, Overflow: pubsub.DropNewest,
@@ -121,16 +128,17 @@ func (s *Server) pull(ctx context.Context, req eventsRequest) (eventsReply, erro
 	}
 	defer func() { _ = s.bus.UnsubscribeID(context.WithoutCancel(ctx), sub.ID()) }()
 	if err := s.config.History.Await(ctx, s.config.History.Cursor(sub.After())); err == nil {
-		if answer, err = s.scan(req); err != nil || len(answer.Items) > 0 {
+		if answer, err = scan(); err != nil || len(answer.Items) > 0 {
 			return answer, err // it came before sub
 		}
-		_, _ = sub.Next(ctx)
+		_, err = sub.Next(ctx)
+		s.expressions.noteEnd(err) // what the bus does not run is run over the history
 	}
-	return s.scan(req)
+	return scan()
 }
 
 // scan collects what the history has now.
-func (s *Server) scan(req eventsRequest) (eventsReply, error) {
+func (s *Server) scan(ctx context.Context, req eventsRequest, trial *trial) (eventsReply, error) {
 	h := s.config.History
 	oldest, newest := h.Bounds()
 	answer := eventsReply{Items: []eventItem{}}
@@ -151,7 +159,10 @@ func (s *Server) scan(req eventsRequest) (eventsReply, error) {
 		case req.hasAfter && !req.after.Before(entry.Cursor):
 			return answer, nil
 		}
-		if ok, err := entry.Message.Matches(req.narrow); err != nil || !ok {
+		if ok, err := trial.matches(ctx, entry); err != nil {
+			s.expressions.noteEnd(err)
+			return answer, err
+		} else if !ok {
 			continue
 		}
 		if answer.More = len(answer.Items) == req.maxResults; answer.More {

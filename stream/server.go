@@ -35,11 +35,12 @@ type Server struct {
 	ctx    context.Context // ends when everything is cut
 	cancel context.CancelFunc
 
-	admission admission
-	queued    budget
-	writes    writeCounts
-	clients   atomic.Int64 // connections with a subscription
-	requests  atomic.Uint64
+	admission   admission
+	expressions expressions
+	queued      budget
+	writes      writeCounts
+	clients     atomic.Int64 // connections with a subscription
+	requests    atomic.Uint64
 
 	topicOptions  SubscriptionOptions
 	topicUpgrader websocket.Upgrader
@@ -66,6 +67,7 @@ func New(bus *pubsub.Server, c Config) (*Server, error) {
 	s := &Server{bus: bus, config: c, conns: make(map[*connection]struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.admission = admission{total: c.MaxConnections, perIP: c.MaxConnectionsPerIP, perIdentity: c.MaxConnectionsPerIdentity}
+	s.expressions = expressions{most: int64(c.AllExpressions), turn: make(chan struct{}, 1)}
 	s.queued.limit = int64(c.TotalBytes)
 	s.encodings = encodings{encoder: c.Encoder, cursor: c.History.Cursor, failed: s.encodingFailed, limit: int64(c.EncodingBytes)}
 	s.upgrader.CheckOrigin = s.allowsOrigin
@@ -117,18 +119,19 @@ func (s *Server) compile(id Identity, text string) (compiled, error) {
 	if len(text) > s.config.MaxQuery {
 		return compiled{}, errors.New("maximum query length exceeded")
 	}
-	q, err := query.New(text)
+	q, err := s.parse(text)
 	if err != nil {
-		return compiled{}, fmt.Errorf("failed to parse query: %w", err)
+		return compiled{}, err
 	}
 	narrow, err := s.narrow(id, q)
-	return compiled{key: q.String(), narrow: narrow}, err
+	return compiled{key: q.String(), instructions: q.Instructions(), narrow: narrow}, err
 }
 
 // compiled is a query as the client sent it, and as it may see it.
 type compiled struct {
-	key    string // canonical text of what the client sent
-	narrow *query.Query
+	key          string // canonical text of what the client sent
+	instructions int    // of its regular expressions
+	narrow       *query.Query
 }
 
 // resumePoint reads a cursor and refuses one that this server cannot have

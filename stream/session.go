@@ -8,7 +8,6 @@ import (
 
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/history"
-	"github.com/harkbus/pubsub/query"
 )
 
 // A session is a connection that speaks JSON-RPC. Requests are answered one
@@ -85,7 +84,7 @@ func (s *session) subscribe(a asked) (*outlet, *rpcError) {
 		return nil, internalError(err.Error())
 	}
 	o, err := s.open(wanted{
-		key: compiled.key, query: a.query, narrow: compiled.narrow,
+		key: compiled.key, query: a.query, instructions: compiled.instructions, narrow: compiled.narrow,
 		overflow: a.overflow, capacity: s.server.config.Buffer,
 		resume: a.resume, after: a.after,
 		framing: newRPCFraming(a, s.form, &s.server.encodings),
@@ -116,9 +115,9 @@ func (s *session) room() *rpcError {
 // unsubscribe ends the subscription to a query. Once it has returned nothing
 // more is sent for it.
 func (s *session) unsubscribe(text string) *rpcError {
-	q, err := query.New(text)
+	q, err := s.server.parse(text)
 	if err != nil {
-		return internalError("failed to parse query: " + err.Error())
+		return internalError(err.Error())
 	}
 	o := s.outlet(q.String())
 	if o == nil {

@@ -60,7 +60,7 @@ func (s *Server) wantedEvents(r *http.Request, id Identity) (w wanted, err error
 	if err != nil {
 		return w, err
 	}
-	w.key, w.narrow = compiled.key, compiled.narrow
+	w.key, w.instructions, w.narrow = compiled.key, compiled.instructions, compiled.narrow
 	if w.overflow == "" {
 		w.overflow = s.config.Overflow
 	}

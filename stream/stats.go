@@ -19,6 +19,9 @@ type Stats struct {
 	Stalls    uint64 `json:"stalls"`    // connections ended because the peer did not read
 	Queued    int64  `json:"queued"`    // bytes queued for all connections now
 
+	Expressions int64  `json:"expressions"` // instructions of the regular expressions of all subscriptions now
+	OverBudget  uint64 `json:"over_budget"` // subscriptions and requests ended because their regular expressions took too long
+
 	EventsDropped uint64 `json:"events_dropped"` // that did not fit into SubscriptionOptions.Events
 }
 
@@ -35,6 +38,8 @@ func (s *Server) Stats() Stats {
 		Bytes:         s.writes.bytes.Load(),
 		Stalls:        s.writes.stalls.Load(),
 		Queued:        s.queued.used.Load(),
+		Expressions:   s.expressions.used.Load(),
+		OverBudget:    s.expressions.ended.Load(),
 		EventsDropped: s.eventsDropped.Load(),
 	}
 }

@@ -150,14 +150,14 @@ const maxSlack = 4096
 
 func (c *topicClient) serveSubscriber(w http.ResponseWriter, r *http.Request, path string, leave func()) error {
 	s := c.server
-	narrow, err := s.topicQuery(r, c.identity, path)
+	narrow, instructions, err := s.topicQuery(r, c.identity, path)
 	if err != nil {
 		return &refusal{http.StatusBadRequest, err.Error()}
 	}
 	c.topic = s.topics.join(path)
 	share := s.topicOptions.messageBuffer()
 	o, err := c.open(wanted{
-		query: r.URL.Query().Get("query"), client: c.clientID, narrow: narrow,
+		query: r.URL.Query().Get("query"), client: c.clientID, instructions: instructions, narrow: narrow,
 		overflow: OverflowCancel, capacity: share + creditStep + min(s.config.MaxConnections, maxSlack),
 		framing: topicFraming{s}, taken: c.topic.caughtUp,
 	})
@@ -186,23 +186,25 @@ func (c *topicClient) serveSubscriber(w http.ResponseWriter, r *http.Request, pa
 func ignore(int, []byte) error { return nil }
 
 // topicQuery returns what a subscriber of a topic gets: the topic, narrowed by
-// ?query= and by what the identity may see.
-func (s *Server) topicQuery(r *http.Request, id Identity, path string) (*query.Query, error) {
+// ?query= and by what the identity may see, and the instructions of the regular
+// expressions in ?query=.
+func (s *Server) topicQuery(r *http.Request, id Identity, path string) (narrow *query.Query, instructions int, err error) {
 	q, err := topicQuery(path)
 	if err != nil {
-		return nil, fmt.Errorf("the path is no topic: %w", err)
+		return nil, 0, fmt.Errorf("the path is no topic: %w", err)
 	}
 	if text := r.URL.Query().Get("query"); text != "" {
 		if len(text) > s.config.MaxQuery {
-			return nil, errors.New("maximum query length exceeded")
+			return nil, 0, errors.New("maximum query length exceeded")
 		}
-		more, err := query.New(text)
+		more, err := s.parse(text)
 		if err != nil {
-			return nil, fmt.Errorf("failed to parse query: %w", err)
+			return nil, 0, err
 		}
 		q = query.And(q, more)
 	}
-	return s.narrow(id, q)
+	narrow, err = s.narrow(id, q)
+	return narrow, q.Instructions(), err
 }
 
 // topicFraming is the payload alone. It implements framing.

@@ -37,6 +37,7 @@ func TestDefaults(t *testing.T) {
 	c, err := Config{}.withDefaults()
 	require.NoError(t, err)
 	require.Equal(t, []int{100, 5, 900, 200, 512, 1_000_000}, []int{c.MaxClients, c.MaxSubscriptions, c.MaxConnections, c.Buffer, c.MaxQuery, c.MaxFrame})
+	require.Equal(t, []int{100, 200, 2000, 500_000_000}, []int{c.MaxExpression, c.MaxExpressions, c.AllExpressions, int(c.ReplaySteps)})
 	require.Equal(t, []time.Duration{27 * time.Second, 30 * time.Second, 10 * time.Second}, []time.Duration{c.PingInterval, c.ReadTimeout, c.WriteTimeout})
 }
 

@@ -56,6 +56,12 @@ const serveExamples = `  hark serve --simulate 500
   PUBSUB_ADDR=127.0.0.1:8080 hark serve
   hark serve --listen :443 --tls-cert cert.pem --tls-key key.pem --token-key public.pem --token-algorithm ES256 --token-audience hark`
 
+// serveExpressionBudget lets regular expressions take less than half a second
+// of a publication, whatever clients subscribe to. A value of 32,000 bytes is
+// within it for all that --all-expressions lets them have, and one of 1 MB for
+// up to 64 instructions, of which one query has at most 16.
+const serveExpressionBudget = 64_000_000
+
 // serveOptions are the flags of serve.
 type serveOptions struct {
 	listen, adminListen string
@@ -66,6 +72,7 @@ type serveOptions struct {
 	seed                uint64
 	drain               time.Duration
 	queue               int
+	expressionBudget    int64
 	windowCount         int
 	windowBytes         int
 	overflow            string
@@ -112,6 +119,11 @@ func (a *app) newServe() *cobra.Command {
 	f.IntVar(&o.config.MaxConnectionsPerIP, "max-connections-per-ip", 0, "connections from one address; 0 is no limit")
 	f.IntVar(&o.config.MaxClients, "max-clients", 100, "connections with a subscription")
 	f.IntVar(&o.config.MaxSubscriptions, "max-subscriptions", 5, "subscriptions of one connection")
+	f.IntVar(&o.config.MaxExpression, "max-expression", 100, "instructions of the regular expressions of one query")
+	f.IntVar(&o.config.MaxExpressions, "max-expressions", 200, "instructions of those of one connection")
+	f.IntVar(&o.config.AllExpressions, "all-expressions", 2000, "instructions of those of all connections")
+	f.Int64Var(&o.expressionBudget, "expression-budget", serveExpressionBudget, "steps, one instruction over one byte, that a publication may spend on them")
+	f.Int64Var(&o.config.ReplaySteps, "replay-steps", 500_000_000, "steps that one request may spend on them over the window")
 	f.IntVar(&o.config.Buffer, "buffer", 200, "messages that wait for one subscription")
 	f.StringVar(&o.overflow, "overflow", "cancel", "what happens when the buffer is full: cancel, close, drop-oldest or drop-newest")
 	f.IntVar(&o.windowCount, "window-count", history.DefaultWindowCount, "publications kept for clients that come back")
@@ -187,7 +199,7 @@ func (s *served) build() (err error) {
 		s.chain = comet.New("hark-1", s.options.seed)
 		c.Status = s.chain.Status
 	}
-	s.bus = pubsub.NewServer(pubsub.BufferCapacity(s.options.queue))
+	s.bus = pubsub.NewServer(pubsub.BufferCapacity(s.options.queue), pubsub.ExpressionBudget(s.options.expressionBudget))
 	s.bus.SetLogger(s.app.log)
 	s.stream, err = stream.New(s.bus, c)
 	if err == nil {

@@ -18,6 +18,8 @@ var (
 	clients       = metric.Gauge("hark_stream_subscribing_clients", "Connections with a JSON-RPC or SSE subscription.")
 	topics        = metric.Gauge("hark_stream_topics", "Topics with at least one client.")
 	queuedBytes   = metric.Gauge("hark_stream_queued_bytes", "Bytes queued for all connections.")
+	expressions   = metric.Gauge("hark_stream_expression_instructions", "Instructions of the regular expressions of all subscriptions.")
+	overBudget    = metric.Counter("hark_stream_over_budget_total", "Subscriptions and requests ended because their regular expressions took too long.")
 	requests      = metric.Counter("hark_stream_requests_total", "JSON-RPC requests.")
 	encodings     = metric.Counter("hark_stream_encodings_total", "Payloads encoded: one for each publication and form.")
 	frames        = metric.Counter("hark_stream_frames_total", "WebSocket frames written.")
@@ -37,7 +39,7 @@ func New(server *stream.Server) *Collector { return &Collector{server} }
 
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(to chan<- *prometheus.Desc) {
-	metric.Describe(to, connections, clients, topics, queuedBytes, requests, encodings, frames, writes, bytes, stalls, eventsDropped)
+	metric.Describe(to, connections, clients, topics, queuedBytes, expressions, overBudget, requests, encodings, frames, writes, bytes, stalls, eventsDropped)
 }
 
 // Collect implements prometheus.Collector.
@@ -47,6 +49,8 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	clients.Send(to, float64(stats.Clients))
 	topics.Send(to, float64(stats.Topics))
 	queuedBytes.Send(to, float64(stats.Queued))
+	expressions.Send(to, float64(stats.Expressions))
+	overBudget.Send(to, float64(stats.OverBudget))
 	requests.Send(to, float64(stats.Requests))
 	encodings.Send(to, float64(stats.Encodings))
 	frames.Send(to, float64(stats.Frames))

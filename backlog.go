@@ -20,6 +20,8 @@ type backlog struct {
 	tail        int // of the next message to be added, in last
 	n           int
 	spare       *run // was read empty, for the next one
+
+	moved chan Message // what comes before first: on the way to Out; nil until it is called
 }
 
 // A run is a part of a backlog.
@@ -33,7 +35,7 @@ func (b *backlog) len() int {
 	if b == nil {
 		return 0
 	}
-	return b.n
+	return b.n + len(b.moved)
 }
 
 // push adds m at the end.
@@ -72,7 +74,16 @@ func (b *backlog) room() *run {
 	return &run{msgs: make([]Message, min(max(firstChunk, 2*b.n), largeChunk))}
 }
 
-// front returns the first message. There is one.
+// peek returns the first message, and nil if there is none or it is on the way
+// to Out.
+func (b *backlog) peek() *Message {
+	if b.len() == 0 || len(b.moved) > 0 {
+		return nil
+	}
+	return b.front()
+}
+
+// front returns the first message in the runs. There is one.
 func (b *backlog) front() *Message {
 	if r := b.first; r.shared {
 		r.msgs, r.shared = slices.Clone(r.msgs), false // what is read is to be let go
@@ -82,6 +93,22 @@ func (b *backlog) front() *Message {
 
 // pop takes the first message out. There is one.
 func (b *backlog) pop() Message {
+	if len(b.moved) > 0 {
+		return <-b.moved
+	}
+	return b.popRun()
+}
+
+// move moves up to some messages to the channel, which has room for all, and
+// tells whether that was the last.
+func (b *backlog) move(most int) (done bool) {
+	for ; b.n > 0 && most > 0; most-- {
+		b.moved <- b.popRun()
+	}
+	return b.n == 0
+}
+
+func (b *backlog) popRun() Message {
 	at := b.front()
 	m := *at
 	*at = Message{} // not to keep what was read
@@ -89,7 +116,7 @@ func (b *backlog) pop() Message {
 	b.n--
 	switch r := b.first; {
 	case b.n == 0:
-		*b = backlog{first: r, last: r} // which is empty, and the last
+		*b = backlog{first: r, last: r, moved: b.moved} // r is empty, and the last
 	case b.head == len(r.msgs):
 		b.first, b.head = r.next, 0
 		r.next = nil

@@ -134,8 +134,8 @@ func (s *Subscription) statsAt(now time.Time) SubscriptionStats {
 		}
 	} else {
 		stats.Depth = s.depthLocked()
-		if s.backlog.len() > 0 {
-			stats.Oldest = ageOf(s.backlog.front(), now)
+		if m := s.backlog.peek(); m != nil {
+			stats.Oldest = ageOf(m, now)
 		}
 	}
 	waits := uint64(0)

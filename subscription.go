@@ -273,8 +273,17 @@ func (s *Subscription) Out() <-chan Message {
 	return s.openOut()
 }
 
-// openOut makes the channel and moves the buffer into it.
+// openOut makes the channel and moves the buffer into it, in bounded steps.
 func (s *Subscription) openOut() <-chan Message {
+	out := make(chan Message, s.capacity)
+	for !s.moveTo(out) {
+	}
+	return s.out.get()
+}
+
+// moveTo moves a part of the buffer to a channel, and tells whether Next and the
+// dispatcher use that or the one of another goroutine from now on.
+func (s *Subscription) moveTo(out chan Message) (done bool) {
 	server := s.topic.server
 	server.mu.Lock() // keeps the dispatcher away
 	defer server.mu.Unlock()
@@ -282,18 +291,27 @@ func (s *Subscription) openOut() <-chan Message {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.out.get() == nil {
-		out := make(chan Message, max(int(s.capacity), s.backlog.len()))
-		for s.backlog.len() > 0 {
-			out <- s.backlog.pop()
-		}
-		s.backlog = nil
-		s.out.set(out)
-		s.wake()
-		s.handover.notify()
+	if s.opened() {
+		return true
 	}
-	return s.out.get()
+	if s.backlog == nil {
+		s.backlog = new(backlog)
+	}
+	if s.backlog.moved == nil {
+		s.backlog.moved = out
+	}
+	if !s.backlog.move(moveStep) {
+		return false
+	}
+	s.out.set(s.backlog.moved)
+	s.backlog = nil
+	s.wake()
+	s.handover.notify()
+	return true
 }
+
+// moveStep is how many messages are moved while the server's mu is held.
+const moveStep = 16 * step
 
 // wait is Next when a look at the log found nothing to take.
 func (s *Subscription) wait(ctx context.Context) (Message, error) {

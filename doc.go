@@ -69,6 +69,16 @@
 // returned. The logger is called by a goroutine of its own and may do all of
 // that; lines that it is too slow for are counted in place of being written.
 //
+// # Regular expressions
+//
+// The cost of MATCHES follows the value and the expression, which strangers may
+// choose. So a publication may spend a budget of steps on the expressions of all
+// queries, and a fourth of it on those of one ([ExpressionBudget]); they run
+// without a lock, the cheapest first. Subscriptions whose queries the budget
+// does not reach end with [ErrExpressionBudget] at that publication, after all
+// they got before. Within the default limits of package query that takes values
+// of more than 16 KiB under one key, or many expressions without a literal.
+//
 // # Cost
 //
 // The index of package match makes publishing cost follow the matches; it

@@ -71,6 +71,12 @@
 //	         per key about 200 more, with ranges 600; an empty index has 25 KB. Remove
 //	         gives it back, but for 8 bytes a query until the last one is gone
 //
+//	per MATCHES of a candidate: up to 7 ns per instruction and byte of its values
+//
+// The last is what a stranger's query can make long. [Index.Find] does not run
+// expressions: it returns the queries that they alone decide, with which the
+// caller does what it can afford, outside its lock.
+//
 // Match takes no memory from the heap. With up to 8 queries it just tries them.
 // With many keys among the queries it looks up the keys of the event, and not
 // the other way round. With a million queries most time goes to waiting for
@@ -89,6 +95,9 @@
 //     its own, one alternative of OR that is a NOT, query.All, and a query whose
 //     terms exceed 56 KiB. Add a condition that has to hold: tm.event = 'Tx' AND
 //     NOT ….
+//   - Regular expressions are tried one by one on each candidate, over all values
+//     of their key: [Stats] counts them as Undecided. Anchor them, keep
+//     repetitions short, and add a condition that rules most events out.
 //   - != and EXISTS, a regular expression without a literal of its own
 //     (MATCHES '[a-z]+'), and CONTAINS of the empty text are tried wherever
 //     their key is present. Write a literal into the expression, or add an

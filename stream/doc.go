@@ -42,6 +42,16 @@
 // On a topic nothing is dropped: its publishers wait for its subscribers, by
 // not being read from, and a subscriber that does not read is cut.
 //
+// # Regular expressions
+//
+// MATCHES costs time for each byte that is published. A query, a connection and
+// all of them have limits of instructions (MaxExpression, MaxExpressions,
+// AllExpressions), which a client learns when it subscribes. The budget of the
+// bus, pubsub.ExpressionBudget, bounds what one publication spends on them: a
+// subscription that it does not reach ends, with the reason. It can resume: over
+// the history expressions run apart from the bus, one at a time, up to
+// ReplaySteps for a request.
+//
 // # Cursors and gaps
 //
 // A client that gives the parameter "after" gets a cursor with each result.

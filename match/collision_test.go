@@ -13,13 +13,16 @@ import (
 
 // colliding returns two texts whose conditions on the keys a and b have the
 // same tag in the root of c.
-func colliding(c *core) (textOfA, textOfB string) {
+func colliding(c *core) (textOfA, textOfB string) { return collidingIn(c, c.root, c.root) }
+
+// collidingIn is colliding with the key a in one node and b in another.
+func collidingIn(c *core, inA, inB *node) (textOfA, textOfB string) {
 	a, b := c.keyOf("a"), c.keyOf("b")
 	tags := make(map[uint32]string)
 	for i := 0; ; i++ {
 		text := fmt.Sprint("v", i)
-		tags[uint32(c.hash(c.root, byText, a, text, 0, 0)>>32)] = text
-		if found, ok := tags[uint32(c.hash(c.root, byText, b, text, 0, 0)>>32)]; ok {
+		tags[uint32(c.hash(inA, byText, a, text, 0, 0)>>32)] = text
+		if found, ok := tags[uint32(c.hash(inB, byText, b, text, 0, 0)>>32)]; ok {
 			return found, text
 		}
 	}
@@ -45,6 +48,35 @@ func TestConditionsThatShareATagAreToldApart(t *testing.T) {
 		require.NotContains(t, b, "a")
 		require.Empty(t, x.Match(events("a", inB), nil))
 	}
+	for _, id := range ids {
+		require.True(t, x.Remove(id))
+	}
+	requireEmpty(t, c)
+}
+
+func TestConditionsOfTwoNodesThatShareATagAreToldApart(t *testing.T) {
+	x := New[string]()
+	c := &x.core
+	var ids []ID
+	add := func(count int, v, format string, args ...any) {
+		for i := range count {
+			ids = append(ids, x.Add(query.MustParse(fmt.Sprintf(format, args...)+fmt.Sprintf(" AND NOT z = %d", i)), v))
+		}
+	}
+	add(longList+2, "filler", "top = 'x'") // makes a node
+	top := x.core.keyOf("top")
+	below := *c.nodes.at(c.table.find(c.hash(c.root, byText, top, "x", 0, 0)).value())
+	require.Equal(t, c.root, below.parent)
+	inA, inB := collidingIn(c, c.root, below)
+	add(100, "b", "b = '%s'", inB) // so that queries with both are filed by top first
+	add(longList-5, "both", "top = 'x' AND b = '%s'", inB)
+	add(longList+5, "a", "a = '%s'", inA) // splits what they share
+	add(longList+5, "both", "top = 'x' AND b = '%s'", inB)
+
+	found := x.Match(map[string][]string{"top": {"x"}, "b": {inB}}, nil)
+	require.Len(t, found, longList+2+100+2*longList)
+	require.NotContains(t, found, "a")
+	require.Len(t, x.Match(map[string][]string{"a": {inA}}, nil), longList+5)
 	for _, id := range ids {
 		require.True(t, x.Remove(id))
 	}

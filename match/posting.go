@@ -54,7 +54,7 @@ func (c *core) post(p *plan, n *node, e ref, f filing) {
 	case listed:
 		c.postToList(p, n, e, f, at)
 	case noded:
-		c.sinkOrHeap(p, n, *c.nodes.at(at.value()), e)
+		c.sinkOrHeap(p, *c.nodes.at(at.value()), e)
 	}
 }
 
@@ -86,18 +86,19 @@ func (c *core) split(p *plan, n *node, e ref, f filing, at posting) {
 	l := c.list(at)
 	for _, other := range l.ref[:l.len] {
 		q := c.planOf(other)
-		c.sinkOrHeap(q, n, child, other)
+		c.sinkOrHeap(q, child, other)
 		c.returnPlan(q)
 	}
 	c.slab.release(ref(at.value()))
-	c.sinkOrHeap(p, n, child, e)
+	c.sinkOrHeap(p, child, e)
 }
 
-// sinkOrHeap files an entry, posted in n, in a node below. An entry that is
-// there only because two conditions share a tag goes on the pile: events find
-// the node by the other condition.
-func (c *core) sinkOrHeap(p *plan, n, child *node, e ref) {
-	if _, t := c.termOf(e); t.key == child.key && c.entry(e).way == child.way {
+// sinkOrHeap files an entry, posted where child hangs, in child. An entry that
+// is there only because two conditions share a tag, of one node or of two, goes
+// on the pile of its own node, which events find by the conditions above it.
+func (c *core) sinkOrHeap(p *plan, child *node, e ref) {
+	n := *c.nodes.at(c.entry(e).node)
+	if _, t := c.termOf(e); n == child.parent && t.key == child.key && c.entry(e).way == child.way {
 		c.sink(p, child, e)
 		return
 	}

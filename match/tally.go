@@ -7,8 +7,8 @@ import "math"
 // condition rare and another one hot: see cover.go.
 //
 // It is a count-min sketch: a condition adds one to two of the cells, and the
-// lesser of its cells, without what the others have put there on average, is
-// the estimate. It takes no room that grows, and Remove is exact.
+// lesser of its cells, without what others are likely to have put there, is the
+// estimate. It takes no room that grows, and Remove is exact.
 //
 //	a = 'x'  ──┬───────────────┐
 //	cells  │ 7 │ 2 │ 40 │ 3 │ 9 │ …        at most 7
@@ -39,13 +39,16 @@ func (y *tally) remove(hash uint64) {
 	y.total -= 2
 }
 
-// of returns about how many there are of a condition that was added.
+// of returns about how many there are of a condition that was added. What comes
+// of others is taken off generously, since a rare condition that is taken for a
+// hot one costs every event a look-up more.
 func (y *tally) of(hash uint64) int {
 	a, b := y.cellsOf(hash)
-	return max(1, int(min(*a, *b))-int(y.total/tallyCells))
+	others := float64(y.total) / tallyCells
+	return max(1, int(min(*a, *b))-int(others+3*math.Sqrt(others)))
 }
 
-// bits returns how much an event that satisfies a condition tells: 0 if all
+// bitsOf returns how much an event that satisfies a condition tells: 0 if all
 // queries ask for it, 1 if half of them do, and at most mostBits.
 func bitsOf(asked, queries int) float64 {
 	return max(0, min(mostBits, math.Log2(float64(queries)/float64(asked))))

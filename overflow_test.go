@@ -227,3 +227,45 @@ func TestOverflowHasAName(t *testing.T) {
 		require.Equal(t, name, pubsub.Overflow(i).String())
 	}
 }
+
+// With many subscriptions that are full at once, each overflows at its own
+// message, by its own policy, and those that read keep all.
+func TestManyFullBuffersOverflowEachByItself(t *testing.T) {
+	const n = 60
+	server := newServer(t)
+	subs := make([]*pubsub.Subscription, n)
+	capacity := func(i int) int { return 1 + i%4 }
+	policy := func(i int) pubsub.Overflow { return pubsub.Overflow(i / 4 % 3) } // none blocks
+	reads := func(i int) bool { return i%5 == 0 }
+	for i := range subs {
+		subs[i] = subscribe(t, server, fmt.Sprint(i), "", capacity(i), policy(i))
+	}
+	const sent = 9
+	for m := range sent {
+		publish(t, server, m)
+		for i, sub := range subs {
+			if reads(i) {
+				require.Equal(t, m, next(t, sub), "subscription %d", i)
+			}
+		}
+	}
+	for i, sub := range subs {
+		if reads(i) {
+			require.Zero(t, sub.Dropped())
+			require.Zero(t, sub.Len())
+			continue
+		}
+		first, dropped := 0, sent-capacity(i)
+		switch policy(i) {
+		case pubsub.Cancel:
+			require.Equal(t, pubsub.ErrOutOfCapacity, sub.Err())
+			dropped = 1
+		case pubsub.DropOldest:
+			first = dropped
+		}
+		require.EqualValues(t, dropped, sub.Dropped(), "subscription %d", i)
+		for j := range capacity(i) {
+			require.Equal(t, first+j, next(t, sub), "subscription %d", i)
+		}
+	}
+}

@@ -32,10 +32,10 @@ type parking struct {
 // linger waits a moment for a message, well below a microsecond, if messages
 // have been coming in a stream: parking and waking would cost both sides more.
 // It tells whether there is one. A reader that is woken for each message does
-// not linger.
+// not linger, nor does one with hardly any room for a stream.
 func (s *Subscription) linger() bool {
 	log, pos := &s.topic.log, s.cursor.word.Load()
-	if pos >= awaited {
+	if s.capacity < stream || pos >= awaited {
 		return false
 	}
 	if last := s.lull.Swap(uint32(pos)); uint32(pos)-last < stream {

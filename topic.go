@@ -87,9 +87,7 @@ func (t *topic) deliver(m *Message, full *fullness) {
 		full.add(sub, sub.offer(m))
 	}
 	tail := t.log.tail.Load()
-	for len(t.due) > 0 && t.due[0].at <= tail {
-		t.review(t.due[0].sub, tail, m, full)
-	}
+	t.reviewDue(tail, m, full)
 	if len(t.due) == 0 {
 		return
 	}
@@ -101,6 +99,23 @@ func (t *topic) deliver(m *Message, full *fullness) {
 	t.log.append(m)
 	if t.parked.Load() != nil {
 		full.wake = append(full.wake, t)
+	}
+}
+
+// reviewDue looks at the subscriptions that may not have room for m, which
+// comes at position tail. If they are many it takes them from the end of the
+// heap, where each stays in its place if the ones below it have been postponed.
+func (t *topic) reviewDue(tail uint64, m *Message, full *fullness) {
+	for n := 0; len(t.due) > 0 && t.due[0].at <= tail; n++ {
+		if n == 1+len(t.due)/8 {
+			for i := len(t.due) - 1; i >= 0; i-- {
+				if i < len(t.due) && t.due[i].at <= tail {
+					t.review(t.due[i].sub, tail, m, full)
+				}
+			}
+			continue
+		}
+		t.review(t.due[0].sub, tail, m, full)
 	}
 }
 

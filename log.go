@@ -61,15 +61,15 @@ func slackFor(readers int) int {
 	return min(slackEach<<(bits.Len(uint(readers))-1), largeChunk)
 }
 
+// full tells whether the log must be extended before the next message. The
+// caller holds the server's mu.
+func (l *log) full() bool { return l.last == nil || l.tail.Load() == l.last.end.Load() }
+
 // extend makes room for the next message, which some subscriptions read. It
 // returns the chunk it made if there was none before: cursors that joined an
 // empty log start there. The caller holds the server's mu.
 func (l *log) extend(readers int) (first *chunk) {
-	tail := l.tail.Load()
-	if l.last != nil && tail < l.last.end.Load() {
-		return nil
-	}
-	c := l.grow(tail, readers)
+	c := l.grow(l.tail.Load(), readers)
 	if l.last == nil {
 		first = c
 	} else {
@@ -195,14 +195,15 @@ func (c *cursor) position() (pos uint64, ok bool) {
 	return word &^ awaited, word != offLog
 }
 
-// read takes the next message. It finds none if there is none, or if the
-// cursor is off the log or awaited.
-func (c *cursor) read(l *log) (m Message, ok bool) {
+// read moves past the next message and returns where it is, for the caller to
+// take. It returns nil if there is none, or if the cursor is off the log or
+// awaited.
+func (c *cursor) read(l *log) (in *chunk, pos uint64) {
 	for {
 		at := c.at.Load() // before word, which may only be later then
 		pos := c.word.Load()
 		if pos >= l.tail.Load() {
-			return Message{}, false
+			return nil, 0
 		}
 		if at == nil || pos >= at.end.Load() {
 			if at = c.advance(at, pos); at == nil {
@@ -210,7 +211,7 @@ func (c *cursor) read(l *log) (m Message, ok bool) {
 			}
 		}
 		if c.word.CompareAndSwap(pos, pos+1) {
-			return at.take(pos), true
+			return at, pos
 		}
 	}
 }
@@ -239,17 +240,17 @@ func (c *cursor) readBatch(l *log, buf []Message) int {
 
 // readAwaited is read for a cursor that a delivery may wait for. It tells
 // whether one did: it waits no more, since one step is all the room it needs.
-func (c *cursor) readAwaited(l *log) (m Message, ok, waits bool) {
+func (c *cursor) readAwaited(l *log) (in *chunk, pos uint64, waits bool) {
 	for {
 		at := c.at.Load()
 		word := c.word.Load()
 		pos := word &^ awaited
 		if word == offLog || pos >= l.tail.Load() {
-			return Message{}, false, false
+			return nil, 0, false
 		}
 		in := c.advance(at, pos)
 		if in != nil && c.word.CompareAndSwap(word, pos+1) {
-			return in.take(pos), true, word != pos
+			return in, pos, word != pos
 		}
 	}
 }

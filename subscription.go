@@ -216,8 +216,8 @@ func (s *Subscription) Next(ctx context.Context) (Message, error) {
 	if err := ctx.Err(); err != nil {
 		return Message{}, err
 	}
-	if m, ok := s.cursor.read(&s.topic.log); ok {
-		return m, nil
+	if at, pos := s.cursor.read(&s.topic.log); at != nil {
+		return at.take(pos), nil
 	}
 	return s.wait(ctx)
 }
@@ -316,8 +316,8 @@ const moveStep = 16 * step
 // wait is Next when a look at the log found nothing to take.
 func (s *Subscription) wait(ctx context.Context) (Message, error) {
 	if s.linger() {
-		if m, ok := s.cursor.read(&s.topic.log); ok {
-			return m, nil
+		if at, pos := s.cursor.read(&s.topic.log); at != nil {
+			return at.take(pos), nil
 		}
 	}
 	done := ctx.Done() // before anything that a panic of it would leave half done
@@ -332,11 +332,11 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 			s.wake() // the other sleepers are to come here too
 			return s.receive(ctx, out)
 		}
-		if m, ok, waits := s.cursor.readAwaited(&s.topic.log); ok {
+		if at, pos, waits := s.cursor.readAwaited(&s.topic.log); at != nil {
 			if waits {
 				s.madeRoom()
 			}
-			return m, nil
+			return at.take(pos), nil
 		}
 		if s.sleepOnLog(done) {
 			continue

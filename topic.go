@@ -76,7 +76,9 @@ func (t *topic) begin(sub *Subscription) {
 // deliver gives m to all subscriptions and collects in full what that leaves
 // to do. The caller holds the server's mu.
 func (t *topic) deliver(m *Message, full *fullness) {
-	t.tighten()
+	if t.loose() {
+		t.tighten()
+	}
 	for i := 0; i < len(t.fed); i++ {
 		sub := t.fed[i]
 		if sub.mayRejoin() {
@@ -87,18 +89,27 @@ func (t *topic) deliver(m *Message, full *fullness) {
 		full.add(sub, sub.offer(m))
 	}
 	tail := t.log.tail.Load()
-	t.reviewDue(tail, m, full)
+	if len(t.due) > 0 && t.due[0].at <= tail {
+		t.reviewDue(tail, m, full)
+	}
 	if len(t.due) == 0 {
 		return
 	}
-	if first := t.log.extend(len(t.due)); first != nil {
-		for _, d := range t.due {
-			d.sub.cursor.at.Store(first)
-		}
+	if t.log.full() {
+		t.extend()
 	}
 	t.log.append(m)
 	if t.parked.Load() != nil {
 		full.wake = append(full.wake, t)
+	}
+}
+
+// extend makes room for the next message in the log.
+func (t *topic) extend() {
+	if first := t.log.extend(len(t.due)); first != nil {
+		for _, d := range t.due {
+			d.sub.cursor.at.Store(first)
+		}
 	}
 }
 
@@ -166,13 +177,13 @@ func (t *topic) feed(sub *Subscription) {
 	}
 }
 
+// loose tells whether the subscriptions that read the log have become so few
+// that its last chunk may keep too much for them.
+func (t *topic) loose() bool { return t.log.slack > slackEach*len(t.due) }
+
 // tighten has the subscriptions that read the log leave it, with what they
-// have not read, if they have become so few that its last chunk may keep too
-// much for them: they join again one by one, or read on alone.
+// have not read: they join it again one by one, when they have read that.
 func (t *topic) tighten() {
-	if n := len(t.due); n == 0 || t.log.slack <= slackEach*n {
-		return
-	}
 	for len(t.due) > 0 {
 		t.feed(t.due[0].sub)
 	}
@@ -231,7 +242,9 @@ func (t *topic) remove(sub *Subscription) {
 	if sub.parked.Load() {
 		t.forgetParked()
 	}
-	t.tighten()
+	if t.loose() {
+		t.tighten()
+	}
 }
 
 // members returns how many subscriptions a publication goes to.

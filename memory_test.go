@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"unsafe"
 	"weak"
 
 	"github.com/stretchr/testify/require"
@@ -355,6 +357,43 @@ func TestDeliveryHoldsNobodyItCutOrWoke(t *testing.T) {
 		synctest.Wait()
 		runtime.GC()
 		require.Nil(t, gone.Value())
+		runtime.KeepAlive(server)
+	})
+}
+
+func TestTopicWithoutSubscriptionsIsCollected(t *testing.T) {
+	server := newServer(t)
+	q := parse("a = 1")
+	gone := weak.Make(q)
+	_, err := server.Subscribe(ctx, "c", q)
+	require.NoError(t, err)
+	publish(t, server, 1, "a", "1")
+	require.NoError(t, server.UnsubscribeAll(ctx, "c"))
+	q = nil
+	runtime.GC()
+	require.Nil(t, gone.Value())
+	runtime.KeepAlive(server)
+}
+
+// Publications of one group are matched together.
+func TestEventsAreLetGoOnceTheirGroupIsMatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t, pubsub.BufferCapacity(100))
+		sub, err := server.SubscribeUnbuffered(ctx, "c", parse("a = 'waits'"))
+		require.NoError(t, err)
+		publish(t, server, nil, "a", "waits")
+		var values []weak.Pointer[byte]
+		for range 10 {
+			value := strings.Repeat("x", 1<<10)
+			values = append(values, weak.Make(unsafe.StringData(value)))
+			publish(t, server, nil, "a", value)
+		}
+		next(t, sub)
+		synctest.Wait()
+		runtime.GC()
+		for _, value := range values {
+			require.Nil(t, value.Value())
+		}
 		runtime.KeepAlive(server)
 	})
 }

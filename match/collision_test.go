@@ -1,12 +1,14 @@
 package match
 
-// In package match, to make two conditions share a tag of the table, which
-// happens by chance only to one in thousands.
+// In package match, to make conditions share a tag of the table, which happens
+// by chance only to one in thousands.
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
+	"github.com/harkbus/pubsub/internal/soak"
 	"github.com/harkbus/pubsub/query"
 	"github.com/stretchr/testify/require"
 )
@@ -81,4 +83,35 @@ func TestConditionsOfTwoNodesThatShareATagAreToldApart(t *testing.T) {
 		require.True(t, x.Remove(id))
 	}
 	requireEmpty(t, c)
+}
+
+// Whatever the key and whatever the text, the hash is the same here, since
+// mixed takes this one to 0.
+func TestTextsThatShareOneHashAreToldApart(t *testing.T) {
+	for seed := range soak.Rounds(t, 2) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		m := newModel()
+		m.index = newWith[int](func(string) uint64 { return 0xd6e8feb86659fd93 })
+		require.Zero(t, m.index.core.hash(m.index.core.root, byText, 0, "x", 0, 0))
+		for range 400 {
+			m.add(t, wideQuery(random))
+			if len(m.live) > 200 {
+				m.remove(t, random.IntN(len(m.live)))
+			}
+			m.match(t, wideEvents(random))
+		}
+		m.drain(t)
+	}
+}
+
+// The same text under another key is another condition.
+func TestOneTextUnderTwoKeysOfOneHash(t *testing.T) {
+	x := newWith[string](func(string) uint64 { return 0xd6e8feb86659fd93 })
+	for range few {
+		x.Add(query.MustParse("a = 'text'"), "a")
+		x.Add(query.MustParse("b = 'text'"), "b")
+	}
+	require.NotContains(t, x.Match(map[string][]string{"a": {"text"}}, nil), "b")
+	require.Len(t, x.Match(map[string][]string{"b": {"text"}}, nil), few)
+	require.Len(t, x.Match(map[string][]string{"a": {"text"}, "b": {"text"}}, nil), 2*few)
 }

@@ -3,6 +3,7 @@ package match
 // In package match, since it also looks at what the index is made of.
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -173,6 +174,31 @@ func requireLetGo(t require.TestingT, c *core) {
 	}
 	for _, taken := range c.taken[:cap(c.taken)] {
 		require.Nil(t, taken.values)
+	}
+}
+
+// What an event of unusual size took is given back with the next one.
+func TestUnusualEventKeepsNoMemory(t *testing.T) {
+	x := New[int]()
+	for i := range 100 {
+		x.Add(query.MustParse(fmt.Sprintf("a = %d OR a = 'x%d' OR a > %d OR a CONTAINS 'y'", i, i, 1_000_000+i)), i)
+	}
+	values := make([]string, 100_000)
+	for i := range values {
+		values[i] = fmt.Sprint("x", i)
+	}
+	for _, unusual := range []func(events map[string][]string){
+		func(events map[string][]string) { x.Match(events, nil) },
+		func(events map[string][]string) { x.MatchBatch([]map[string][]string{events, events}, new(Batch[int])) },
+	} {
+		unusual(map[string][]string{"a": values})
+		unusual(map[string][]string{"a": {"5"}})
+		c := &x.core
+		for name, n := range map[string]int{
+			"found": cap(c.found), "cues": cap(c.cues), "taken": cap(c.taken), "coordinates": cap(c.event.coordinates),
+		} {
+			require.LessOrEqual(t, n, 1<<14, name)
+		}
 	}
 }
 

@@ -23,10 +23,10 @@ func TestIndexIsThePlainLoopOverLongHistories(t *testing.T) {
 // apart, or that make nodes, trees and keys without number.
 func TestIndexIsThePlainLoopWhereFilingIsHard(t *testing.T) {
 	pairs := 0
-	for seed := range soak.Rounds(t, 4) {
+	for seed := range soak.Rounds(t, 3) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		h := newHardship(random)
-		pairs += history(t, random, 6000, 3000, h.query, h.events)
+		pairs += history(t, random, 4000, 2000, h.query, h.events)
 	}
 	t.Logf("%d pairs of query and events", pairs)
 }

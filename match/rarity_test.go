@@ -28,6 +28,19 @@ func arrivals(n int) map[string][]int {
 	return map[string][]int{"forwards": forwards, "backwards": backwards, "shuffled": random.Perm(n)}
 }
 
+// sizesOf returns how many queries to try a workload with, the first of its test
+// with more than the others.
+func sizesOf(first bool) []int {
+	switch {
+	case first && !testing.Short():
+		return []int{1000, 10_000, 100_000 / (raceFactor * raceFactor)}
+	case first:
+		return []int{1000, 10_000 / raceFactor}
+	default:
+		return []int{1000, 5000 / raceFactor}
+	}
+}
+
 // TestCommonRangeBesideManyKeys has a range that every event fits, beside
 // another condition on a key of its own.
 func TestCommonRangeBesideManyKeys(t *testing.T) {
@@ -43,10 +56,7 @@ func TestCommonRangeBesideManyKeys(t *testing.T) {
 		"ten ranges":    tenRanges + "amount.d%d > 100",
 		"a range first": "a.first > 5 AND amount.d%d > 100",
 	} {
-		for _, n := range []int{1000, 10_000, 100_000 / raceFactor} {
-			if n > 10_000 && (testing.Short() || name != "range") {
-				continue
-			}
+		for _, n := range sizesOf(name == "range") {
 			for order, arrival := range arrivals(n) {
 				t.Run(fmt.Sprintf("%s/%d/%s", name, n, order), func(t *testing.T) {
 					x, ids := indexOf(t, repeat(n, func(i int) string {
@@ -105,10 +115,7 @@ func TestKeysWithFewValues(t *testing.T) {
 	for name, condition := range map[string]string{
 		"equality": "k%d = '%s'", "starts with": "k%d STARTSWITH '%s'", "ends with": "k%d ENDSWITH '%s'", "contains": "k%d CONTAINS '%s'",
 	} {
-		for _, n := range []int{1000, 10_000, 100_000 / raceFactor} {
-			if n > 10_000 && (testing.Short() || name != "equality") {
-				continue
-			}
+		for _, n := range sizesOf(name == "equality") {
 			t.Run(fmt.Sprintf("%s/%d", name, n), func(t *testing.T) {
 				x, ids := indexOf(t, fewValued(n, 20, values, condition)...)
 				random := rand.New(rand.NewPCG(2, 2))

@@ -91,3 +91,38 @@ func TestAwaitEndsWithItsContext(t *testing.T) {
 		require.ErrorIs(t, w.Await(ctx, w.Cursor(1)), context.DeadlineExceeded)
 	})
 }
+
+// Backward begins just before a place, whether a publication is there or not.
+func TestBackwardBeginsBeforeAPlace(t *testing.T) {
+	bus := pubsub.NewServer()
+	require.NoError(t, bus.Start())
+	defer func() { _ = bus.Stop() }()
+	w := history.NewWindow(3, 0)
+	bus.Observe(w.Append)
+	for i := range 5 {
+		require.NoError(t, bus.Publish(t.Context(), i))
+	}
+	require.NoError(t, w.Await(t.Context(), w.Cursor(5)))
+	for before, want := range map[history.Cursor][]uint64{
+		w.Cursor(4):        {3},
+		w.Cursor(4).Next(): {4, 3},
+		w.Cursor(5).Next(): {5, 4, 3},
+		w.Cursor(9).Next(): {5, 4, 3},
+		history.Last:       {5, 4, 3},
+		w.Cursor(3):        nil,
+		w.Cursor(1).Next(): nil,
+		{}:                 nil,
+	} {
+		var got []uint64
+		for entry := range w.Backward(before) {
+			got = append(got, entry.Cursor.Major)
+		}
+		require.Equal(t, want, got, before)
+	}
+}
+
+// What can never come is not waited for.
+func TestAwaitDoesNotWaitForAnotherEpoch(t *testing.T) {
+	w := history.NewWindow(1, 1)
+	require.NoError(t, w.Await(t.Context(), history.Cursor{Epoch: 1, Major: 99}))
+}

@@ -214,7 +214,9 @@ func (w *Window) previous(before Cursor, buf []pubsub.Message) []pubsub.Message 
 	case before.Epoch < w.epoch:
 		return buf
 	case before.Epoch == w.epoch:
-		end = min(end, before.Major)
+		if end = min(end, before.Major); before.Minor > 0 && end < w.first+uint64(w.n) {
+			end++ // before is after the publication at Major
+		}
 	}
 	for s := end; s > w.first && len(buf) < cap(buf); s-- {
 		buf = append(buf, w.at(s-1))

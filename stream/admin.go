@@ -20,17 +20,16 @@ import (
 //	GET    /v1/check?query=           is it a query, and if not, why
 //	POST   /v1/explain                {"query", "events"}: why it matches or does not
 //	GET    /metrics                   what SetMetrics was given
-func (s *Server) Admin() http.Handler { return s.admin }
+func (s *Server) Admin() http.Handler {
+	return s.guarded(s.admin.ServeHTTP)
+}
 
-func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request) {
-	id, ok := s.identify(w, r)
-	switch {
-	case !ok:
-	case !id.Admin:
+func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request, v *visit) {
+	if !v.id.Admin {
 		http.Error(w, "for administrators only", http.StatusForbidden)
-	default:
-		s.admin.ServeHTTP(w, r)
+		return
 	}
+	s.admin.ServeHTTP(w, r)
 }
 
 func (s *Server) newAdmin() *http.ServeMux {
@@ -157,16 +156,18 @@ type explainedCondition struct {
 }
 
 func (s *Server) serveExplain(w http.ResponseWriter, r *http.Request) {
-	body, err := s.readBody(w, r)
+	v := &visit{server: s, ip: clientIP(r)}
+	body, err := s.readBody(w, r, v)
 	if err != nil {
 		refuseBody(w, err)
 		return
 	}
+	defer body.release()
 	var asked struct {
 		Query  string `json:"query"`
 		Events Events `json:"events"`
 	}
-	if err := json.Unmarshal(body, &asked); err != nil {
+	if err := json.Unmarshal(body.b, &asked); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}

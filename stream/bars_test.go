@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http/httptest"
 	"runtime"
 	"testing"
 	"time"
@@ -35,7 +34,7 @@ func newSinks(t testing.TB, n int, query func(i int) string, after bool) (*Serve
 	var sessions []*session
 	for i := range n {
 		s := &session{socket: &socket{conn: &watchedConn{Conn: sink{}}}}
-		s.connection.init(server.ctx, server, "ws", httptest.NewRequest("GET", "/", nil), Identity{})
+		s.connection.init(server.ctx, "ws", &visit{server: server})
 		s.counted, s.transport = true, s
 		s.w.init(s.conn.Conn, time.Second, server.config.QueueBytes, &server.queued, &server.writes)
 		sessions = append(sessions, s)

@@ -20,7 +20,24 @@ type Config struct {
 	MaxConnectionsPerIP       int // default: no limit of its own
 	MaxConnectionsPerIdentity int // by Identity.Name, if not empty; default: no limit of its own
 	MaxClients                int // connections with a subscription; default 100
-	MaxSubscriptions          int // of one connection; default 5
+
+	MaxOpen                int // network connections of HTTPServer, without WebSockets; default 2,000
+	MaxOpenPerIP           int
+	MaxRequests            int // being answered; default 1,000
+	MaxRequestsPerIP       int // like the ones below, default: no limit of its own
+	MaxRequestsPerIdentity int
+	MaxPulls               int // events requests that wait; default 500
+	MaxPullsPerIP          int
+	MaxPullsPerIdentity    int
+
+	InputBytes             int // of messages and bodies that are being sent, beyond 4 KiB of each; default 128 MiB
+	InputBytesPerIP        int
+	InputBytesPerIdentity  int
+	AnswerBytes            int // of answers to events requests, until they are taken; default 64 MiB
+	AnswerBytesPerIP       int
+	AnswerBytesPerIdentity int
+
+	MaxSubscriptions int // of one connection; default 5
 
 	// Regular expressions cost time on the path of all publications, so their
 	// instructions are limited, which query.Limits counts; the budget of the
@@ -37,6 +54,7 @@ type Config struct {
 	MaxQuery       int           // bytes of a query; default 512
 	MaxResults     int           // of one events request; default 100
 	MaxWait        time.Duration // of one events request; default 30 s
+	MaxAnswer      int           // bytes of one answer to events requests, beyond the first item; default 4 MiB
 	MaxBatch       int           // requests in one body; default 10
 	PingInterval   time.Duration // default 27 s
 	Heartbeat      time.Duration // a client with cursors is told where it is; default 5 s
@@ -136,6 +154,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.MaxConnections = cmp.Or(c.MaxConnections, 900)
 	c.MaxClients = cmp.Or(c.MaxClients, 100)
+	c.MaxOpen = cmp.Or(c.MaxOpen, 2000)
+	c.MaxRequests = cmp.Or(c.MaxRequests, 1000)
+	c.MaxPulls = cmp.Or(c.MaxPulls, 500)
+	c.InputBytes = cmp.Or(c.InputBytes, 128<<20)
+	c.AnswerBytes = cmp.Or(c.AnswerBytes, 64<<20)
+	c.MaxAnswer = cmp.Or(c.MaxAnswer, 4<<20)
 	c.MaxSubscriptions = cmp.Or(c.MaxSubscriptions, 5)
 	c.MaxExpression = cmp.Or(c.MaxExpression, 100)
 	c.MaxExpressions = cmp.Or(c.MaxExpressions, 200)
@@ -187,6 +211,21 @@ func (c *Config) validate() error {
 		{"MaxConnectionsPerIP", int64(c.MaxConnectionsPerIP)},
 		{"MaxConnectionsPerIdentity", int64(c.MaxConnectionsPerIdentity)},
 		{"MaxClients", int64(c.MaxClients)},
+		{"MaxOpen", int64(c.MaxOpen)},
+		{"MaxOpenPerIP", int64(c.MaxOpenPerIP)},
+		{"MaxRequests", int64(c.MaxRequests)},
+		{"MaxRequestsPerIP", int64(c.MaxRequestsPerIP)},
+		{"MaxRequestsPerIdentity", int64(c.MaxRequestsPerIdentity)},
+		{"MaxPulls", int64(c.MaxPulls)},
+		{"MaxPullsPerIP", int64(c.MaxPullsPerIP)},
+		{"MaxPullsPerIdentity", int64(c.MaxPullsPerIdentity)},
+		{"InputBytes", int64(c.InputBytes)},
+		{"InputBytesPerIP", int64(c.InputBytesPerIP)},
+		{"InputBytesPerIdentity", int64(c.InputBytesPerIdentity)},
+		{"AnswerBytes", int64(c.AnswerBytes)},
+		{"AnswerBytesPerIP", int64(c.AnswerBytesPerIP)},
+		{"AnswerBytesPerIdentity", int64(c.AnswerBytesPerIdentity)},
+		{"MaxAnswer", int64(c.MaxAnswer)},
 		{"MaxSubscriptions", int64(c.MaxSubscriptions)},
 		{"MaxExpression", int64(c.MaxExpression)},
 		{"MaxExpressions", int64(c.MaxExpressions)},

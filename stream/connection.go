@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/http"
 	"slices"
 	"strconv"
 	"sync"
@@ -32,14 +31,14 @@ type connection struct {
 	transport transport
 	w         writer
 	id        string // unlike that of any other connection of the server
-	ip        string
-	identity  Identity
+	visit     *visit // whose it is
 
 	counted bool // with an outlet it is one of MaxClients
 	single  bool // it ends with its outlet
 
 	ctx    context.Context // ends with the connection
 	cancel context.CancelFunc
+
 	expiry *time.Timer // nil: never
 
 	closing atomic.Pointer[ending] // why it is about to end; nil: it is not
@@ -48,6 +47,10 @@ type connection struct {
 	outlets map[string]*outlet // by key
 	over    bool               // no task may begin
 	tasks   sync.WaitGroup     // what spawn started; release waits for them
+	asking  sync.WaitGroup     // what ask started; none begins once closing is set
+
+	waits    context.Context // of ask; nil: nobody has asked
+	endWaits context.CancelFunc
 }
 
 // A transport is what carries a connection: a WebSocket, or the body of a
@@ -96,10 +99,9 @@ func endingOf(err error) ending {
 	return ending{code, err.Error()}
 }
 
-// init prepares the zero connection of a request that was admitted. It ends
-// with ctx.
-func (c *connection) init(ctx context.Context, s *Server, kind string, r *http.Request, id Identity) {
-	c.server, c.id, c.ip, c.identity = s, s.nextID(kind), clientIP(r), id
+// init prepares the zero connection of a visit. It ends with ctx.
+func (c *connection) init(ctx context.Context, kind string, v *visit) {
+	c.server, c.id, c.visit = v.server, v.server.nextID(kind), v
 	c.ctx, c.cancel = context.WithCancel(ctx)
 }
 
@@ -107,7 +109,7 @@ func (c *connection) init(ctx context.Context, s *Server, kind string, r *http.R
 // end of its token.
 func (c *connection) start() {
 	c.server.add(c)
-	if at := c.identity.Expires; !at.IsZero() {
+	if at := c.visit.id.Expires; !at.IsZero() {
 		c.expiry = time.AfterFunc(time.Until(at), func() { c.spawn(func() { c.shutdown(endExpired) }) })
 	}
 }
@@ -152,6 +154,7 @@ func (c *connection) shutdown(e ending) {
 	e = *c.closing.Load()
 	c.transport.refuse()
 	outlets := c.all()
+	c.endAsking()
 	for _, o := range outlets {
 		o.end(e)
 	}
@@ -182,6 +185,37 @@ func (c *connection) farewell() (frames []frame, bye []byte) {
 		}
 	}
 	return frames, closePayload(endStalled.code, endStalled.reason)
+}
+
+// ask runs f in a goroutine that shutdown waits for. The context of f ends with
+// the connection, and when that is about to close. It returns false if it is
+// too late.
+func (c *connection) ask(f func(context.Context)) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over || c.closing.Load() != nil {
+		return false
+	}
+	if c.waits == nil {
+		c.waits, c.endWaits = context.WithCancel(c.ctx)
+	}
+	c.asking.Add(1)
+	c.tasks.Go(func() {
+		defer c.asking.Done()
+		f(c.waits)
+	})
+	return true
+}
+
+// endAsking has requests that wait answered. closing is set.
+func (c *connection) endAsking() {
+	c.mu.Lock()
+	end := c.endWaits
+	c.mu.Unlock()
+	if end != nil {
+		end()
+	}
+	c.asking.Wait()
 }
 
 // all returns the outlets.
@@ -240,7 +274,10 @@ func (c *connection) newOutlet(w wanted) *outlet {
 	}
 	o.trial = c.server.try(w.narrow, w.after)
 	o.ctx, o.cancel = context.WithCancel(c.ctx)
-	o.waits, o.endWait = context.WithCancel(o.ctx)
+	o.endWait = func() {}
+	if w.resume {
+		o.waits, o.endWait = context.WithCancel(o.ctx)
+	}
 	return o
 }
 
@@ -322,7 +359,7 @@ func (s *Server) add(c *connection) {
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
-	if s.admission.isClosed() {
+	if s.draining.Err() != nil {
 		c.spawn(func() { c.shutdown(endDrain) })
 	}
 }

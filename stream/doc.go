@@ -6,7 +6,7 @@
 //	bus.Start()
 //	server, err := stream.New(bus, stream.Config{})
 //	listener, err := net.Listen("tcp", "127.0.0.1:26657")
-//	go stream.NewHTTPServer(server, nil).Serve(listener)
+//	go server.HTTPServer(nil).Serve(listener)
 //	…
 //	server.Shutdown(ctx)
 //

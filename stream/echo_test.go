@@ -21,14 +21,14 @@ import (
 //	go test ./stream -run TestEchoForAutobahn -echo 127.0.0.1:9001 -timeout 0
 //	wstest -m fuzzingclient -s spec.json        # "url": "ws://127.0.0.1:9001"
 func (s *Server) echo(w http.ResponseWriter, r *http.Request) {
-	id, leave, ok := s.admit(w, r)
+	v, ok := s.enter(w, r)
 	if !ok {
 		return
 	}
 	c := &topicClient{}
-	c.connection.init(s.ctx, s, "echo", r, id)
+	c.connection.init(s.ctx, "echo", v)
 	if c.upgrade(&s.upgrader, timing{time.Hour, 2 * time.Hour, 10 * time.Second, time.Second}, w, r) != nil {
-		leave()
+		v.leave()
 		return
 	}
 	go c.serve(func(kind int, payload []byte) error {
@@ -37,7 +37,7 @@ func (s *Server) echo(w http.ResponseWriter, r *http.Request) {
 			opcode = opBinary
 		}
 		return c.w.send(frame{opcode: opcode, tail: append([]byte(nil), payload...)}, nil)
-	}, leave)
+	}, v.leave)
 }
 
 var echoAddress = flag.String("echo", "", "serve the echo endpoint at this address until interrupted")
@@ -51,7 +51,7 @@ func TestEchoForAutobahn(t *testing.T) {
 	require.NoError(t, err)
 	listener, err := net.Listen("tcp", address)
 	require.NoError(t, err)
-	web := NewHTTPServer(http.HandlerFunc(server.echo), nil)
+	web := server.HTTPServer(http.HandlerFunc(server.echo))
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(listener) }()
 	if *echoAddress != "" {

@@ -29,7 +29,7 @@ type feed struct {
 	resume   bool           // from at, which may be in the past; else from now
 	at       history.Cursor // all that matches up to here has been sent
 
-	waits   context.Context // ends with ctx, and when the server ends the feed
+	waits   context.Context // of a replay; ends with ctx, and when the server ends the feed
 	endWait context.CancelFunc
 
 	live   atomic.Pointer[pubsub.Subscription] // nil while the history is replayed

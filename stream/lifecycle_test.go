@@ -268,7 +268,7 @@ func TestASilentPeerIsCutAndOneThatAnswersPingsIsNot(t *testing.T) {
 }
 
 func TestADripFedHeaderIsCut(t *testing.T) {
-	web := NewHTTPServer(http.NotFoundHandler(), nil)
+	web := newRig(t, Config{}).server.HTTPServer(http.NotFoundHandler())
 	require.Positive(t, web.ReadHeaderTimeout)
 	web.ReadHeaderTimeout = 50 * time.Millisecond
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

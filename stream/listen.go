@@ -35,15 +35,22 @@ func isLoopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// NewHTTPServer returns an http.Server with limits for what comes before a
-// handler: the time to send a header, its size, and idle connections.
-func NewHTTPServer(h http.Handler, log service.Logger) *http.Server {
+// HTTPServer returns an http.Server for h, which calls s in the end; nil is s
+// itself. It has limits for what comes before a handler: the number of network
+// connections, the time to send a header, its size, and idle connections.
+func (s *Server) HTTPServer(h http.Handler) *http.Server {
+	if h == nil {
+		h = s
+	}
+	open := &openConns{server: s, conns: make(map[net.Conn]*openConn)}
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
+		WriteTimeout:      s.config.MaxWait + s.config.WriteTimeout, // of what sets no deadline of its own
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          errorLog(log),
+		ConnState:         open.changed,
+		ErrorLog:          errorLog(s.config.Logger),
 	}
 }
 

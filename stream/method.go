@@ -12,15 +12,25 @@ type method struct {
 	params   []string // names, in the order of an array
 	optional []string // names that only a map of parameters has
 	required bool     // params must be given
+	waits    bool     // the call may wait
 	call     func(c *caller, req *rpcRequest, args arguments) (reply, *rpcError)
 }
 
 // A caller is who calls a method: over a connection, or in one HTTP request.
 type caller struct {
-	server   *Server
-	ctx      context.Context
-	identity Identity
-	session  *session // nil: HTTP
+	server  *Server
+	visit   *visit
+	session *session        // nil: HTTP
+	ctx     context.Context // of the call
+	waits   context.Context // of what a method waits for; ends earlier
+	room    int             // bytes that the answer may have yet
+	answers *hold           // the bytes it has
+}
+
+func newCaller(v *visit, ctx, waits context.Context) *caller {
+	s := v.server
+	none := &hold{quota: s.quotas.answers, ip: networkOf(v.ip), identity: v.id.Name}
+	return &caller{server: s, visit: v, ctx: ctx, waits: waits, room: s.config.MaxAnswer, answers: none}
 }
 
 // A reply is the result of a method, and what is to be done once the result is
@@ -38,7 +48,7 @@ func init() { // the methods refer to the table
 	methods = map[string]method{
 		"health":          {call: (*caller).health},
 		"status":          {call: (*caller).status},
-		"events":          {params: []string{"filter", "max_results", "after_item", "before_item", "wait_time"}, call: (*caller).events},
+		"events":          {params: []string{"filter", "max_results", "after_item", "before_item", "wait_time"}, waits: true, call: (*caller).events},
 		"subscribe":       {params: []string{"query"}, optional: []string{"after", "overflow"}, required: true, call: (*caller).subscribe},
 		"unsubscribe":     {params: []string{"query"}, required: true, call: (*caller).unsubscribe},
 		"unsubscribe_all": {call: (*caller).unsubscribeAll},

@@ -2,52 +2,80 @@ package stream
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
-	"io"
+	"fmt"
 	"net/http"
+	"strconv"
+	"time"
 )
 
 // ServeRPC answers JSON-RPC over POST: one request, or a batch. Subscribing
 // needs a connection.
 func (s *Server) ServeRPC(w http.ResponseWriter, r *http.Request) {
-	id, ok := s.identifyPost(w, r, "POST a JSON-RPC request, or open a WebSocket at /websocket")
-	if !ok {
-		return
-	}
-	body, err := s.readBody(w, r)
+	s.posted("POST a JSON-RPC request, or open a WebSocket at /websocket", s.serveRPC)(w, r)
+}
+
+func (s *Server) serveRPC(w http.ResponseWriter, r *http.Request, v *visit) {
+	body, err := s.readBody(w, r, v)
 	if err != nil {
 		refuseBody(w, err)
 		return
 	}
-	caller := &caller{server: s, ctx: r.Context(), identity: id}
-	writeJSON(w, http.StatusOK, caller.answer(body))
+	defer body.release()
+	waits, cancel := v.waits(r.Context())
+	defer cancel()
+	waits, cancel = context.WithTimeout(waits, s.config.MaxWait) // of all requests of a batch
+	defer cancel()
+	caller := newCaller(v, r.Context(), waits)
+	defer caller.answers.release()
+	writeJSON(w, http.StatusOK, caller.answer(body.b))
 }
 
-// identifyPost is identify for what is only POSTed; hint says what.
-func (s *Server) identifyPost(w http.ResponseWriter, r *http.Request, hint string) (Identity, bool) {
-	id, ok := s.identify(w, r)
-	if ok && r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, hint, http.StatusMethodNotAllowed)
-		return id, false
-	}
-	return id, ok
+// posted is visited for what is only POSTed; hint says what.
+func (s *Server) posted(hint string, f func(w http.ResponseWriter, r *http.Request, v *visit)) http.HandlerFunc {
+	return s.visited(func(w http.ResponseWriter, r *http.Request, v *visit) {
+		if r.Method != http.MethodPost {
+			w.Header().Set("Allow", http.MethodPost)
+			http.Error(w, hint, http.StatusMethodNotAllowed)
+			return
+		}
+		f(w, r, v)
+	})
 }
 
-// readBody reads a whole body, within the limits of size and time.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// readBody reads a whole body, within the limits of size and time. The caller
+// releases it.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, v *visit) (*readBuffer, error) {
 	s.limitRead(w)
-	return io.ReadAll(http.MaxBytesReader(w, r.Body, int64(s.config.MaxFrame)))
+	body := v.newReadBuffer()
+	if _, err := body.readAll(http.MaxBytesReader(w, r.Body, int64(s.config.MaxFrame)), false); err != nil {
+		body.release()
+		return nil, err
+	}
+	return body, nil
+}
+
+// limitRead gives the client time to send what comes next.
+func (s *Server) limitRead(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.config.ReadTimeout))
 }
 
 func refuseBody(w http.ResponseWriter, err error) {
+	w.Header().Set("Connection", "close") // the rest is not read
+	var refused *refusal
 	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
-		return
+	switch {
+	case errors.As(err, &refused):
+		refused.write(w)
+	case errors.As(err, &tooLarge):
+		http.Error(w, fmt.Sprintf("the body is too large: it may have %d bytes", tooLarge.Limit), http.StatusRequestEntityTooLarge)
+	case isTimeout(err):
+		http.Error(w, "the body did not come in time", http.StatusRequestTimeout)
+	default:
+		http.Error(w, "the body cannot be read", http.StatusBadRequest)
 	}
-	http.Error(w, "the body cannot be read", http.StatusBadRequest)
 }
 
 func writeJSON(w http.ResponseWriter, status int, body []byte) {
@@ -55,10 +83,12 @@ func writeJSON(w http.ResponseWriter, status int, body []byte) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	body = append(body, '\n')
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n'))
+	_, _ = w.Write(body)
 }
 
 // answer returns the answer to a body, nil if there is none.
@@ -106,17 +136,12 @@ func (c *caller) answerOne(body []byte) []byte {
 
 // serveGet answers a GET as a request for a method without parameters.
 func (s *Server) serveGet(method string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		id, ok := s.identify(w, r)
-		if !ok {
-			return
-		}
+	return s.visited(func(w http.ResponseWriter, r *http.Request, v *visit) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, "use GET", http.StatusMethodNotAllowed)
 			return
 		}
-		caller := &caller{server: s, ctx: r.Context(), identity: id}
-		writeJSON(w, http.StatusOK, caller.answerOne([]byte(`{"id":-1,"method":"`+method+`"}`)))
-	}
+		writeJSON(w, http.StatusOK, newCaller(v, r.Context(), r.Context()).answerOne([]byte(`{"id":-1,"method":"`+method+`"}`)))
+	})
 }

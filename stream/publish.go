@@ -11,7 +11,6 @@ import (
 	"mime"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/harkbus/pubsub"
 )
@@ -62,11 +61,13 @@ type published struct {
 // accepted by itself: on an error those before it have been published, and the
 // answer says how many.
 func (s *Server) ServePublish(w http.ResponseWriter, r *http.Request) {
-	id, ok := s.identifyPost(w, r, "POST publications")
-	if !ok {
-		return
-	}
-	p := publisher{server: s, id: id, ctx: r.Context()}
+	s.posted("POST publications", s.servePublish)(w, r)
+}
+
+func (s *Server) servePublish(w http.ResponseWriter, r *http.Request, v *visit) {
+	waits, cancel := v.waits(r.Context())
+	defer cancel()
+	p := publisher{server: s, visit: v, waits: waits}
 	var err error
 	switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind {
 	case "application/json":
@@ -83,8 +84,8 @@ func (s *Server) ServePublish(w http.ResponseWriter, r *http.Request) {
 // A publisher publishes what one request carries.
 type publisher struct {
 	server *Server
-	id     Identity
-	ctx    context.Context
+	visit  *visit
+	waits  context.Context // of publishing
 	done   published
 }
 
@@ -96,6 +97,7 @@ func (p *publisher) answer(w http.ResponseWriter, err error) {
 	if err != nil {
 		p.done.Error = err.Error()
 		status = statusOf(err)
+		w.Header().Set("Connection", "close") // the rest of the body is not read
 	}
 	body, err := json.Marshal(p.done)
 	if err != nil {
@@ -106,22 +108,29 @@ func (p *publisher) answer(w http.ResponseWriter, err error) {
 
 func statusOf(err error) int {
 	var tooLarge *http.MaxBytesError
+	var refused *refusal
 	switch {
-	case errors.As(err, &tooLarge) || errors.Is(err, bufio.ErrTooLong):
+	case errors.As(err, &refused):
+		return refused.status
+	case errors.As(err, &tooLarge):
 		return http.StatusRequestEntityTooLarge
 	case errors.Is(err, errNotAllowed):
 		return http.StatusForbidden
-	case errors.Is(err, pubsub.ErrServerStopped), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, pubsub.ErrServerStopped), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return http.StatusServiceUnavailable
+	case isTimeout(err):
+		return http.StatusRequestTimeout
 	}
 	return http.StatusBadRequest
 }
 
 func (p *publisher) publishJSON(w http.ResponseWriter, r *http.Request) error {
-	body, err := p.server.readBody(w, r)
+	buf, err := p.server.readBody(w, r, p.visit)
 	if err != nil {
 		return err
 	}
+	defer buf.release()
+	body := buf.b
 	body = bytes.TrimSpace(body)
 	if len(body) == 0 || body[0] != '[' {
 		return p.publish(body)
@@ -139,32 +148,27 @@ func (p *publisher) publishJSON(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *publisher) publishLines(w http.ResponseWriter, r *http.Request) error {
-	lines := bufio.NewScanner(r.Body)
-	lines.Buffer(make([]byte, 0, min(4096, p.server.config.MaxFrame)), p.server.config.MaxFrame)
+	buf, lines := p.visit.newReadBuffer(), bufio.NewReader(r.Body)
+	defer buf.release()
 	for n := 1; ; n++ {
 		p.server.limitRead(w)
-		if !lines.Scan() {
-			break
+		line, err := buf.readLine(lines, p.server.config.MaxFrame)
+		if errors.Is(err, io.EOF) {
+			return nil
 		}
-		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
+		if err != nil {
+			return fmt.Errorf("after %d publications: %w", p.done.Published, err)
+		}
+		if len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
-		if err := p.publish(bytes.Clone(lines.Bytes())); err != nil {
+		if err := p.publish(line); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
 	}
-	if err := lines.Err(); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("after %d publications: %w", p.done.Published, err)
-	}
-	return nil
 }
 
-// limitRead gives the client time to send what comes next.
-func (s *Server) limitRead(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.config.ReadTimeout))
-}
-
-// publish publishes one publication, which it keeps.
+// publish publishes one publication. It does not keep text.
 func (p *publisher) publish(text []byte) error {
 	var one Publication
 	dec := json.NewDecoder(bytes.NewReader(text))
@@ -178,10 +182,10 @@ func (p *publisher) publish(text []byte) error {
 	if one.Data == nil {
 		one.Data = json.RawMessage("null")
 	}
-	if err := p.server.config.AllowPublish(p.id, one.Topic, one.Events); err != nil {
+	if err := p.server.config.AllowPublish(p.visit.id, one.Topic, one.Events); err != nil {
 		return fmt.Errorf("%w: %w", errNotAllowed, err)
 	}
-	ctx, cancel := context.WithTimeout(p.ctx, p.server.config.PublishTimeout)
+	ctx, cancel := context.WithTimeout(p.waits, p.server.config.PublishTimeout)
 	defer cancel()
 	if err := p.toTopic(ctx, &one); err != nil {
 		return err
@@ -207,7 +211,7 @@ func (p *publisher) toTopic(ctx context.Context, one *Publication) error {
 		one.Events = Events{}
 	}
 	one.Events[TopicKey] = []string{one.Topic}
-	one.Events[PublisherKey] = []string{newClientID(p.id.Name)}
+	one.Events[PublisherKey] = []string{newClientID(p.visit.id.Name)}
 	if t := p.server.topics.find(one.Topic); t != nil {
 		return t.await(ctx)
 	}

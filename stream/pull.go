@@ -1,9 +1,9 @@
 package stream
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
+	"strconv"
 	"time"
 
 	"github.com/harkbus/pubsub"
@@ -23,36 +23,42 @@ type eventsRequest struct {
 	wait       time.Duration
 }
 
-// eventsReply is what it answers: items from newest to oldest.
-type eventsReply struct {
-	Items  []eventItem  `json:"items"`
-	More   bool         `json:"more"` // there is an older match after after_item
-	Oldest string       `json:"oldest_item"`
-	Newest string       `json:"newest_item"`
-	Gap    *history.Gap `json:"gap,omitempty"` // after after_item
-}
-
-type eventItem struct {
-	Cursor string          `json:"cursor"`
-	Data   json.RawMessage `json:"data"`
-	Events json.RawMessage `json:"events"`
-}
-
-// events is the method of that name: the newest matches of the history.
+// events is the method of that name: the newest matches of the history, from
+// newest to oldest.
+//
+//	{"items":[{"cursor":…,"data":…,"events":…}, …],
+//	 "more":      there is an older match after after_item
+//	 "oldest_item", "newest_item": of the history, whatever matches
+//	 "gap":       after after_item}
+//
+// Whoever has got all items goes on with newest_item as the next after_item. An
+// answer has at most MaxAnswer bytes, but at least one item if there is one.
 func (c *caller) events(_ *rpcRequest, args arguments) (reply, *rpcError) {
 	req, fault := c.eventsRequest(args)
 	if fault != nil {
 		return reply{}, fault
 	}
-	answer, err := c.server.pull(c.ctx, req)
-	if err != nil {
-		return reply{}, internalError(err.Error())
-	}
-	result, err := json.Marshal(answer)
-	if err != nil {
-		return reply{}, internalError("stream: events: " + err.Error())
+	result, err := c.pull(req)
+	switch {
+	case c.visit.id.expired():
+		return reply{}, serverError(endExpired.reason)
+	case err != nil:
+		return reply{}, c.pullError(err)
 	}
 	return reply{result: result}, nil
+}
+
+func (c *caller) pullError(err error) *rpcError {
+	var refused *refusal
+	switch {
+	case errors.As(err, &refused):
+		return serverError(refused.text)
+	case errors.Is(err, errAnswerFull):
+		return serverError(err.Error())
+	case c.server.draining.Err() != nil:
+		return serverError(drainReason)
+	}
+	return internalError(err.Error())
 }
 
 func (c *caller) eventsRequest(args arguments) (req eventsRequest, fault *rpcError) {
@@ -97,80 +103,141 @@ func limited(n, most int) int {
 // that the caller may see.
 func (c *caller) compileFilter(text string, req *eventsRequest) (err error) {
 	if text == "" {
-		req.narrow, err = c.server.narrow(c.identity, query.All)
+		req.narrow, err = c.server.narrow(c.visit.id, query.All)
 		return err
 	}
-	compiled, err := c.server.compile(c.identity, text)
+	compiled, err := c.server.compile(c.visit.id, text)
 	req.narrow, req.weight = compiled.narrow, compiled.instructions
 	return err
 }
 
 // pull answers a request. Without before_item it waits for matches if there is
-// none yet.
-func (s *Server) pull(request context.Context, req eventsRequest) (eventsReply, error) {
-	trial := s.try(req.narrow, history.Last)
-	scan := func() (eventsReply, error) { return s.scan(request, req, &trial) }
-	answer, err := scan()
-	if err != nil || len(answer.Items) > 0 || answer.Gap != nil || req.hasBefore || req.wait == 0 {
-		return answer, err
+// none yet, until the time it was given, and the caller's, are over; then it
+// answers with what there is, which may be nothing.
+func (c *caller) pull(req eventsRequest) ([]byte, error) {
+	s := c.server
+	if req.hasAfter {
+		if err := s.config.History.Await(c.waits, req.after); err != nil { // it may be queued yet
+			return nil, err
+		}
 	}
+	trial := s.try(req.narrow, history.Last)
+	scan := func() (scanned, error) { return c.scan(req, &trial) }
+	answer, err := scan()
+	if err != nil || answer.n > 0 || answer.gap != nil || req.hasBefore || req.wait == 0 {
+		return answer.json, err
+	}
+	pulls, refused := s.quotas.pulls.hold(c.visit.ip, c.visit.id.Name, 1)
+	if refused != nil {
+		return nil, refused
+	}
+	defer pulls.release()
 	if err := s.expressions.take(req.weight); err != nil {
-		return answer, err
+		return nil, err
 	}
 	defer s.expressions.give(req.weight)
-	ctx, cancel := context.WithTimeout(request, req.wait)
+	ctx, cancel := context.WithTimeout(c.waits, req.wait)
 	defer cancel()
-	sub, err := s.bus.SubscribeWithArgs(ctx, pubsub.SubscribeArgs{
+	sub, err := s.bus.SubscribeWithArgs(context.WithoutCancel(ctx), pubsub.SubscribeArgs{
 		ClientID: s.nextID("poll"), Query: req.narrow, Capacity: 1, Overflow: pubsub.DropNewest,
 	})
 	if err != nil {
-		return answer, err
+		return nil, err
 	}
 	defer func() { _ = s.bus.UnsubscribeID(context.WithoutCancel(ctx), sub.ID()) }()
 	if err := s.config.History.Await(ctx, s.config.History.Cursor(sub.After())); err == nil {
-		if answer, err = scan(); err != nil || len(answer.Items) > 0 {
-			return answer, err // it came before sub
+		if answer, err = scan(); err != nil || answer.n > 0 {
+			return answer.json, err // it came before sub
 		}
 		_, err = sub.Next(ctx)
 		s.expressions.noteEnd(err) // what the bus does not run is run over the history
 	}
-	return scan()
+	answer, err = scan()
+	return answer.json, err
 }
 
+// scanned is an answer.
+type scanned struct {
+	json []byte
+	n    int // items
+	gap  *history.Gap
+}
+
+var errAnswerFull = errors.New("the answer is full: ask for this in a request of its own")
+
 // scan collects what the history has now.
-func (s *Server) scan(ctx context.Context, req eventsRequest, trial *trial) (eventsReply, error) {
+func (c *caller) scan(req eventsRequest, trial *trial) (answer scanned, err error) {
+	s := c.server
 	h := s.config.History
 	oldest, newest := h.Bounds()
-	answer := eventsReply{Items: []eventItem{}}
-	if oldest != newest {
-		answer.Oldest, answer.Newest = first(h, oldest).String(), newest.String()
-	}
+	after := req.after
 	if req.hasAfter {
-		answer.Gap = gapAfter(h, req.after)
+		if answer.gap = gapAfter(h, after); answer.gap != nil {
+			after = answer.gap.To
+		}
 	}
-	before := history.Last
+	before := newest.Next()
 	if req.hasBefore {
 		before = req.before
 	}
+	items, more := append(make([]byte, 0, 512), `{"items":[`...), false
 	for entry, err := range h.Backward(before) {
-		switch {
-		case err != nil:
+		if err != nil {
 			return answer, err
-		case req.hasAfter && !req.after.Before(entry.Cursor):
-			return answer, nil
 		}
-		if ok, err := trial.matches(ctx, entry); err != nil {
+		if req.hasAfter && !after.Before(entry.Cursor) {
+			break
+		}
+		if ok, err := trial.matches(c.ctx, entry); err != nil {
 			s.expressions.noteEnd(err)
 			return answer, err
 		} else if !ok {
 			continue
 		}
-		if answer.More = len(answer.Items) == req.maxResults; answer.More {
-			return answer, nil
+		if more = answer.n == req.maxResults; more {
+			break
 		}
-		answer.Items = append(answer.Items, s.item(entry))
+		item := c.server.item(entry)
+		if err := c.charge(len(item)+2, answer.n); err != nil {
+			if answer.n == 0 {
+				return answer, err
+			}
+			more = true
+			break
+		}
+		if answer.n++; answer.n > 1 {
+			items = append(items, ',')
+		}
+		items = append(append(append(items, '{'), item...), '}')
 	}
+	answer.json = appendBounds(items, more, h, oldest, newest, answer.gap)
 	return answer, nil
+}
+
+// charge takes room for an item of an answer that has n.
+func (c *caller) charge(bytes, n int) error {
+	if bytes > c.room && (n > 0 || c.answers.n > 0) {
+		return errAnswerFull
+	}
+	if refused := c.answers.more(int64(bytes)); refused != nil {
+		return refused
+	}
+	c.room -= bytes
+	return nil
+}
+
+// appendBounds appends what comes after the items.
+func appendBounds(dst []byte, more bool, h history.History, oldest, newest history.Cursor, gap *history.Gap) []byte {
+	dst = strconv.AppendBool(append(dst, `],"more":`...), more)
+	dst = append(dst, `,"oldest_item":"`...)
+	if oldest != newest {
+		dst = first(h, oldest).Append(dst)
+	}
+	dst = append(newest.Append(append(dst, `","newest_item":"`...)), '"')
+	if gap != nil {
+		dst = append(append(dst, `,"gap":`...), encodeGap(*gap)...)
+	}
+	return append(dst, '}')
 }
 
 // first returns the cursor of the oldest entry after a place, or the place.
@@ -189,16 +256,9 @@ func gapAfter(h history.History, after history.Cursor) *history.Gap {
 	return nil
 }
 
-// item encodes an entry, out of the encoding that all share.
-func (s *Server) item(entry history.Entry) eventItem {
+// item returns what is between the braces of an item, out of the encoding that
+// all share.
+func (s *Server) item(entry history.Entry) []byte {
 	_, encoded := s.encodings.encode(s.encodings.of(entry.Message), plain)
-	data := bytes.Index(encoded, []byte(`,"data":`)) + len(`,"data":`)
-	dec := json.NewDecoder(bytes.NewReader(encoded[data:]))
-	var value json.RawMessage
-	if dec.Decode(&value) != nil {
-		value = json.RawMessage("null")
-	}
-	rest := encoded[data+int(dec.InputOffset()):]
-	events := rest[len(`,"events":`) : len(rest)-len(`}}`)]
-	return eventItem{Cursor: entry.Cursor.String(), Data: value, Events: events}
+	return encoded[:len(encoded)-len(`}}`)]
 }

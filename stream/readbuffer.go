@@ -1,22 +1,45 @@
 package stream
 
 import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
 	"io"
+	"net/http"
 	"sync"
 	"unicode/utf8"
 )
 
-// A readBuffer holds one message of a client. It grows with what arrives, not
-// with what a frame's header announces.
-type readBuffer struct{ b []byte }
+// A readBuffer holds one message of a client, or one body. It grows with what
+// arrives, not with what a header announces, and what it grows beyond freeInput
+// is held of the quota of input until it is released.
+type readBuffer struct {
+	b     []byte
+	visit *visit
+	hold  *hold // nil: nothing
+}
 
-var readBuffers = sync.Pool{New: func() any { return &readBuffer{make([]byte, 0, 1024)} }}
+var readBuffers = sync.Pool{New: func() any { return &readBuffer{b: make([]byte, 0, 1024)} }}
 
-// keptBuffer is the size up to which a buffer is used again.
-const keptBuffer = 64 << 10
+// freeInput is the size up to which a message is let in whatever others send,
+// and a buffer used again.
+const freeInput = 4 << 10
 
+// newReadBuffer returns a buffer for what the visitor sends.
+func (v *visit) newReadBuffer() *readBuffer {
+	b := readBuffers.Get().(*readBuffer)
+	b.b, b.visit = b.b[:0], v
+	return b
+}
+
+// release is called once, when what was read is not needed any more.
 func (b *readBuffer) release() {
-	if cap(b.b) <= keptBuffer {
+	if b.hold != nil {
+		b.hold.release()
+	}
+	b.visit, b.hold = nil, nil
+	if cap(b.b) <= freeInput {
 		readBuffers.Put(b)
 	}
 }
@@ -25,10 +48,9 @@ func (b *readBuffer) release() {
 // it fails at the first byte that cannot be part of UTF-8, without waiting for
 // the end of the message.
 func (b *readBuffer) readAll(r io.Reader, text bool) ([]byte, error) {
-	b.b = b.b[:0]
 	for checked := 0; ; {
-		if len(b.b) == cap(b.b) {
-			b.b = append(b.b, 0)[:len(b.b)]
+		if err := b.grow(); err != nil {
+			return nil, err
 		}
 		n, err := r.Read(b.b[len(b.b):cap(b.b)])
 		b.b = b.b[:len(b.b)+n]
@@ -46,6 +68,60 @@ func (b *readBuffer) readAll(r io.Reader, text bool) ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// readLine returns the next line, without its end, of at most limit bytes; it
+// is valid until the next call. At the end the error is io.EOF.
+func (b *readBuffer) readLine(r *bufio.Reader, limit int) ([]byte, error) {
+	for b.b = b.b[:0]; ; {
+		piece, err := r.ReadSlice('\n')
+		if len(b.b)+len(bytes.TrimSuffix(piece, []byte{'\n'})) > limit {
+			return nil, fmt.Errorf("a line is too long: %w", &http.MaxBytesError{Limit: int64(limit)})
+		}
+		for len(piece) > 0 {
+			if err := b.grow(); err != nil {
+				return nil, err
+			}
+			n := copy(b.b[len(b.b):cap(b.b)], piece)
+			b.b, piece = b.b[:len(b.b)+n], piece[n:]
+		}
+		switch {
+		case err == nil || errors.Is(err, io.EOF) && len(b.b) > 0:
+			return b.b, nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return nil, err
+		}
+	}
+}
+
+// grow sees to it that there is room in the buffer, if the quota allows it.
+func (b *readBuffer) grow() error {
+	if len(b.b) < cap(b.b) {
+		return nil
+	}
+	size := 2 * cap(b.b)
+	if size > 256<<10 {
+		size = cap(b.b) + cap(b.b)/4
+	}
+	if err := b.charge(size); err != nil {
+		return err
+	}
+	b.b = append(make([]byte, 0, size), b.b...)
+	return nil
+}
+
+// charge holds a size of the quota.
+func (b *readBuffer) charge(size int) error {
+	if size <= freeInput || b.visit == nil {
+		return nil
+	}
+	if b.hold == nil {
+		b.hold = &hold{quota: b.visit.server.quotas.input, ip: networkOf(b.visit.ip), identity: b.visit.id.Name}
+	}
+	if refused := b.hold.more(int64(size) - b.hold.n); refused != nil {
+		return refused
+	}
+	return nil
 }
 
 // checkUTF8 tells whether b may be the beginning of UTF-8, if b[:from] is UTF-8,

@@ -164,15 +164,7 @@ func TestPullPagesBackward(t *testing.T) {
 	r := newRig(t, Config{})
 	r.publishNumbers(0, 100)
 	p := r.dial()
-	pull := func(params string) (reply eventsReply) {
-		var answer struct {
-			Result eventsReply
-			Error  *RPCError
-		}
-		require.NoError(t, json.Unmarshal([]byte(p.call(`{"id":1,"method":"events","params":`+params+`}`)), &answer))
-		require.Nil(t, answer.Error)
-		return answer.Result
-	}
+	pull := p.pull
 	var all []string
 	before := ""
 	for {
@@ -198,6 +190,35 @@ func TestPullPagesBackward(t *testing.T) {
 	require.JSONEq(t, `{"even":["false"],"n":["99"]}`, string(page.Items[0].Events))
 	require.Empty(t, pull(`{"filter":{"query":"n=1000"}}`).Items)
 	require.Equal(t, history.EpochChanged, pull(`{"after_item":"`+history.Cursor{Epoch: 1, Major: 1}.String()+`"}`).Gap.Reason)
+}
+
+// pulled is the answer to an events request.
+type pulled struct {
+	Items []struct {
+		Cursor       string
+		Data, Events json.RawMessage
+	}
+	More   bool
+	Oldest string `json:"oldest_item"`
+	Newest string `json:"newest_item"`
+	Gap    *history.Gap
+}
+
+// pull asks for events.
+func (p *peer) pull(params string) pulled {
+	p.t.Helper()
+	return readPulled(p.t, p.call(`{"id":1,"method":"events","params":`+params+`}`))
+}
+
+func readPulled(t *testing.T, text string) pulled {
+	t.Helper()
+	var answer struct {
+		Result pulled
+		Error  *RPCError
+	}
+	require.NoError(t, json.Unmarshal([]byte(text), &answer))
+	require.Nil(t, answer.Error)
+	return answer.Result
 }
 
 func TestPullWaitsForAMatch(t *testing.T) {

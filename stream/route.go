@@ -36,7 +36,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if _, pattern := s.admin.Handler(r); pattern != "" {
-		s.serveAdmin(w, r)
+		s.visited(s.serveAdmin)(w, r)
 		return
 	}
 	s.refuseTopic(w, r, fmt.Errorf("nothing is served at this path without the header %q", RoleHeader))
@@ -51,8 +51,8 @@ func (s *Server) newRoutes() map[string]http.HandlerFunc {
 		"/health":  s.serveGet("health"),
 		"/events":  s.ServeEvents,
 		"/publish": s.ServePublish,
-		"/livez":   s.serveLive,
-		"/readyz":  s.serveReady,
+		"/livez":   s.guarded(s.serveLive),
+		"/readyz":  s.guarded(s.serveReady),
 	}
 }
 
@@ -63,7 +63,7 @@ func (s *Server) serveLive(w http.ResponseWriter, _ *http.Request) { _, _ = w.Wr
 // Config.Ready agrees.
 func (s *Server) serveReady(w http.ResponseWriter, _ *http.Request) {
 	switch {
-	case s.admission.isClosed():
+	case s.draining.Err() != nil:
 		http.Error(w, drainReason, http.StatusServiceUnavailable)
 	case !s.bus.IsRunning():
 		http.Error(w, "the bus does not run", http.StatusServiceUnavailable)

@@ -405,7 +405,7 @@ func TestCertificateIsReadAgainWhenItChanges(t *testing.T) {
 	defer func() { _ = server.Shutdown(t.Context()) }()
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", certificate.TLS())
 	require.NoError(t, err)
-	web := NewHTTPServer(server, nil)
+	web := server.HTTPServer(server)
 	go func() { _ = web.Serve(listener) }()
 	defer web.Close()
 	serial := func() int64 {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -35,12 +34,17 @@ type Server struct {
 	ctx    context.Context // ends when everything is cut
 	cancel context.CancelFunc
 
-	admission   admission
+	draining context.Context // ends when nobody is let in any more
+	drain    context.CancelFunc
+
+	quotas      quotas
 	expressions expressions
 	queued      budget
 	writes      writeCounts
 	clients     atomic.Int64 // connections with a subscription
 	requests    atomic.Uint64
+
+	turnedAway atomic.Uint64 // requests refused, but for limits
 
 	topicOptions  SubscriptionOptions
 	topicUpgrader websocket.Upgrader
@@ -66,7 +70,8 @@ func New(bus *pubsub.Server, c Config) (*Server, error) {
 	}
 	s := &Server{bus: bus, config: c, conns: make(map[*connection]struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.admission = admission{total: c.MaxConnections, perIP: c.MaxConnectionsPerIP, perIdentity: c.MaxConnectionsPerIdentity}
+	s.draining, s.drain = context.WithCancel(s.ctx)
+	s.quotas = newQuotas(&c)
 	s.expressions = expressions{most: int64(c.AllExpressions), turn: make(chan struct{}, 1)}
 	s.queued.limit = int64(c.TotalBytes)
 	s.encodings = encodings{encoder: c.Encoder, cursor: c.History.Cursor, failed: s.encodingFailed, limit: int64(c.EncodingBytes)}
@@ -164,71 +169,43 @@ func (s *Server) narrow(id Identity, q *query.Query) (*query.Query, error) {
 	return narrow, nil
 }
 
-// admit identifies the sender of a request and lets its connection in. The
-// caller calls leave when the connection has ended. If it is refused, the
-// request has been answered.
-func (s *Server) admit(w http.ResponseWriter, r *http.Request) (id Identity, leave func(), ok bool) {
-	id, ok = s.identify(w, r)
-	if !ok {
-		return id, nil, false
-	}
-	ip := clientIP(r)
-	if refused := s.admission.enter(ip, id.Name); refused != nil {
-		refused.write(w)
-		return id, nil, false
-	}
-	return id, func() { s.admission.leave(ip, id.Name) }, true
-}
-
-// identify checks the origin of a request and who sent it.
-func (s *Server) identify(w http.ResponseWriter, r *http.Request) (Identity, bool) {
-	if !s.allowsOrigin(r) {
-		http.Error(w, "the origin is not allowed", http.StatusForbidden)
-		return Identity{}, false
-	}
-	answerOrigin(w, r)
-	id, err := s.config.Identify(r)
-	if err == nil && !id.Expires.IsZero() && !time.Now().Before(id.Expires) {
-		err = errors.New("expired")
-	}
-	if err != nil {
-		s.config.logDebug("stream: request refused", "remote", r.RemoteAddr, "error", err)
-		w.Header().Set("WWW-Authenticate", "Bearer")
-		http.Error(w, "not authorized", http.StatusUnauthorized)
-		return Identity{}, false
-	}
-	return id, true
-}
-
 // ServeWebSocket upgrades a request to JSON-RPC over WebSocket.
 func (s *Server) ServeWebSocket(w http.ResponseWriter, r *http.Request) {
-	id, leave, ok := s.admit(w, r)
+	s.guarded(s.serveWebSocket)(w, r)
+}
+
+func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
+	v, ok := s.enter(w, r)
 	if !ok {
 		return
 	}
 	form, err := s.formOf(r)
 	if err != nil {
-		leave()
+		v.leave()
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	if !v.connect(w) {
+		v.leave()
+		return
+	}
 	sess := &session{socket: &socket{}, form: form}
-	sess.connection.init(s.ctx, s, "ws", r, id)
+	sess.connection.init(s.ctx, "ws", v)
 	sess.counted = true
 	sess.refusal = sess.refuseNow
 	c := &s.config
 	if err := sess.upgrade(&s.upgrader, timing{c.PingInterval, c.ReadTimeout, c.WriteTimeout, c.CloseTimeout}, w, r); err != nil {
-		leave()
+		v.leave()
 		return
 	}
-	go sess.serve(sess.receive, leave)
+	go sess.serve(sess.receive, v.leave)
 }
 
 // Shutdown lets nobody in any more, tells every subscription and connection
 // that it ends, and returns when all connections have ended. When ctx is done
 // before that, it cuts those that are left and returns the error of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.admission.close()
+	s.drain()
 	all, empty := s.connections()
 	for _, c := range all {
 		go c.shutdown(endDrain)

@@ -1,20 +1,23 @@
 package stream
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"slices"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/history"
 )
 
 // A session is a connection that speaks JSON-RPC. Requests are answered one
-// after the other by the goroutine that reads.
+// after the other by the goroutine that reads, but for those that may wait.
 type session struct {
 	*socket
-	form form
+	form  form
+	asked atomic.Int32 // requests that may wait
 }
 
 // receive answers one message. It implements the handle of socket.serve.
@@ -27,8 +30,16 @@ func (s *session) receive(_ int, payload []byte) error {
 		return nil
 	}
 	s.server.requests.Add(1)
-	caller := &caller{server: s.server, ctx: s.ctx, identity: s.identity, session: s}
-	reply, fault := caller.call(&req)
+	if methods[req.method].waits {
+		return s.ask(&req)
+	}
+	return s.answer(newCaller(s.visit, s.ctx, s.ctx), &req)
+}
+
+// answer calls a method and sends the result.
+func (s *session) answer(c *caller, req *rpcRequest) error {
+	c.session = s
+	reply, fault := c.call(req)
 	if fault != nil {
 		return s.w.send(textOf(appendError(nil, req.id, fault)), nil)
 	}
@@ -37,6 +48,34 @@ func (s *session) receive(_ int, payload []byte) error {
 		reply.then()
 	}
 	return err
+}
+
+// ask answers a request that may wait, and lets others be answered meanwhile.
+// It counts as a subscription until it is answered.
+func (s *session) ask(req *rpcRequest) error {
+	most := s.server.config.MaxSubscriptions
+	if int(s.asked.Add(1)) > most {
+		s.asked.Add(-1)
+		return s.w.send(textOf(appendError(nil, req.id, tooManySubscriptions(most))), nil)
+	}
+	asking := s.connection.ask(func(waits context.Context) {
+		defer s.asked.Add(-1)
+		waits, cancel := s.visit.id.until(waits)
+		defer cancel()
+		c := newCaller(s.visit, s.ctx, waits)
+		defer c.answers.release()
+		if s.answer(c, req) == nil {
+			s.w.settle()
+		}
+	})
+	if !asking { // the connection is about to close
+		s.asked.Add(-1)
+	}
+	return nil
+}
+
+func tooManySubscriptions(most int) *rpcError {
+	return internalError("max_subscriptions_per_client " + strconv.Itoa(most) + " reached")
 }
 
 func textOf(payload []byte) frame { return frame{opcode: opText, tail: payload} }
@@ -79,7 +118,7 @@ func (s *session) subscribe(a asked) (*outlet, *rpcError) {
 	if fault := s.room(); fault != nil {
 		return nil, fault
 	}
-	compiled, err := s.server.compile(s.identity, a.query)
+	compiled, err := s.server.compile(s.visit.id, a.query)
 	if err != nil {
 		return nil, internalError(err.Error())
 	}
@@ -107,7 +146,7 @@ func (s *session) room() *rpcError {
 		return internalError(s.server.tooManyClients().Error())
 	}
 	if n >= c.MaxSubscriptions {
-		return internalError("max_subscriptions_per_client " + strconv.Itoa(c.MaxSubscriptions) + " reached")
+		return tooManySubscriptions(c.MaxSubscriptions)
 	}
 	return nil
 }

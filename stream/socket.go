@@ -236,11 +236,15 @@ func (s *socket) read(handle func(kind int, payload []byte) error) error {
 
 func (s *socket) readMessage(kind int, r io.Reader, handle func(kind int, payload []byte) error) error {
 	s.begin()
-	buf := readBuffers.Get().(*readBuffer)
+	buf := s.visit.newReadBuffer()
 	defer buf.release()
 	payload, err := buf.readAll(r, kind == websocket.TextMessage)
 	if err == errNotUTF8 && !s.isClosing() {
 		s.goodbye(ending{websocket.CloseInvalidFramePayloadData, "text is not UTF-8"})
+	}
+	var refused *refusal
+	if errors.As(err, &refused) {
+		s.goodbye(ending{closeTryAgainLater, refused.text})
 	}
 	if err != nil {
 		return err

@@ -28,22 +28,22 @@ type eventStream struct {
 // with the place that the server is at. With a Last-Event-ID, or ?after=, the
 // stream resumes there. What is missing comes as "event: gap", with a Gap as
 // data. The last event is "event: end", with {"reason":…} as data.
-func (s *Server) ServeEvents(w http.ResponseWriter, r *http.Request) {
-	id, leave, ok := s.admit(w, r)
-	if !ok {
-		return
-	}
-	defer leave()
-	stream := &eventStream{out: w, control: http.NewResponseController(w)}
-	stream.connection.init(r.Context(), s, "sse", r, id)
-	defer context.AfterFunc(s.ctx, stream.cancel)()
-	defer stream.cancel()
-	wanted, err := s.wantedEvents(r, id)
+func (s *Server) ServeEvents(w http.ResponseWriter, r *http.Request) { s.visited(s.serveEvents)(w, r) }
+
+func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request, v *visit) {
+	wanted, err := s.wantedEvents(r, v.id)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	if !v.connect(w) {
+		return
+	}
+	stream := &eventStream{out: w, control: http.NewResponseController(w)}
+	stream.connection.init(r.Context(), "sse", v)
 	stream.counted, stream.single, stream.transport = true, true, stream
+	defer context.AfterFunc(s.ctx, stream.cancel)()
+	defer stream.cancel()
 	o, err := stream.open(wanted)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)

@@ -22,13 +22,36 @@ type Stats struct {
 	Expressions int64  `json:"expressions"` // instructions of the regular expressions of all subscriptions now
 	OverBudget  uint64 `json:"over_budget"` // subscriptions and requests ended because their regular expressions took too long
 
+	Refused uint64       `json:"refused"` // requests turned away by origin, host or identity
+	Limits  []LimitStats `json:"limits"`
+
 	EventsDropped uint64 `json:"events_dropped"` // that did not fit into SubscriptionOptions.Events
+}
+
+// LimitStats is one limit, how much of it is used, and how often it refused.
+type LimitStats struct {
+	Name            string `json:"name"`
+	Used            int64  `json:"used"`
+	Max             int64  `json:"max"`              // in total
+	RefusedTotal    uint64 `json:"refused_total"`    // the limit was reached by all together
+	RefusedAddress  uint64 `json:"refused_address"`  // by one address
+	RefusedIdentity uint64 `json:"refused_identity"` // by one identity
+}
+
+func (s *Server) limitStats() (all []LimitStats) {
+	s.quotas.each(func(name string, q *quota) {
+		all = append(all, LimitStats{
+			Name: name, Used: q.held(), Max: q.total,
+			RefusedTotal: q.refusals[ofAll].Load(), RefusedAddress: q.refusals[ofAddress].Load(), RefusedIdentity: q.refusals[ofIdentity].Load(),
+		})
+	})
+	return all
 }
 
 // Stats returns what the server has done and holds now.
 func (s *Server) Stats() Stats {
 	return Stats{
-		Connections:   s.admission.len(),
+		Connections:   int(s.quotas.connections.held()),
 		Clients:       int(s.clients.Load()),
 		Topics:        s.topics.len(),
 		Requests:      s.requests.Load(),
@@ -40,6 +63,8 @@ func (s *Server) Stats() Stats {
 		Queued:        s.queued.used.Load(),
 		Expressions:   s.expressions.used.Load(),
 		OverBudget:    s.expressions.ended.Load(),
+		Refused:       s.turnedAway.Load(),
+		Limits:        s.limitStats(),
 		EventsDropped: s.eventsDropped.Load(),
 	}
 }
@@ -70,7 +95,7 @@ func (s *Server) Subscriptions() []SubscriptionStats {
 			Matched: b.Matched, Delivered: b.Delivered, Dropped: b.Dropped, Oldest: b.Oldest,
 		}
 		if o := s.outlet(b.ClientID); o != nil {
-			line.Identity, line.Remote, line.Overflow = o.conn.identity.Name, o.conn.ip, string(o.overflow)
+			line.Identity, line.Remote, line.Overflow = o.conn.visit.id.Name, o.conn.visit.ip, string(o.overflow)
 			if o.query != "" {
 				line.Query = o.query
 			}

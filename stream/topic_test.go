@@ -169,7 +169,7 @@ func TestATopicKeepsOrderWithoutAGoroutineForEachMessage(t *testing.T) {
 	pub, _, err := pubclient.New(t.Context(), u)
 	require.NoError(t, err)
 	defer pub.Close()
-	most := 0
+	before, most := runtime.NumGoroutine(), 0
 	for i := range n {
 		require.NoError(t, pub.PublishText(fmt.Sprint(i)))
 		if i%1000 == 0 {
@@ -177,7 +177,7 @@ func TestATopicKeepsOrderWithoutAGoroutineForEachMessage(t *testing.T) {
 		}
 	}
 	readers.Wait()
-	require.Less(t, most, 100)
+	require.Less(t, most-before, 50, "others may still be ending")
 }
 
 // Subscribers that are slow, but read, lose nothing: publishers wait.

@@ -39,29 +39,35 @@ type topicClient struct {
 }
 
 // ServeTopic upgrades a request to a topic, which its path names.
-func (s *Server) ServeTopic(w http.ResponseWriter, r *http.Request) {
+func (s *Server) ServeTopic(w http.ResponseWriter, r *http.Request) { s.guarded(s.serveTopic)(w, r) }
+
+func (s *Server) serveTopic(w http.ResponseWriter, r *http.Request) {
 	role, name := r.Header.Get(RoleHeader), r.Header.Get(NameHeader)
 	if err := checkRole(role, name); err != nil {
 		s.refuseTopic(w, r, err)
 		return
 	}
-	id, leave, ok := s.admit(w, r)
+	v, ok := s.enter(w, r)
 	if !ok {
 		return
 	}
+	if !v.connect(w) {
+		v.leave()
+		return
+	}
 	c := &topicClient{clientID: newClientID(name)}
-	c.connection.init(s.ctx, s, "topic", r, id)
+	c.connection.init(s.ctx, "topic", v)
 	c.single = true
 	serve := c.serveSubscriber
 	if role == RolePublisher {
 		serve = c.servePublisher
 	}
 	path := r.URL.EscapedPath()
-	err := serve(w, r, path, leave)
+	err := serve(w, r, path)
 	if err == nil {
 		return
 	}
-	leave()
+	v.leave()
 	var refused *refusal
 	if errors.As(err, &refused) {
 		c.abandon()
@@ -116,9 +122,9 @@ func (s *Server) tellEvent(clientID, topic string, what EventType) {
 	}
 }
 
-func (c *topicClient) servePublisher(w http.ResponseWriter, r *http.Request, path string, leave func()) error {
+func (c *topicClient) servePublisher(w http.ResponseWriter, r *http.Request, path string) error {
 	s := c.server
-	if err := s.config.AllowPublish(c.identity, path, nil); err != nil {
+	if err := s.config.AllowPublish(c.visit.id, path, nil); err != nil {
 		return &refusal{http.StatusForbidden, "publishing is not allowed: " + err.Error()}
 	}
 	if err := c.upgrade(&s.topicUpgrader, s.topicOptions.timing(false), w, r); err != nil {
@@ -129,7 +135,7 @@ func (c *topicClient) servePublisher(w http.ResponseWriter, r *http.Request, pat
 	go c.serve(c.publish, func() {
 		s.topics.leave(c.topic)
 		s.tellEvent(c.clientID, path, EventPublisherLeft)
-		leave()
+		c.visit.leave()
 	})
 	return nil
 }
@@ -148,9 +154,9 @@ func (c *topicClient) publish(kind int, payload []byte) error {
 // and not yet published.
 const maxSlack = 4096
 
-func (c *topicClient) serveSubscriber(w http.ResponseWriter, r *http.Request, path string, leave func()) error {
+func (c *topicClient) serveSubscriber(w http.ResponseWriter, r *http.Request, path string) error {
 	s := c.server
-	narrow, instructions, err := s.topicQuery(r, c.identity, path)
+	narrow, instructions, err := s.topicQuery(r, c.visit.id, path)
 	if err != nil {
 		return &refusal{http.StatusBadRequest, err.Error()}
 	}
@@ -177,7 +183,7 @@ func (c *topicClient) serveSubscriber(w http.ResponseWriter, r *http.Request, pa
 		c.topic.remove(sub)
 		s.topics.leave(c.topic)
 		s.tellEvent(c.clientID, path, EventSubscriberLeft)
-		leave()
+		c.visit.leave()
 	})
 	return nil
 }

@@ -101,6 +101,15 @@ func (w *writer) send(f frame, src source) error {
 	return w.kick(src)
 }
 
+// settle returns when all that was queued has been written, or never will be.
+func (w *writer) settle() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.err == nil && w.queued > 0 {
+		w.room.Wait()
+	}
+}
+
 // full tells whether send has to wait. The caller holds w.mu.
 func (w *writer) full() bool {
 	return w.queued > 0 && (w.queued >= w.limit || w.budget.exceeded())

@@ -22,10 +22,14 @@ var (
 	overBudget    = metric.Counter("hark_stream_over_budget_total", "Subscriptions and requests ended because their regular expressions took too long.")
 	requests      = metric.Counter("hark_stream_requests_total", "JSON-RPC requests.")
 	encodings     = metric.Counter("hark_stream_encodings_total", "Payloads encoded: one for each publication and form.")
-	frames        = metric.Counter("hark_stream_frames_total", "WebSocket frames written.")
+	frames        = metric.Counter("hark_stream_frames_total", "WebSocket frames, and pieces of event streams, written.")
 	writes        = metric.Counter("hark_stream_writes_total", "Writes that the frames went out in.")
-	bytes         = metric.Counter("hark_stream_bytes_total", "Bytes written to WebSockets.")
+	bytes         = metric.Counter("hark_stream_bytes_total", "Bytes written to WebSockets and event streams.")
 	stalls        = metric.Counter("hark_stream_stalls_total", "Connections ended because the peer did not read.")
+	refused       = metric.Counter("hark_stream_refused_requests_total", "Requests turned away because of their host, their origin or who sent them.")
+	limitUsed     = metric.Gauge("hark_stream_limit_used", "How much of a limit is used.", "limit")
+	limitMost     = metric.Gauge("hark_stream_limit_max", "How much of it there is for all together.", "limit")
+	limitRefusals = metric.Counter("hark_stream_limit_refusals_total", "Refusals because a limit was reached: by all together, by one address or by one identity.", "limit", "by")
 	eventsDropped = metric.Counter("hark_stream_topic_events_dropped_total", "Events of topics that nobody took.")
 )
 
@@ -39,7 +43,7 @@ func New(server *stream.Server) *Collector { return &Collector{server} }
 
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(to chan<- *prometheus.Desc) {
-	metric.Describe(to, connections, clients, topics, queuedBytes, expressions, overBudget, requests, encodings, frames, writes, bytes, stalls, eventsDropped)
+	metric.Describe(to, connections, clients, topics, queuedBytes, expressions, overBudget, requests, encodings, frames, writes, bytes, stalls, refused, limitUsed, limitMost, limitRefusals, eventsDropped)
 }
 
 // Collect implements prometheus.Collector.
@@ -57,5 +61,13 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	writes.Send(to, float64(stats.Writes))
 	bytes.Send(to, float64(stats.Bytes))
 	stalls.Send(to, float64(stats.Stalls))
+	refused.Send(to, float64(stats.Refused))
+	for _, l := range stats.Limits {
+		limitUsed.Send(to, float64(l.Used), l.Name)
+		limitMost.Send(to, float64(l.Max), l.Name)
+		limitRefusals.Send(to, float64(l.RefusedTotal), l.Name, "all")
+		limitRefusals.Send(to, float64(l.RefusedAddress), l.Name, "address")
+		limitRefusals.Send(to, float64(l.RefusedIdentity), l.Name, "identity")
+	}
 	eventsDropped.Send(to, float64(stats.EventsDropped))
 }

@@ -53,7 +53,7 @@ func startHark(n int, query string, c stream.Config) (*hark, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &hark{bus: bus, server: server, web: stream.NewHTTPServer(server, nil), conns: &conns{Listener: listener}, query: query, n: n}
+	h := &hark{bus: bus, server: server, web: server.HTTPServer(nil), conns: &conns{Listener: listener}, query: query, n: n}
 	go func() { _ = h.web.Serve(h.conns) }()
 	return h, nil
 }

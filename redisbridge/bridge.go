@@ -9,25 +9,33 @@ import (
 	"time"
 
 	"github.com/harkbus/pubsub"
-	"github.com/harkbus/pubsub/query"
 )
 
 // A Bridge joins a Server to those of other processes; see the package comment
-// for what it promises. Its methods may be called from any goroutine.
+// for what it promises. Its methods may be called from any goroutine, and from
+// callbacks.
 type Bridge struct {
 	*member
-	server  *pubsub.Server
-	detach  func() // ends observing
-	sending []*outbound
-	getting []*inbound
+	server   *pubsub.Server
+	requests *requests
+	detach   func() // ends observing
+	sending  []*outbound
+	getting  []*inbound
 
 	reserved pubsub.Origin // by its address: what Publish has room for
 	measure  measure       // of the observer, which runs once at a time
-	seen     progress      // what the observer has seen
+	seen     advance       // what the observer has seen
 
 	closing sync.Once
 	closed  chan struct{} // closed when Close is done
 	result  error         // of Close
+}
+
+// An outbound is the sending side of one partition.
+type outbound struct {
+	box    *outbox
+	packer *packer
+	writer *writer
 }
 
 // Attach joins server to a namespace. It returns at once, with an error only
@@ -45,82 +53,68 @@ func Attach(server *pubsub.Server, options Options) (*Bridge, error) {
 	}
 	b := &Bridge{member: m, server: server, closed: make(chan struct{}), detach: func() {}}
 	b.seen.begin(server.Sequence())
-	m.requests = newRequests(m)
-	if m.opt.Mode == Live {
-		b.addControl()
-	}
+	b.requests = newRequests(m)
 	if !m.opt.ReceiveOnly {
 		b.startSending()
 	}
 	if !m.opt.SendOnly {
-		b.getting = m.startReceiving(serverSink{b})
+		b.getting = m.startReceiving(func(int) sink { return &serverSink{Bridge: b, pace: pace{server: server}} })
 	}
 	m.start()
+	m.crew.Go(b.watchServer)
 	return b, nil
-}
-
-// addControl has what the server's subscriptions ask for announced, and what
-// others ask for learned.
-func (b *Bridge) addControl() {
-	filters := !b.opt.ReceiveOnly && !b.opt.SendAll
-	if b.opt.SendOnly && !filters {
-		return
-	}
-	c := newControl(b.member)
-	c.answered = b.requests.answer
-	if filters {
-		c.view = newView()
-	}
-	if !b.opt.SendOnly {
-		c.ask = b.interests
-		c.changes = b.server.SubscriptionChanges
-		c.lapsed = func() { reportLapse(b.getting) }
-	}
-	b.control = c
-}
-
-// interests returns what this process asks for; it is not whole if that is
-// everything.
-func (b *Bridge) interests() (queries []*query.Query, changes uint64, whole bool) {
-	if b.opt.ReceiveAll {
-		return nil, 0, false
-	}
-	return b.server.Interests(b.opt.MaxInterests)
-}
-
-// reportLapse reports that this process may have been sent nothing for a while.
-func reportLapse(getting []*inbound) {
-	for _, in := range getting {
-		in.inbox.offer(arrival{gap: &Gap{Reason: Unannounced, Count: Unknown}})
-	}
 }
 
 func (b *Bridge) startSending() {
 	for p := range b.opt.Partitions {
-		w := newOutbound(b.member, p)
-		if b.control != nil && b.control.view != nil {
-			w.wants = b.control.view.wants
-		}
+		box := newOutbox(&b.opt)
+		w := &outbound{box, newPacker(b.member, p, box), newWriter(b.member, p, box)}
 		b.sending = append(b.sending, w)
-		w.start()
+		b.crew.Go(w.packer.run)
+		b.crew.Go(func() { w.writer.run(w.packer.batches) })
+		if b.opt.Mode == Durable {
+			b.crew.Go(w.writer.keep)
+		}
+	}
+	b.ended = func(err error) {
+		for _, w := range b.sending {
+			w.box.refuse(err)
+		}
 	}
 	b.detach = b.server.Observe(b.observe)
 }
 
 // startReceiving starts the receiving side of all partitions.
-func (m *member) startReceiving(s sink) (getting []*inbound) {
+func (m *member) startReceiving(sinkOf func(partition int) sink) (getting []*inbound) {
 	m.expect(m.opt.Partitions)
 	for p := range m.opt.Partitions {
-		in := newInbound(m, p, s)
+		in := newInbound(m, p, sinkOf(p))
 		getting = append(getting, in)
-		m.wg.Go(in.run)
+		m.crew.Go(in.run)
 		if m.opt.Mode == Durable {
-			m.wg.Go(newStreamReader(in).run)
+			m.crew.Go(newStreamReader(in).run)
 		} else {
-			m.wg.Go(newLiveReader(in).run)
+			m.keepSubscribed(newLiveReader(in))
 		}
 	}
 	return getting
+}
+
+// watchServer ends the bridge with its server. What was accepted is still sent,
+// until Close.
+func (b *Bridge) watchServer() {
+	select {
+	case <-b.server.Quit():
+		b.serverStopped()
+	case <-b.ctx.Done():
+	}
+}
+
+func (b *Bridge) serverStopped() {
+	err := fmt.Errorf("redisbridge: %w", pubsub.ErrServerStopped)
+	if b.end(err) {
+		b.notes.ended(err)
+	}
 }
 
 // observe offers a publication to the outbox of its partition. It runs on the
@@ -130,7 +124,7 @@ func (b *Bridge) observe(m pubsub.Message) {
 	if hasRoom || m.Origin() == (pubsub.Origin{}) {
 		w := b.outboundFor(m)
 		if w.box.offer(m, &b.measure, hasRoom) {
-			b.notes.dropped(w.partition)
+			b.notes.dropped(w.packer.partition)
 		}
 	}
 	b.seen.reach(m.Sequence())
@@ -164,6 +158,9 @@ func (b *Bridge) partitionOf(key string) int {
 func (b *Bridge) Publish(ctx context.Context, data any, events map[string][]string) error {
 	if b.opt.ReceiveOnly {
 		return errors.New("redisbridge: Publish on a bridge that is ReceiveOnly")
+	}
+	if err := b.err(); err != nil {
+		return err
 	}
 	m := pubsub.NewMessage(data, events)
 	w := b.outboundFor(m)
@@ -215,19 +212,9 @@ func (b *Bridge) endedOr(err error) error {
 // last failure, or why the bridge ended.
 func (b *Bridge) Ready(ctx context.Context) error { return b.awaitReady(ctx) }
 
-// Announce waits until all processes know what the server's subscriptions ask
-// for now: what they publish after that, and what matches, is sent here. Others
-// learn it soon without it, too. In Durable, everything is written, and there is
-// nothing to wait for.
-func (b *Bridge) Announce(ctx context.Context) error {
-	if b.control == nil || b.control.ask == nil {
-		return b.err()
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(b.ctx, func() { cancel(b.err()) })()
-	return b.endedOr(b.control.awaitSeen(ctx))
-}
+// Announce returns at once: what others publish is sent here whatever the
+// server's subscriptions ask for. It returns why the bridge ended, if it has.
+func (b *Bridge) Announce(context.Context) error { return b.err() }
 
 // Done is closed when the bridge has ended: by Close, or for the reason that
 // Err returns.
@@ -241,16 +228,17 @@ func (b *Bridge) Err() error { return b.err() }
 func (b *Bridge) Origin() pubsub.Origin { return b.origin }
 
 // Cursor returns up to where publications of others were published on the
-// server. It is zero in Live, and before the bridge is ready.
+// server. It is zero in Live, and in Durable for a bridge that begins at Now
+// and was not ready yet; whoever resumes at a zero Cursor begins with the first
+// there is, so that nothing is missed.
 func (b *Bridge) Cursor() Cursor { return cursorOf(b.getting) }
 
 func cursorOf(getting []*inbound) (c Cursor) {
 	for _, in := range getting {
-		p := in.at()
-		if p.incarnation == "" {
-			return Cursor{}
-		}
-		c.positions = append(c.positions, p)
+		c.positions = append(c.positions, in.progress.at())
+	}
+	if c.IsZero() {
+		return Cursor{}
 	}
 	return c
 }
@@ -270,13 +258,13 @@ func (b *Bridge) Close() error {
 func (b *Bridge) shutDown() error {
 	b.detach()
 	for _, w := range b.sending {
-		w.finish()
+		w.packer.finish()
 	}
 	b.awaitFinished()
 	b.stop()
 	left := 0
 	for _, w := range b.sending {
-		left += w.box.close()
+		left += w.box.left()
 	}
 	if left > 0 {
 		return fmt.Errorf("redisbridge: closed with %d publications that Redis did not acknowledge%s", left, b.notes.lastText())
@@ -289,7 +277,7 @@ func (b *Bridge) shutDown() error {
 func (b *Bridge) awaitFinished() {
 	timeout := min(b.opt.CloseTimeout, goodbyeTimeout)
 	for _, w := range b.sending {
-		if !w.box.isEmpty() {
+		if w.box.left() > 0 {
 			timeout = b.opt.CloseTimeout
 		}
 	}
@@ -297,8 +285,8 @@ func (b *Bridge) awaitFinished() {
 	defer timer.Stop()
 	for _, w := range b.sending {
 		select {
-		case <-w.finished:
-		case <-b.done:
+		case <-w.writer.finished:
+		case <-b.ctx.Done():
 			return
 		case <-timer.C:
 			return
@@ -319,32 +307,41 @@ func (m *member) stats(getting []*inbound) Stats {
 	s := m.counts.stats()
 	var failing bool
 	s.LastError, failing = m.notes.lastError()
-	s.Connected = m.link.isUp() && !failing
-	if m.control != nil {
-		m.control.addTo(&s.Interest)
-	}
+	s.Connected = m.link.isUp() && !failing && m.err() == nil
+	s.Heartbeat = m.beat.heartbeat()
 	for _, in := range getting {
 		s.Inbox += in.inbox.len()
 		s.Origins += int(in.known.Load())
+		s.Lag.add(in.progress.lagOf())
 	}
 	return s
 }
 
 // A serverSink publishes on the local server what was received.
-type serverSink struct{ *Bridge }
+type serverSink struct {
+	*Bridge
+	pace pace
+}
 
-func (s serverSink) receive(ctx context.Context, r *Received) error {
+func (s *serverSink) receive(ctx context.Context, r *Received, more bool) error {
+	if more && s.opt.Mode == Durable {
+		s.pace.wait(ctx)
+	}
 	_, err := s.server.PublishWithArgs(ctx, pubsub.PublishArgs{Data: r.Data, Events: r.Events, Origin: r.Origin, Time: r.Time})
 	if errors.Is(err, pubsub.ErrServerStopped) {
-		s.fail(fmt.Errorf("redisbridge: %w", err))
+		s.serverStopped()
 	}
 	return err
 }
 
-func (s serverSink) gap(_ context.Context, g Gap) { s.opt.OnGap(g) }
+func (s *serverSink) gap(_ context.Context, g Gap, _ position) {
+	s.crew.call(func() { s.opt.OnGap(g) })
+}
 
-// progress tells how far the observer has come.
-type progress struct {
+func (s *serverSink) passed(int, position) {}
+
+// An advance tells how far the observer has come.
+type advance struct {
 	at      atomic.Uint64
 	waiting atomic.Int32
 
@@ -352,12 +349,12 @@ type progress struct {
 	moved chan struct{} // closed and replaced at each step while somebody waits
 }
 
-func (p *progress) begin(sequence uint64) {
+func (p *advance) begin(sequence uint64) {
 	p.at.Store(sequence)
 	p.moved = make(chan struct{})
 }
 
-func (p *progress) reach(sequence uint64) {
+func (p *advance) reach(sequence uint64) {
 	p.at.Store(sequence)
 	if p.waiting.Load() == 0 {
 		return
@@ -368,7 +365,7 @@ func (p *progress) reach(sequence uint64) {
 	p.mu.Unlock()
 }
 
-func (p *progress) await(ctx context.Context, done <-chan struct{}, sequence uint64) error {
+func (p *advance) await(ctx context.Context, done <-chan struct{}, sequence uint64) error {
 	p.waiting.Add(1)
 	defer p.waiting.Add(-1)
 	for {

@@ -3,65 +3,89 @@ package redisbridge
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A Cursor is a place in the streams of a namespace, one position for each
 // partition. It is what was read, and where to resume. As text it looks like
 //
-//	9f86d081884c7d65@1767323045000-42.3,c2e1…@1767323044170-7.0
+//	1767323045000123@1767323045000-42.3,1767323044170001@1767323044170-0
 //
-// with, for each partition, the incarnation of its stream, the ID of an entry,
-// and how many of the events of that entry were read; without the last part,
-// all. It holds one incarnation for each partition because one node of a
-// cluster may lose its data and the others not.
+// with, for each partition, the epoch of its stream, the ID of an entry, and
+// how many of the events of that entry were read; without the last part, all.
+// The epoch is when the stream was made, in µs since 1970, so that cursors of
+// one partition sort like its publications. Each partition has its own because
+// one node of a cluster may lose its data and the others not.
+//
+// The zero Cursor is before everything.
 type Cursor struct{ positions []position }
 
-// A position is a place in one stream.
+// A position is a place in one stream. The zero position is before everything.
 type position struct {
-	incarnation string
-	id          entryID
-	events      int // of the entry that were read; -1: all
+	epoch  uint64 // 0: not known yet; then id is zero
+	id     entryID
+	events int // of the entry that were read; allEvents: all
 }
 
 const allEvents = -1
 
-// An entryID is the ID of a stream entry: milliseconds and the number of the
-// entry in its incarnation, from 1 on without a hole.
-type entryID struct{ ms, n uint64 }
+// An entryID is the ID of a stream entry, as Redis gives them out: it grows.
+type entryID struct{ ms, seq uint64 }
 
 func (id entryID) compare(other entryID) int {
-	return cmp.Or(cmp.Compare(id.ms, other.ms), cmp.Compare(id.n, other.n))
+	return cmp.Or(cmp.Compare(id.ms, other.ms), cmp.Compare(id.seq, other.seq))
 }
+
+func (id entryID) isAfter(other entryID) bool { return id.compare(other) > 0 }
 
 // String returns the ID as Redis has it.
 func (id entryID) String() string {
 	b := strconv.AppendUint(make([]byte, 0, 24), id.ms, 10)
-	return string(strconv.AppendUint(append(b, '-'), id.n, 10))
+	return string(strconv.AppendUint(append(b, '-'), id.seq, 10))
 }
 
 func parseEntryID(s string) (id entryID, ok bool) {
-	ms, n, found := strings.Cut(s, "-")
-	var errMS, errN error
+	ms, seq, found := strings.Cut(s, "-")
+	var errMS, errSeq error
 	id.ms, errMS = strconv.ParseUint(ms, 10, 64)
-	id.n, errN = strconv.ParseUint(n, 10, 64)
-	return id, found && errMS == nil && errN == nil
+	id.seq, errSeq = strconv.ParseUint(seq, 10, 64)
+	return id, found && errMS == nil && errSeq == nil
 }
 
-// before returns the ID after which XREAD begins with the entry of id: its
-// number alone is one less, for no entry between has one.
-func (id entryID) before() entryID { return entryID{id.ms, id.n - 1} }
+// before returns the greatest ID that is less, so that reading after it begins
+// with the entry of id.
+func (id entryID) before() entryID {
+	switch {
+	case id.seq > 0:
+		return entryID{id.ms, id.seq - 1}
+	case id.ms > 0:
+		return entryID{id.ms - 1, math.MaxUint64}
+	}
+	return id
+}
 
-// IsZero tells whether c is no place at all, as before anything is known.
-func (c Cursor) IsZero() bool { return len(c.positions) == 0 }
+// IsZero tells whether c is before everything, as when nothing is known yet.
+func (c Cursor) IsZero() bool {
+	for _, p := range c.positions {
+		if p.epoch != 0 {
+			return false
+		}
+	}
+	return true
+}
 
-// String returns the text that ParseCursor reads.
+// String returns the text that ParseCursor reads: "" for a zero Cursor.
 func (c Cursor) String() string {
+	if c.IsZero() {
+		return ""
+	}
 	parts := make([]string, len(c.positions))
 	for i, p := range c.positions {
-		parts[i] = p.incarnation + "@" + p.id.String()
-		if p.events != allEvents {
+		parts[i] = fmt.Sprintf("%016d@%s", p.epoch, p.id)
+		if p.events != allEvents && p.epoch != 0 {
 			parts[i] += "." + strconv.Itoa(p.events)
 		}
 	}
@@ -77,7 +101,7 @@ func (c *Cursor) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// ParseCursor reads the text of a cursor.
+// ParseCursor reads the text of a cursor; "" is the zero Cursor.
 func ParseCursor(text string) (Cursor, error) {
 	var c Cursor
 	if text == "" {
@@ -86,7 +110,7 @@ func ParseCursor(text string) (Cursor, error) {
 	for part := range strings.SplitSeq(text, ",") {
 		p, ok := parsePosition(part)
 		if !ok || len(c.positions) == maxPartitions {
-			return Cursor{}, fmt.Errorf("redisbridge: cursor %.80q: position %d is not like 9f86d081884c7d65@1767323045000-42.3", text, len(c.positions)+1)
+			return Cursor{}, fmt.Errorf("redisbridge: cursor %.80q: position %d is not like 1767323045000123@1767323045000-42.3", text, len(c.positions)+1)
 		}
 		c.positions = append(c.positions, p)
 	}
@@ -94,11 +118,11 @@ func ParseCursor(text string) (Cursor, error) {
 }
 
 func parsePosition(text string) (p position, ok bool) {
-	incarnation, rest, found := strings.Cut(text, "@")
-	if !found || !isIncarnation(incarnation) {
+	epoch, rest, _ := strings.Cut(text, "@")
+	if p.epoch, ok = parseEpoch(epoch); !ok {
 		return p, false
 	}
-	p = position{incarnation: incarnation, events: allEvents}
+	p.events = allEvents
 	id, events, partial := strings.Cut(rest, ".")
 	if partial {
 		n, err := strconv.ParseUint(events, 10, 16)
@@ -108,36 +132,63 @@ func parsePosition(text string) (p position, ok bool) {
 		p.events = int(n)
 	}
 	p.id, ok = parseEntryID(id)
-	return p, ok && (!partial || p.id.n > 0)
-}
-
-const incarnationDigits = 16
-
-func isIncarnation(s string) bool {
-	if len(s) != incarnationDigits {
-		return false
+	if p.epoch == 0 {
+		return position{}, ok && p.id == entryID{} && !partial
 	}
-	_, err := strconv.ParseUint(s, 16, 64)
-	return err == nil
+	return p, ok
 }
 
-// newIncarnation draws what tells a stream from the one that had its name
-// before everything was deleted.
-func newIncarnation() string { return fmt.Sprintf("%016x", newEpoch()) }
+const epochDigits = 16
+
+// parseEpoch reads the epoch of a stream, which Redis keeps with it.
+func parseEpoch(s string) (uint64, bool) {
+	if len(s) != epochDigits {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	return n, err == nil
+}
 
 // A Start says where to begin to read. The zero Start is Now.
 type Start struct {
-	first  bool
+	kind   startKind
 	cursor Cursor
+	time   time.Time
 }
+
+type startKind uint8
+
+const (
+	startNow startKind = iota
+	startCursor
+	startTime
+)
 
 // FromNow begins with what is written after the first connection.
 func FromNow() Start { return Start{} }
 
 // FromFirst begins with the oldest that the streams have.
-func FromFirst() Start { return Start{first: true} }
+func FromFirst() Start { return Start{kind: startCursor} }
 
-// FromCursor begins after a cursor. What was trimmed since is a Gap.
-func FromCursor(c Cursor) Start { return Start{cursor: c} }
+// FromCursor begins after a cursor. What was trimmed since is a Gap. The zero
+// Cursor, as of a bridge that was not ready yet, is FromFirst.
+func FromCursor(c Cursor) Start { return Start{kind: startCursor, cursor: c} }
 
-func (s Start) isNow() bool { return !s.first && s.cursor.IsZero() }
+// FromTime begins with what Redis has received since t, by its own clock.
+func FromTime(t time.Time) Start { return Start{kind: startTime, time: t} }
+
+// position returns where to begin on a partition, and whether that is known
+// before the stream is.
+func (s *Start) position(partition int) (p position, known bool) {
+	switch s.kind {
+	case startNow:
+		return p, false
+	case startTime:
+		ms := uint64(max(s.time.UnixMilli(), 0))
+		return position{id: entryID{ms, 0}.before(), events: allEvents}, true
+	}
+	if partition < len(s.cursor.positions) {
+		return s.cursor.positions[partition], true
+	}
+	return p, true
+}

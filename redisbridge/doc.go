@@ -28,6 +28,22 @@
 // trimmed stream, FLUSHALL) is reported as a Gap. A reader can stop and resume
 // at a Cursor.
 //
+// Where a reader stands in a partition is
+//
+//	epoch   when the stream was made, which Redis keeps with it
+//	ID      of the last entry that was ours, as Redis gave it out
+//	events  of that entry that were handed on
+//
+// and beside it, in memory, the last sequence of each origin. There is no other
+// numbering. An entry of ours names the one before it, so trimming is noticed
+// where it matters. Every second the reader looks whether the places it has been
+// at are still there: if they are, nothing has changed, whatever else is in the
+// stream; if they were trimmed or deleted, nothing either; else the stream was
+// rewound or made again, and reading goes on from the last place that is there,
+// or from where the bridge began, and never hands on what was there before. An
+// entry of a stranger, a copied one or one with an ID of the future moves
+// nothing.
+//
 // Live uses Redis Pub/Sub and loses what is sent while a reader is cut off.
 // Between the first and the last frame or mark seen from a process, every loss
 // is reported as a Gap with its exact count. A process sends a mark at most a
@@ -45,22 +61,25 @@
 //
 // Server.Publish never waits for Redis. A publication is offered to an outbox
 // bounded by count and bytes. When it is full, publications are dropped; they
-// are counted, OnDrop is called once per episode, and readers see a Gap, in
-// Durable too. A program that must lose nothing calls Bridge.Publish, which
+// are counted, OnError gets a *DropError once per episode, and readers see a Gap,
+// in Durable too. A program that must lose nothing calls Bridge.Publish, which
 // waits for room before it publishes, and Bridge.Flush, which waits for Redis.
 //
 // On the receiving side, publishing to the local Server may wait if a
 // subscription uses Block. In Durable the bridge then stops reading from Redis
-// and loses nothing until the stream is trimmed. In Live it goes on reading,
+// and loses nothing until the stream is trimmed; and while it has a backlog it
+// waits for subscriptions that are read and more than half full. In Live it goes on reading,
 // drops what does not fit its inbox, and reports that as a Gap.
 //
 // # Faults
 //
-// The bridge connects in the background and for ever, with full-jitter
-// backoff; Ready waits for the first time. It notices a dead network in about
-// a second. What cannot be cured by trying again ends the bridge, and Err says
-// why: today that is only a namespace laid out with another number of
-// partitions or format. docs/bridge.md has a table of faults.
+// The bridge connects in the background, again and again, with full-jitter
+// backoff; Ready waits for the first time. Deadlines are on progress: a
+// connection on which nothing arrives for about a second ends, one on which a
+// megabyte takes a minute does not. What cannot be cured by trying again ends
+// the bridge: a namespace that was laid out with another number of partitions or
+// format when the bridge came, and a server that stops. Then OnError, Done, Err,
+// Stats and Publish say so. docs/bridge.md has a table of faults.
 //
 // Frames that are malformed, oversized, foreign or, with Keys, not signed by
 // one of them are dropped and counted in Stats. Decoding takes memory in
@@ -73,7 +92,7 @@
 //
 // # Shutdown
 //
-// Close detaches the bridge from its server, gives what is in the outbox up to
+// Close may be called from a callback. It detaches the bridge from its server, gives what is in the outbox up to
 // CloseTimeout to reach Redis, says goodbye, so that readers do not wait for
 // a lease, and waits for all goroutines. Stop the Server after it.
 package redisbridge

@@ -1,8 +1,8 @@
 package redisbridge
 
 import (
+	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"unsafe"
@@ -12,29 +12,32 @@ import (
 // another, or a note. All numbers are big-endian.
 //
 //	 0  2  'H' 'k'
-//	 2  1  version of the format: 1
+//	 2  1  version of the format: 2
 //	 3  1  kind
 //	 4  1  flags: 1 signed, 2 closing
 //	 5  1  codec
-//	 6  1  hops
+//	 6  1  0; set aside
 //	 7  1  key id; 0 if not signed
 //	 8  4  CRC-32C of all before and after it, without the MAC
 //	12  2  partition; 65535 for what belongs to none
 //	14  2  count of events
 //	16  8  sequence of the first event; in a mark, of the next event to come
 //	24  8  epoch of the origin
-//	32  1  length of the origin's name, then the name
+//	32  8  stamp: when it was sealed, µs since 1970 by the clock of Redis
+//	40  2  length of what is set aside for later versions, then that
+//	    1  length of the origin's name, then the name
 //	    1  length of the namespace, then the namespace
 //	       payload: per event 4 bytes of length, then the event as its codec has it
 //	  [16  MAC: HMAC-SHA-256 over all before it, cut to 128 bits]
 //
-// A sequence counts the publications of one origin in one partition from 1 on,
+// The stamp makes a frame fresh: see freshness. A sequence counts the publications of one origin in one partition from 1 on,
 // those that were dropped included.
 const (
-	frameVersion  = 1
-	headerSize    = 32
+	frameVersion  = 2
+	headerSize    = 42
 	codecAt       = 5
 	checksumAt    = 8
+	stampAt       = 32
 	noPartition   = 0xffff
 	frameTarget   = 16 << 10 // bytes after which a frame takes no more events
 	frameEvents   = 64       // most events that a frame is given
@@ -45,11 +48,9 @@ const (
 type kind uint8
 
 const (
-	kindEvents   kind = iota + 1
-	kindMark          // where the origin stands
-	kindInterest      // what a process wants to be sent
-	kindSeen          // an interest was seen
-	kindReply         // the answer to a request
+	kindEvents kind = iota + 1
+	kindMark        // where the origin stands
+	kindReply       // the answer to a request
 )
 
 const (
@@ -61,12 +62,12 @@ const (
 type header struct {
 	kind      kind
 	codec     uint8
-	hops      uint8
-	closing   bool // in a mark or an interest: the origin says goodbye
+	closing   bool // in a mark: the origin says goodbye
 	partition uint16
 	count     uint16
 	first     uint64
 	epoch     uint64
+	stamp     int64 // µs since 1970
 	name      string
 	namespace string
 }
@@ -80,11 +81,13 @@ func appendHeader(dst []byte, h *header) []byte {
 	if h.closing {
 		flags |= flagClosing
 	}
-	dst = append(dst, 'H', 'k', frameVersion, byte(h.kind), flags, h.codec, h.hops, 0, 0, 0, 0, 0)
+	dst = append(dst, 'H', 'k', frameVersion, byte(h.kind), flags, h.codec, 0, 0, 0, 0, 0, 0)
 	dst = binary.BigEndian.AppendUint16(dst, h.partition)
 	dst = binary.BigEndian.AppendUint16(dst, h.count)
 	dst = binary.BigEndian.AppendUint64(dst, h.first)
 	dst = binary.BigEndian.AppendUint64(dst, h.epoch)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(h.stamp))
+	dst = append(dst, 0, 0)
 	dst = append(append(dst, byte(len(h.name))), h.name...)
 	return append(append(dst, byte(len(h.namespace))), h.namespace...)
 }
@@ -104,27 +107,42 @@ func finish(frame []byte, count int, sign *Key) []byte {
 	return frame
 }
 
+// reseal returns a copy of a finished frame with another stamp.
+func reseal(frame []byte, stamp int64, sign *Key) []byte {
+	again := bytes.Clone(frame)
+	binary.BigEndian.PutUint64(again[stampAt:], uint64(stamp))
+	if sign != nil {
+		again = again[:len(again)-macSize]
+	}
+	count := int(binary.BigEndian.Uint16(again[14:]))
+	return finish(again, count, sign)
+}
+
 func checksum(frame []byte) uint32 {
 	c := crc32.Update(0, castagnoli, frame[:checksumAt])
 	return crc32.Update(c, castagnoli, frame[checksumAt+4:])
 }
 
-// Reasons to drop a frame; each has its counter in Stats.
-var (
-	errMalformed = errors.New("malformed")
-	errVersion   = errors.New("of another version of the format")
-	errForeign   = errors.New("of another namespace or partition")
-	errUnsigned  = errors.New("not signed by a key we have")
-	errOversized = errors.New("too large")
-	errHops      = errors.New("forwarded too often")
+// A refusal is a reason to drop a frame; each has its counter in Stats.
+type refusal string
+
+const (
+	errMalformed refusal = "malformed"
+	errVersion   refusal = "of another version of the format"
+	errForeign   refusal = "of another namespace or partition"
+	errUnsigned  refusal = "not signed by a key we have"
+	errOversized refusal = "too large"
+	errStale     refusal = "a repetition of an old frame"
 )
+
+// Error returns the reason.
+func (r refusal) Error() string { return string(r) }
 
 // A gate lets frames in that are whole, ours and, with keys, signed.
 type gate struct {
 	namespace string
 	keys      []Key
 	maxFrame  int
-	maxHops   int
 }
 
 // open checks a frame and takes it apart. Payload and strings of the header are
@@ -151,11 +169,8 @@ func (g *gate) open(text string, partition uint16) (h header, payload []byte, er
 	if err != nil {
 		return h, nil, err
 	}
-	switch {
-	case h.namespace != g.namespace || h.partition != partition:
+	if h.namespace != g.namespace || h.partition != partition {
 		return h, nil, errForeign
-	case int(h.hops) > g.maxHops:
-		return h, nil, errHops
 	}
 	return h, frame[at:], nil
 }
@@ -186,12 +201,17 @@ func (h *header) parse(frame string) (payload int, err error) {
 	fixed := []byte(frame[:headerSize])
 	h.kind = kind(fixed[3])
 	h.closing = fixed[4]&flagClosing != 0
-	h.codec, h.hops = fixed[5], fixed[6]
+	h.codec = fixed[5]
 	h.partition = binary.BigEndian.Uint16(fixed[12:])
 	h.count = binary.BigEndian.Uint16(fixed[14:])
 	h.first = binary.BigEndian.Uint64(fixed[16:])
 	h.epoch = binary.BigEndian.Uint64(fixed[24:])
-	rest := frame[headerSize:]
+	h.stamp = int64(binary.BigEndian.Uint64(fixed[stampAt:]))
+	later := headerSize + int(binary.BigEndian.Uint16(fixed[headerSize-2:]))
+	if later > len(frame) {
+		return 0, errMalformed
+	}
+	rest := frame[later:]
 	var ok bool
 	if h.name, rest, ok = cutShort(rest); !ok {
 		return 0, errMalformed

@@ -23,12 +23,13 @@ const (
 	// Trimmed: entries were removed from a stream before they were read.
 	Trimmed
 
-	// Reset: a stream was deleted, as by FLUSHALL; reading began anew with
+	// Reset: a stream was deleted, as by FLUSHALL; reading began again with
 	// what is there.
 	Reset
 
 	// Rewound: Redis forgot the end of a stream, as after a failover; reading
-	// began anew, without what was read already.
+	// goes on from where the stream is still what it was, without what was read
+	// already.
 	Rewound
 
 	// Silent: an origin was not heard of for its lease and said no goodbye.
@@ -40,13 +41,9 @@ const (
 
 	// Undecodable: a publication arrived and its codec or type refused it.
 	Undecodable
-
-	// Unannounced: this process could not renew its interests in time, so
-	// others may have sent it nothing meanwhile. Live only.
-	Unannounced
 )
 
-var reasons = [...]string{"unknown", "lost", "trimmed", "reset", "rewound", "silent", "forgotten", "undecodable", "unannounced"}
+var reasons = [...]string{"unknown", "lost", "trimmed", "reset", "rewound", "silent", "forgotten", "undecodable"}
 
 // String returns the name in lower case.
 func (r Reason) String() string {
@@ -65,7 +62,6 @@ type Gap struct {
 	Origin   pubsub.Origin // whose they are; zero: of any process
 	From, To uint64        // the first and last sequence missing; 0 if unknown
 	Count    int64         // publications missing, or Unknown
-	Frames   uint64        // entries trimmed; 0 if unknown
 }
 
 // String tells all of it in one line.
@@ -74,9 +70,6 @@ func (g Gap) String() string {
 	fmt.Fprintf(&b, "gap in partition %d: %s", g.Partition, g.Reason)
 	if g.Count != Unknown {
 		fmt.Fprintf(&b, ", %d publications", g.Count)
-	}
-	if g.Frames > 0 {
-		fmt.Fprintf(&b, ", %d frames", g.Frames)
 	}
 	if g.Origin.Name != "" {
 		fmt.Fprintf(&b, " of %s/%016x", g.Origin.Name, g.Origin.Epoch)

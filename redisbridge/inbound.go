@@ -23,14 +23,22 @@ type Received struct {
 
 	Partition int
 	position  position // after it; Durable only
+	size      int      // of its frame's share, about
 }
 
 // A sink takes what was received, in order, from one goroutine per partition.
 type sink interface {
 	// receive takes a publication, whose fields it may keep but not r. It waits
-	// for room; an error ends the receiving.
-	receive(ctx context.Context, r *Received) error
-	gap(ctx context.Context, g Gap)
+	// for room; an error ends the receiving. More tells whether others wait
+	// behind it.
+	receive(ctx context.Context, r *Received, more bool) error
+
+	// gap reports what is missing; in Durable, reading goes on at a position.
+	gap(ctx context.Context, g Gap, to position)
+
+	// passed tells that everything up to a position is done with, as far as
+	// this sink is concerned.
+	passed(partition int, p position)
 }
 
 // An inbound is the receiving side of one partition.
@@ -39,37 +47,33 @@ type inbound struct {
 	partition int
 	inbox     *inbox
 	sink      sink
+	progress  progressOf // Durable only
 
 	// Of the goroutine of run.
 	origins  *origins
 	up       bool        // the reader is connected
+	more     bool        // the inbox holds more than the arrival in hand
 	decoded  codec.Event // the event in hand; reused
 	received Received    // and what it is handed on as
 
-	known atomic.Int64 // origins.len, for Stats
+	known atomic.Int64 // origins.present, for Stats
+}
 
+// progressOf says how far a partition was handed on, and how far reading is
+// behind.
+type progressOf struct {
 	mu       sync.Mutex
-	first    position // where reading began; Durable only, as is
-	position position // of what was handed on
+	first    position // where reading began
+	position position
+	lag      Lag
 }
 
 func newInbound(m *member, partition int, s sink) *inbound {
-	return &inbound{member: m, partition: partition, inbox: newInbox(m.opt.InboxBytes), sink: s, origins: newOrigins(m.opt.MaxOrigins)}
-}
-
-// admit lets a message in through the gate, for either reader. The error was
-// counted.
-func (b *inbound) admit(text string) (a arrival, err error) {
-	h, payload, err := b.gate.open(text, uint16(b.partition))
-	if err != nil {
-		b.counts.refuse(err)
-		return a, err
+	in := &inbound{member: m, partition: partition, inbox: newInbox(m.opt.InboxBytes), sink: s, origins: newOrigins(maxOrigins)}
+	if p, known := m.opt.From.position(partition); known && p.epoch != 0 {
+		in.progress.first, in.progress.position = p, p
 	}
-	if h.kind != kindEvents && h.kind != kindMark {
-		b.counts.malformed.Add(1)
-		return a, errMalformed
-	}
-	return arrival{header: h, payload: payload, size: len(text)}, nil
+	return in
 }
 
 // run hands on what arrives until the member ends.
@@ -77,8 +81,9 @@ func (b *inbound) run() {
 	ticker := time.NewTicker(checkEvery)
 	defer ticker.Stop()
 	for {
-		a, ok := b.inbox.take()
+		a, more, ok := b.inbox.take()
 		if ok {
+			b.more = more
 			if b.handle(&a) != nil {
 				return
 			}
@@ -97,133 +102,202 @@ func (b *inbound) run() {
 func (b *inbound) handle(a *arrival) error {
 	switch {
 	case a.gap != nil:
-		b.report(*a.gap)
+		b.progress.moveTo(a.to)
+		b.report(*a.gap, a.to)
 	case a.state == lineUp:
 		b.up = true
 		b.origins.refresh(time.Now())
 	case a.state == lineDown:
 		b.up = false
-	case a.header.epoch == b.origin.Epoch && a.header.name == b.origin.Name:
-		b.counts.own.Add(1)
-		b.moveTo(a, allEvents)
-	case a.header.kind == kindMark:
-		b.mark(a)
-		b.moveTo(a, allEvents)
 	default:
-		return b.events(a)
+		return b.open(a)
 	}
 	return nil
 }
 
-func (b *inbound) report(g Gap) {
-	g.Partition = b.partition
-	b.counts.gap(g)
-	b.sink.gap(b.ctx, g)
+// admit lets a frame in through the gate.
+func (b *inbound) admit(frame string) (o opened, err error) {
+	o.header, o.payload, err = b.gate.open(frame, uint16(b.partition))
+	if err == nil && o.header.kind > kindMark {
+		err = errMalformed
+	}
+	return o, err
 }
 
+// open handles a frame, once it was let in.
+func (b *inbound) open(a *arrival) (err error) {
+	o := a.own
+	if o == nil {
+		o = new(opened)
+		*o, err = b.admit(a.frame)
+	}
+	h, payload := o.header, o.payload
+	if err == nil && h.epoch == b.origin.Epoch && h.name == b.origin.Name {
+		b.counts.own.Add(1)
+		b.beat.cameBack(h.stamp)
+	} else if err == nil {
+		err = b.foreign(a, &h, payload)
+	}
+	if reason, refused := err.(refusal); refused {
+		b.counts.refuse(reason)
+		err = nil
+	}
+	if err == nil {
+		b.moveTo(a, allEvents)
+	}
+	return err
+}
+
+// foreign handles a frame of another process.
+func (b *inbound) foreign(a *arrival, h *header, payload []byte) error {
+	from, had, isNews, err := b.pass(a, h)
+	if err != nil {
+		return err
+	}
+	if h.kind == kindMark {
+		if isNews {
+			b.mark(from, h, payload)
+		}
+		return nil
+	}
+	return b.events(from, a, h, payload, had)
+}
+
+func (b *inbound) report(g Gap, to position) {
+	g.Partition = b.partition
+	b.counts.gap(g)
+	b.sink.gap(b.ctx, g, to)
+}
+
+func (b *inbound) reportLost(g Gap) { b.report(g, position{}) }
+
 // pass moves the account of the frame's origin over the frame, reports what is
-// missing before it, and returns how many of its events were had before.
-func (b *inbound) pass(h *header) (a *account, had int) {
+// missing before it, and returns how many of its events were had before. A
+// repetition is no news, and so no sign of life.
+func (b *inbound) pass(a *arrival, h *header) (from *account, had int, isNews bool, err error) {
 	now := time.Now()
-	if a = b.origins.find(h, now); a == nil {
-		var forgotten *account
-		a, forgotten = b.origins.add(h, now)
-		b.known.Store(int64(b.origins.len()))
-		if forgotten != nil && b.opt.Mode == Live {
-			b.report(Gap{Reason: Forgotten, Origin: *forgotten.origin, Count: Unknown})
+	if from = b.origins.find(h); from == nil {
+		if !b.isFresh(a, h, now) {
+			return nil, 0, false, errStale
 		}
-		if b.opt.Mode == Live {
-			a.lease = b.opt.Lease
-		}
+		from = b.takeUp(h, now)
 	}
-	next := a.next
-	before, missing := a.pass(h.first, uint64(h.count))
+	next := from.next
+	before, missing := from.pass(h.first, uint64(h.count))
 	if missing > 0 {
-		b.report(Gap{Reason: Lost, Origin: *a.origin, From: next, To: h.first - 1, Count: int64(missing)})
+		b.reportLost(Gap{Reason: Lost, Origin: *from.origin, From: next, To: h.first - 1, Count: int64(missing)})
 	}
-	return a, int(before)
+	isNews = before < uint64(h.count) || h.stamp > from.stamp
+	if isNews {
+		b.origins.heard(from, h, now)
+	}
+	b.known.Store(int64(b.origins.present()))
+	return from, int(before), isNews, nil
+}
+
+// isFresh tells whether the stamp of a frame is near to when it was written,
+// or in Live to now.
+func (b *inbound) isFresh(a *arrival, h *header, now time.Time) bool {
+	at := b.clock.at(now)
+	if a.epoch != 0 {
+		at = int64(a.id.ms) * 1000
+	}
+	return abs(at-h.stamp) <= freshness.Microseconds()
+}
+
+func abs(n int64) int64 { return max(n, -n) }
+
+// takeUp opens an account.
+func (b *inbound) takeUp(h *header, now time.Time) *account {
+	a, forgotten := b.origins.add(h, now)
+	if b.opt.Mode == Live {
+		a.lease = b.opt.Lease
+		if forgotten != nil && !forgotten.gone {
+			b.reportLost(Gap{Reason: Forgotten, Origin: *forgotten.origin, Count: Unknown})
+		}
+	}
+	return a
 }
 
 // mark takes note of where an origin stands. Its payload is the origin's lease
 // in milliseconds.
-func (b *inbound) mark(m *arrival) {
-	a, _ := b.pass(&m.header)
+func (b *inbound) mark(a *account, h *header, payload []byte) {
 	if b.opt.Mode != Live {
 		return
 	}
-	if len(m.payload) >= 4 {
-		lease := time.Duration(binary.BigEndian.Uint32(m.payload)) * time.Millisecond
+	if len(payload) >= 4 {
+		lease := time.Duration(binary.BigEndian.Uint32(payload)) * time.Millisecond
 		a.lease = min(max(lease, time.Second), time.Hour)
 	}
-	if m.header.closing {
-		b.origins.remove(*a.origin)
-		b.known.Store(int64(b.origins.len()))
-	}
+	b.origins.setGone(a, h.closing)
+	b.known.Store(int64(b.origins.present()))
 }
 
 // expire gives up the accounts of origins that are not heard of any more. While
 // the reader is cut off, silence says nothing.
 func (b *inbound) expire(now time.Time) {
-	if b.opt.Mode == Live && !b.up {
+	life := 2 * freshness
+	if b.opt.Mode == Durable {
+		life = max(life, b.opt.Retention, originKeyLife)
+	} else if !b.up {
 		return
 	}
-	for _, a := range b.origins.expired(now, 2*max(b.opt.Retention, originKeyLife)) {
-		if b.opt.Mode == Live {
-			b.report(Gap{Reason: Silent, Origin: *a.origin, Count: Unknown})
-		}
+	for _, a := range b.origins.expire(now, life) {
+		b.reportLost(Gap{Reason: Silent, Origin: *a.origin, Count: Unknown})
 	}
-	b.known.Store(int64(b.origins.len()))
+	b.known.Store(int64(b.origins.present()))
 }
 
-// events hands on the events of a frame.
-func (b *inbound) events(a *arrival) error {
+// events hands on the events of a frame but those that were had.
+func (b *inbound) events(from *account, a *arrival, h *header, payload []byte, had int) error {
 	b.counts.receivedFrames.Add(1)
-	b.counts.receivedBytes.Add(uint64(a.size))
-	from, had := b.pass(&a.header)
+	b.counts.receivedBytes.Add(uint64(len(a.frame)))
 	b.counts.duplicates.Add(uint64(had))
 	had = max(had, a.skip)
-	c, err := b.codecs.Find(a.header.codec)
+	count := int(h.count)
+	c, err := b.codecs.Find(h.codec)
 	if err != nil {
-		had = b.refuse(from, a, had, int(a.header.count), err)
+		b.refuse(from, h, had, count, err)
+		return nil
 	}
-	rest := a.payload
-	for i := range int(a.header.count) {
+	rest := payload
+	for i := range count {
 		var raw []byte
 		if raw, rest, err = cutEvent(rest); err != nil {
-			b.refuse(from, a, max(i, had), int(a.header.count), err)
-			break
+			b.refuse(from, h, max(i, had), count, err)
+			return nil
 		}
 		if i < had {
 			continue
 		}
-		if err := b.event(from, a, i, c, raw); err != nil {
+		if err := b.event(from, a, h, i, c, raw); err != nil {
 			return err
 		}
 	}
-	b.moveTo(a, allEvents)
 	return nil
 }
 
 // event hands on event i of a frame.
-func (b *inbound) event(from *account, a *arrival, i int, c codec.Codec, raw []byte) error {
+func (b *inbound) event(from *account, a *arrival, h *header, i int, c codec.Codec, raw []byte) error {
 	e, r := &b.decoded, &b.received
-	*e, *r = codec.Event{}, Received{Origin: from.origin, Partition: b.partition}
+	*e, *r = codec.Event{}, Received{Origin: from.origin, Partition: b.partition, size: len(raw)}
 	err := codec.Decode(c, raw, e)
 	if err == nil {
 		r.Data, err = b.opt.Types.Decode(e.Type, e.Data)
 	}
 	if err != nil {
-		b.refuse(from, a, i, i+1, err)
+		b.refuse(from, h, i, i+1, err)
 		return nil
 	}
 	r.Events, r.Time = e.Events, e.Time
-	if a.id.n > 0 {
-		r.position = position{a.incarnation, a.id, i + 1}
-		if i+1 == int(a.header.count) {
+	last := i+1 == int(h.count)
+	if a.epoch != 0 {
+		r.position = position{a.epoch, a.id, i + 1}
+		if last {
 			r.position.events = allEvents
 		}
 	}
-	if err := b.sink.receive(b.ctx, r); err != nil {
+	if err := b.sink.receive(b.ctx, r, b.more || !last); err != nil {
 		return err
 	}
 	b.counts.received.Add(1)
@@ -231,43 +305,62 @@ func (b *inbound) event(from *account, a *arrival, i int, c codec.Codec, raw []b
 	return nil
 }
 
-// refuse reports that events i to end-1 of a frame could not be decoded, and
-// returns end.
-func (b *inbound) refuse(from *account, a *arrival, i, end int, err error) int {
-	if i < end {
-		b.counts.undecodable.Add(uint64(end - i))
-		b.notes.fails("decode", err)
-		first := a.header.first + uint64(i)
-		b.report(Gap{Reason: Undecodable, Origin: *from.origin, From: first, To: first + uint64(end-i) - 1, Count: int64(end - i)})
+// refuse reports that events i to end-1 of a frame could not be decoded.
+func (b *inbound) refuse(from *account, h *header, i, end int, err error) {
+	if i >= end {
+		return
 	}
-	return end
+	b.counts.undecodable.Add(uint64(end - i))
+	b.notes.tell("decode", err)
+	first := h.first + uint64(i)
+	b.reportLost(Gap{Reason: Undecodable, Origin: *from.origin, From: first, To: first + uint64(end-i) - 1, Count: int64(end - i)})
 }
 
 // moveTo takes note that the first events of an entry are done with.
 func (b *inbound) moveTo(a *arrival, events int) {
-	if a.id.n == 0 {
+	if a.epoch == 0 {
 		return
 	}
-	b.mu.Lock()
-	b.position = position{a.incarnation, a.id, events}
-	b.mu.Unlock()
+	p := position{a.epoch, a.id, events}
+	b.progress.moveTo(p)
+	if events == allEvents {
+		b.sink.passed(b.partition, p)
+	}
 }
 
-// begin takes note of where reading begins.
-func (b *inbound) begin(p position) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.first, b.position = p, p
+func (p *progressOf) moveTo(to position) {
+	if to.epoch == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.position = to
+	if p.first.epoch == 0 {
+		p.first = to
+	}
 }
 
-func (b *inbound) at() position {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.position
+// begin returns where reading began; zero if that is not known yet.
+func (p *progressOf) begin() position {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.first
 }
 
-func (b *inbound) start() position {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.first
+func (p *progressOf) at() position {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.position
+}
+
+func (p *progressOf) setLag(lag Lag) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lag = lag
+}
+
+func (p *progressOf) lagOf() Lag {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lag
 }

@@ -5,6 +5,9 @@ import (
 	"sync"
 )
 
+// arrivalSize is what an arrival takes besides its frame.
+const arrivalSize = 128
+
 // An inbox holds what a reader of one partition received and did not hand on
 // yet, bounded by bytes. One frame always fits.
 type inbox struct {
@@ -17,19 +20,23 @@ type inbox struct {
 	bytes int
 }
 
-// An arrival is something for the receiving side of a partition: a frame that
-// passed the gate, or news of the reader.
+// An arrival is something for the receiving side of a partition: a frame as it
+// came, or news of the reader.
 type arrival struct {
+	frame string
+	own   *opened  // Durable: the frame as it passed the gate
+	id    entryID  // Durable: of the entry
+	epoch uint64   // Durable: of the stream
+	skip  int      // events of the frame to pass over
+	gap   *Gap     // instead of a frame
+	to    position // with a gap in Durable: where reading goes on
+	state lineState
+}
+
+// An opened is a frame that has passed the gate.
+type opened struct {
 	header  header
 	payload []byte
-	size    int
-
-	id          entryID // Durable: of the entry
-	incarnation string
-	skip        int // events of the frame to pass over
-
-	gap   *Gap // instead of a frame
-	state lineState
 }
 
 // A lineState is news of a reader's connection.
@@ -45,19 +52,23 @@ func newInbox(limit int) *inbox {
 	return &inbox{limit: limit, came: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 }
 
+func (a *arrival) size() int {
+	if a.frame == "" {
+		return 0
+	}
+	return arrivalSize + len(a.frame)
+}
+
 // offer takes an arrival in if there is room; news always has.
 func (b *inbox) offer(a arrival) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if a.size > 0 && b.queue.len() > 0 && b.bytes+a.size > b.limit {
+	if a.frame != "" && b.queue.len() > 0 && b.bytes+a.size() > b.limit {
 		return false
 	}
 	b.queue.push(a)
-	b.bytes += a.size
-	select {
-	case b.came <- struct{}{}:
-	default:
-	}
+	b.bytes += a.size()
+	signal(b.came)
 	return true
 }
 
@@ -73,24 +84,30 @@ func (b *inbox) put(ctx context.Context, a arrival) error {
 	return nil
 }
 
-// take takes the next arrival out, if there is one.
-func (b *inbox) take() (a arrival, ok bool) {
+// take takes the next arrival out, if there is one, and tells whether more
+// follow.
+func (b *inbox) take() (a arrival, more, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.queue.len() == 0 {
-		return a, false
+		return a, false, false
 	}
 	a = b.queue.pop()
-	b.bytes -= a.size
-	select {
-	case b.room <- struct{}{}:
-	default:
-	}
-	return a, true
+	b.bytes -= a.size()
+	signal(b.room)
+	return a, b.queue.len() > 0, true
 }
 
 func (b *inbox) len() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.queue.len()
+}
+
+// signal puts a token into a channel of capacity 1.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/internal/redistest"
+	"github.com/harkbus/pubsub/redismux"
 )
 
 // A side is one process of a test: a server, its bridge, and a proxy before
@@ -203,3 +204,40 @@ func eventually(t testing.TB, what string, condition func() bool) {
 }
 
 func background() context.Context { return context.Background() }
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// subscribe subscribes on the side's server.
+func (s *side) subscribe(t testing.TB, q pubsub.Query) *pubsub.Subscription {
+	t.Helper()
+	sub, err := s.server.SubscribeWithArgs(background(), pubsub.SubscribeArgs{ClientID: "test", Query: q, Capacity: 1000})
+	require.NoError(t, err)
+	return sub
+}
+
+// tapChannel listens to a channel and returns what returns all that came.
+func tapChannel(t *testing.T, redis *redistest.Server, channel string) func() []string {
+	t.Helper()
+	var mu sync.Mutex
+	var all []string
+	mux := redismux.New(redismux.FromOption(optionOf(redis.Addr)))
+	t.Cleanup(mux.Stop)
+	active := make(chan struct{}, 1)
+	sub := mux.NewChannelSubscription(func(_ string, message []byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, string(message))
+	}, nil, func(string) { signal(active) })
+	require.NoError(t, sub.Add(channel))
+	<-active
+	return func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(all)
+	}
+}

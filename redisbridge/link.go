@@ -7,13 +7,16 @@ import (
 	"sync"
 
 	"github.com/redis/rueidis"
+
+	"github.com/harkbus/pubsub/internal/progress"
 )
 
 // A link holds the client of a bridge, which exists once Redis has answered
 // for the first time and then reconnects by itself.
 type link struct {
 	option rueidis.ClientOption
-	probe  string // a channel to try sharded Pub/Sub on
+	line   *progress.Line // of all connections
+	probe  string         // a channel to try sharded Pub/Sub on
 
 	sharded bool // channels are sharded; written before up is closed
 
@@ -24,8 +27,9 @@ type link struct {
 	up chan struct{} // closed when client is there
 }
 
-func newLink(option rueidis.ClientOption, probe string) *link {
-	return &link{option: option, probe: probe, up: make(chan struct{})}
+func newLink(o *Options, probe string) *link {
+	line := progress.NewLine(o.Timeout, o.KeepAlive)
+	return &link{option: o.dialOptions(line), line: line, probe: probe, up: make(chan struct{})}
 }
 
 // dial tries once to make the client.
@@ -80,8 +84,6 @@ func shards(ctx context.Context, client rueidis.Client, probe string) bool {
 	if client.Mode() != rueidis.ClientModeCluster {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
-	defer cancel()
 	err := client.Do(ctx, client.B().Spublish().Channel(probe).Message("").Build()).Error()
 	return err == nil || !strings.Contains(err.Error(), "unknown command")
 }
@@ -92,14 +94,6 @@ func (l *link) publishing(client rueidis.Client, channel, frame string) rueidis.
 		return client.B().Spublish().Channel(channel).Message(frame).Build()
 	}
 	return client.B().Publish().Channel(channel).Message(frame).Build()
-}
-
-// subscribing returns the command that subscribes to a channel.
-func (l *link) subscribing(conn line, channel string) rueidis.Completed {
-	if l.sharded {
-		return conn.B().Ssubscribe().Channel(channel).Build()
-	}
-	return conn.B().Subscribe().Channel(channel).Build()
 }
 
 // A line is a connection of one reader: nothing else waits behind what it

@@ -2,6 +2,7 @@ package redisbridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -12,16 +13,16 @@ import (
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/codec"
 	"github.com/harkbus/pubsub/internal/backoff"
+	"github.com/harkbus/pubsub/redismux"
 )
 
 // A member is one process in a namespace: what a Bridge and a Reader have in
-// common. It owns the connection and all goroutines.
+// common. It owns the connections and all goroutines.
 //
-//	run ─┬─ dial, then watchLayout
-//	     ├─ notices.run                      callbacks that may take their time
-//	     ├─ outbound.pack ─▶ outbound.write  per partition, if it sends
-//	     ├─ liveReader or streamReader ─▶ inbound.run    per partition, if it receives
-//	     └─ interest.announce, .watch, inbox: see there
+//	dial, then watchLayout
+//	notices.run                                  callbacks that may take their time
+//	packer.run ─▶ writer.run, writer.keep        per partition, if it sends
+//	streamReader or redismux ─▶ inbound.run      per partition, if it receives
 type member struct {
 	opt    Options // with defaults
 	origin pubsub.Origin
@@ -32,22 +33,23 @@ type member struct {
 	link   *link
 	counts counters
 	notes  *notices
+	clock  clock
+	beat   beat
 
 	ctx    context.Context // ends all goroutines
 	cancel context.CancelCauseFunc
-	wg     sync.WaitGroup
-
-	control  *control  // nil: nothing to announce or to learn
-	requests *requests // nil: in a Reader
+	crew   *crew
 
 	laidOut chan struct{} // closed when the layout in Redis was found to be ours
+	since   string        // when it was laid out; of the goroutine of watchLayout
 
-	mu       sync.Mutex
-	waiting  int           // parts that are not ready yet
-	ready    chan struct{} // closed when all have been ready once
-	stopping bool
-	failed   error         // what ended the member
-	done     chan struct{} // closed when failed is set, or by close
+	mu      sync.Mutex
+	mux     *redismux.Multiplexer // nil until something is subscribed
+	waiting int                   // parts that are not ready yet
+	ready   chan struct{}         // closed when all have been ready once
+	failed  error                 // what ended the member
+	ended   func(error)           // called once, with failed; nil: nobody needs it
+	done    chan struct{}         // closed when failed is set
 }
 
 func newMember(o Options) (*member, error) {
@@ -59,31 +61,29 @@ func newMember(o Options) (*member, error) {
 		opt:     o,
 		origin:  pubsub.Origin{Name: o.Name, Epoch: newEpoch()},
 		codecs:  codec.SetWith(o.Codec),
+		crew:    newCrew(),
 		laidOut: make(chan struct{}),
 		waiting: 1, // the layout
 		ready:   make(chan struct{}),
 		done:    make(chan struct{}),
 	}
+	m.beat.clock = &m.clock
 	m.names = namesOfNamespace(o.Namespace, m.origin)
-	m.link = newLink(o.Redis, m.names.probe)
+	m.link = newLink(&o, m.names.probe)
 	m.opt.Keys = prepare(o.Keys)
 	if len(m.opt.Keys) > 0 {
 		m.sign = &m.opt.Keys[0]
 	}
-	m.gate = gate{namespace: o.Namespace, keys: m.opt.Keys, maxFrame: o.MaxFrame, maxHops: o.MaxHops}
-	m.notes = newNotices(o.OnError, o.OnDrop)
+	m.gate = gate{namespace: o.Namespace, keys: m.opt.Keys, maxFrame: o.MaxFrame}
+	m.notes = newNotices(func(err error) { m.crew.call(func() { o.OnError(err) }) })
 	m.ctx, m.cancel = context.WithCancelCause(context.Background())
 	return m, nil
 }
 
 // start begins to connect. It is called after all parts are expected.
 func (m *member) start() {
-	m.wg.Go(func() { m.notes.run(m.ctx) })
-	if m.control != nil {
-		m.expect(1)
-		m.control.start()
-	}
-	m.wg.Go(func() {
+	m.crew.Go(func() { m.notes.run(m.ctx) })
+	m.crew.Go(func() {
 		m.try("connect", func(ctx context.Context) (bool, error) {
 			err := m.link.dial(ctx)
 			return err == nil, err
@@ -92,35 +92,43 @@ func (m *member) start() {
 	})
 }
 
-// stop ends all goroutines and waits for them.
+// stop ends all goroutines and waits for them, but for those in a callback.
 func (m *member) stop() {
-	m.mu.Lock()
-	m.stopping = true
-	m.mu.Unlock()
+	m.end(ErrClosed)
 	m.cancel(ErrClosed)
-	m.wg.Wait()
-	if m.control != nil {
-		m.control.goodbye()
+	m.link.line.Close()
+	m.mu.Lock()
+	mux := m.mux
+	m.mu.Unlock()
+	if mux != nil {
+		mux.Stop()
 	}
+	m.crew.wait()
 	m.link.close()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.finishLocked(ErrClosed)
 }
 
-// fail ends the member for a reason that trying again cannot cure.
+// fail ends the member for a reason that trying again cannot cure. Everybody is
+// notified: OnError, Done, Err, Stats and those who wait.
 func (m *member) fail(err error) {
+	if m.end(err) {
+		m.notes.ended(err)
+	}
 	m.cancel(err)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.finishLocked(err)
 }
 
-func (m *member) finishLocked(err error) {
-	if m.failed == nil {
-		m.failed = err
-		close(m.done)
+// end sets why the member has ended, and tells whether that was not known.
+func (m *member) end(err error) (news bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.failed != nil {
+		return false
 	}
+	m.failed = err
+	close(m.done)
+	if m.ended != nil {
+		m.ended(err)
+	}
+	return true
 }
 
 func (m *member) err() error {
@@ -129,14 +137,33 @@ func (m *member) err() error {
 	return m.failed
 }
 
-// launch starts a goroutine later than start. It does nothing once the member
-// has ended.
-func (m *member) launch(f func()) {
+// keepSubscribed keeps a channel subscribed, on the one connection for all channels
+// of a node.
+func (m *member) keepSubscribed(l *listener) {
+	m.crew.Go(func() {
+		if _, err := m.awaitLayout(m.ctx); err != nil {
+			return
+		}
+		if mux := m.multiplexer(); mux != nil {
+			l.listen(mux)
+		}
+	})
+}
+
+// multiplexer returns the Multiplexer, nil when the member has ended.
+func (m *member) multiplexer() *redismux.Multiplexer {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.stopping && m.failed == nil {
-		m.wg.Go(f)
+	if m.mux == nil && m.failed == nil {
+		m.mux = redismux.NewWithOpts(redismux.FromClient(m.link.client), redismux.Options{
+			BufferBytes:  m.opt.InboxBytes,
+			MinBackOff:   minBackoff,
+			MaxBackOff:   maxBackoff,
+			ReplyTimeout: time.Minute, // the connection has a deadline on progress
+			OnDialError:  func(err error) { m.notes.tell("subscribe", err) },
+		})
 	}
+	return m.mux
 }
 
 // expect adds n parts that ready waits for.
@@ -205,7 +232,7 @@ func (m *member) awaitLayout(ctx context.Context) (rueidis.Client, error) {
 
 // A LayoutError says that a namespace is laid out in another way than Options
 // say. All processes must agree, or they would not see each other; delete the
-// key to lay it out anew, when no process uses the namespace.
+// key to lay it out again, when no process uses the namespace.
 type LayoutError struct {
 	Namespace, Key string
 	Field          string // "partitions" or "format"
@@ -219,24 +246,20 @@ func (e *LayoutError) Error() string {
 }
 
 // watchLayout checks the layout once and then every second: everything in
-// Redis may be deleted, and another process may lay the namespace out anew.
+// Redis may be deleted, and another process may lay the namespace out again.
+// Whoever finds another layout when it comes ends. Those that were there go on,
+// say so, and put theirs in its place if it is the older one.
 func (m *member) watchLayout() {
 	ticker := time.NewTicker(checkEvery)
 	defer ticker.Stop()
-	checked := false
 	for {
 		m.try("layout", func(ctx context.Context) (bool, error) {
 			err := m.checkLayout(ctx)
-			if _, wrong := err.(*LayoutError); wrong {
+			if isA[*LayoutError](err) && m.since == "" {
 				m.fail(err)
 			}
-			return err == nil, err
+			return err == nil || isA[*LayoutError](err), err
 		})
-		if m.ctx.Err() == nil && !checked {
-			checked = true
-			close(m.laidOut)
-			m.partReady()
-		}
 		select {
 		case <-ticker.C:
 		case <-m.ctx.Done():
@@ -245,33 +268,36 @@ func (m *member) watchLayout() {
 	}
 }
 
-// checkLayout writes the layout if there is none and compares it with ours.
+// checkLayout writes the layout if there is none and compares it with ours. On
+// the way it sets the clock.
 func (m *member) checkLayout(ctx context.Context) error {
 	client, err := m.link.get(ctx)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
-	defer cancel()
 	want := []string{strconv.Itoa(frameVersion), strconv.Itoa(m.opt.Partitions)}
-	key, b := m.names.layout, client.B()
-	results := client.DoMulti(ctx,
-		b.Hsetnx().Key(key).Field("format").Value(want[0]).Build(),
-		b.Hsetnx().Key(key).Field("partitions").Value(want[1]).Build(),
-		b.Hmget().Key(key).Field("format", "partitions").Build())
-	for _, r := range results {
-		if err := r.Error(); err != nil {
-			return err
-		}
-	}
-	have, err := results[2].AsStrSlice()
+	asked := time.Now()
+	have, err := layoutScript.run(ctx, client, []string{m.names.layout}, want[0], want[1], m.since).AsStrSlice()
 	if err != nil {
 		return err
 	}
+	if len(have) != 4 {
+		return errReply
+	}
+	now, err := strconv.ParseInt(have[3], 10, 64)
+	if err != nil {
+		return errors.Join(errReply, err)
+	}
+	m.clock.set(now, asked, time.Now())
 	for i, field := range []string{"format", "partitions"} {
-		if i >= len(have) || have[i] != want[i] {
-			return &LayoutError{m.opt.Namespace, key, field, have[min(i, len(have)-1)], want[i]}
+		if have[i] != want[i] {
+			return &LayoutError{m.opt.Namespace, m.names.layout, field, have[i], want[i]}
 		}
+	}
+	if m.since == "" {
+		m.since = have[2]
+		close(m.laidOut)
+		m.partReady()
 	}
 	return nil
 }

@@ -12,38 +12,32 @@ import (
 // spread over the nodes.
 //
 //	hark:{shop#0}:stream               the stream of partition 0
-//	hark:{shop#0}:meta                 its incarnation and last ID
+//	hark:{shop#0}:last                 the ID of its last entry; expires
 //	hark:{shop#0}:origin:NAME:EPOCH    the last sequence of an origin; expires
 //	hark:{shop#0}:live                 the channel of partition 0
 //	hark:{shop}:layout                 format and number of partitions
-//	hark:{shop}:members                processes, by the end of their lease
-//	hark:{shop}:interest:NAME:EPOCH    what one asks for; expires
-//	hark:{shop}:control                channel for news of interests
 //	hark:{shop}:inbox:NAME:EPOCH       channel for answers to one process
 //	hark:{shop}:probe                  channel nobody listens to: does the server shard?
-type partitionNames struct{ stream, meta, origin, channel string }
+type partitionNames struct{ stream, last, origin, channel string }
 
 func namesOfPartition(namespace string, partition int, origin pubsub.Origin) partitionNames {
 	prefix := "hark:{" + namespace + "#" + strconv.Itoa(partition) + "}:"
 	return partitionNames{
 		stream:  prefix + "stream",
-		meta:    prefix + "meta",
+		last:    prefix + "last",
 		origin:  prefix + "origin:" + originText(origin),
 		channel: prefix + "live",
 	}
 }
 
-type namespaceNames struct{ layout, members, interest, control, inbox, probe string }
+type namespaceNames struct{ layout, inbox, probe string }
 
 func namesOfNamespace(namespace string, origin pubsub.Origin) namespaceNames {
 	prefix := "hark:{" + namespace + "}:"
 	return namespaceNames{
-		layout:   prefix + "layout",
-		members:  prefix + "members",
-		interest: prefix + "interest:", // and the origin's text
-		control:  prefix + "control",
-		inbox:    prefix + "inbox:" + originText(origin),
-		probe:    prefix + "probe",
+		layout: prefix + "layout",
+		inbox:  prefix + "inbox:" + originText(origin),
+		probe:  prefix + "probe",
 	}
 }
 

@@ -4,71 +4,59 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 )
 
-// notices calls OnError and OnDrop on a goroutine of their own, so that they
-// hold up neither publishers nor what goes to and from Redis. There is at most
-// one notice of each part and partition on its way: a fault is told once until
-// the part works again.
+// notices calls OnError on a goroutine of its own, so that it holds up neither
+// publishers nor what goes to and from Redis. A part that fails is reported
+// once until it works again; what is no part's failure at most once a second.
 type notices struct {
 	onError func(error)
-	onDrop  func(partition int)
 	wake    chan struct{} // capacity 1
 
 	mu      sync.Mutex
 	failing map[string]bool
+	told    map[string]time.Time
 	errors  []error
-	drops   []int
 	last    error
 }
 
-func newNotices(onError func(error), onDrop func(int)) *notices {
-	return &notices{onError: onError, onDrop: onDrop, wake: make(chan struct{}, 1), failing: make(map[string]bool)}
+func newNotices(onError func(error)) *notices {
+	return &notices{onError: onError, wake: make(chan struct{}, 1), failing: make(map[string]bool), told: make(map[string]time.Time)}
 }
 
-// run ends with ctx, after it has told what there was.
+// run ends with ctx, after it has reported what there was.
 func (n *notices) run(ctx context.Context) {
 	for {
 		select {
 		case <-n.wake:
-			n.tell()
+			n.report()
 		case <-ctx.Done():
-			n.tell()
+			n.report()
 			return
 		}
 	}
 }
 
-func (n *notices) tell() {
+func (n *notices) report() {
 	n.mu.Lock()
-	errs, drops := n.errors, n.drops
-	n.errors, n.drops = nil, nil
+	errs := n.errors
+	n.errors = nil
 	n.mu.Unlock()
 	for _, err := range errs {
 		n.onError(err)
 	}
-	for _, partition := range drops {
-		n.onDrop(partition)
-	}
 }
 
-func (n *notices) signal() {
-	select {
-	case n.wake <- struct{}{}:
-	default:
-	}
-}
-
+// fails takes note that a part does not work.
 func (n *notices) fails(part string, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.last = fmt.Errorf("redisbridge: %s: %w", part, err)
-	if n.failing[part] {
-		return
+	if !n.failing[part] {
+		n.failing[part] = true
+		n.addLocked(n.last)
 	}
-	n.failing[part] = true
-	n.errors = append(n.errors, n.last)
-	n.signal()
 }
 
 func (n *notices) works(part string) {
@@ -77,12 +65,37 @@ func (n *notices) works(part string) {
 	delete(n.failing, part)
 }
 
+// tell takes note of an error after which things go on.
+func (n *notices) tell(what string, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.last = fmt.Errorf("redisbridge: %s: %w", what, err)
+	if now := time.Now(); now.Sub(n.told[what]) >= time.Second {
+		n.told[what] = now
+		n.addLocked(n.last)
+	}
+}
+
+// ended takes note of the error that ended the member.
+func (n *notices) ended(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.last = err
+	n.addLocked(err)
+}
+
 // dropped is called at the beginning of an episode, on the publisher's path.
 func (n *notices) dropped(partition int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.drops = append(n.drops, partition)
-	n.signal()
+	n.last = &DropError{Partition: partition}
+	n.addLocked(n.last)
+}
+
+// addLocked has an error reported. The caller holds n.mu.
+func (n *notices) addLocked(err error) {
+	n.errors = append(n.errors, err)
+	signal(n.wake)
 }
 
 // lastError returns the last error reported, and whether a part fails now.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/codec"
+	"github.com/harkbus/pubsub/internal/progress"
 )
 
 // A Mode says what a bridge promises; see the package comment.
@@ -44,33 +45,34 @@ const (
 
 // Defaults of Options.
 const (
-	DefaultNamespace     = "hark"
-	DefaultOutboxCount   = 65_536
-	DefaultOutboxBytes   = 32 << 20
-	DefaultInboxBytes    = 16 << 20
-	DefaultMaxFrame      = 1 << 20
-	DefaultMaxOrigins    = 10_000
-	DefaultRetention     = time.Hour
-	DefaultRetainFrames  = 1_000_000
-	DefaultLease         = 15 * time.Second
-	DefaultCloseTimeout  = 5 * time.Second
-	DefaultMaxInterests  = 1_000
-	maxPartitions        = 1 << 12
-	maxName              = 128
-	maxNamespace         = 128
-	smallestMaxFrame     = frameTarget
-	minBackoff           = 8 * time.Millisecond
-	maxBackoff           = 512 * time.Millisecond
-	commandTimeout       = time.Second
-	goodbyeTimeout       = time.Second
-	blockTime            = 500 * time.Millisecond
-	checkEvery           = time.Second
-	markAfter            = 500 * time.Millisecond
-	originKeyLife        = 24 * time.Hour
-	steadyAfter          = 100 * time.Millisecond // a connection that held so long may be dialed again at once
-	keepAlive            = 100 * time.Millisecond
-	connWriteTimeout     = time.Second
-	interestPollInterval = 20 * time.Millisecond
+	DefaultNamespace    = "hark"
+	DefaultOutboxCount  = 65_536
+	DefaultOutboxBytes  = 32 << 20
+	DefaultInboxBytes   = 16 << 20
+	DefaultMaxFrame     = 1 << 20
+	DefaultRetention    = time.Hour
+	DefaultRetainFrames = 1_000_000
+	DefaultLease        = 15 * time.Second
+	DefaultCloseTimeout = 5 * time.Second
+	DefaultTimeout      = time.Second
+	DefaultKeepAlive    = 100 * time.Millisecond
+)
+
+const (
+	maxPartitions    = 1 << 12
+	maxName          = 128
+	maxNamespace     = 128
+	smallestMaxFrame = frameTarget
+	minBackoff       = 8 * time.Millisecond
+	maxBackoff       = 512 * time.Millisecond
+	goodbyeTimeout   = time.Second
+	blockTime        = 500 * time.Millisecond
+	checkEvery       = time.Second
+	markAfter        = 500 * time.Millisecond
+	originKeyLife    = 24 * time.Hour
+	steadyAfter      = 100 * time.Millisecond // a connection that held so long may be dialed again at once
+	refreshShards    = 2 * time.Second        // in a cluster: readers alone would not learn of new nodes
+	dialTimeout      = time.Minute            // in all; the connection has a deadline on progress
 )
 
 // Options say how to attach a bridge. The zero value of a field is its
@@ -78,7 +80,7 @@ const (
 type Options struct {
 	// Redis says where Redis is: one server, a cluster or sentinels, with TLS
 	// and credentials. ParseURL makes it from a URL. The bridge sets
-	// DisableCache, DisableRetry, ConnWriteTimeout and the dialer's KeepAlive
+	// DisableCache, DisableRetry, ConnWriteTimeout and the Dialer's timeouts
 	// itself.
 	Redis rueidis.ClientOption
 
@@ -140,13 +142,6 @@ type Options struct {
 	// that does not fit one is refused or dropped.
 	MaxFrame int
 
-	// MaxOrigins is how many processes a partition keeps account of.
-	MaxOrigins int
-
-	// MaxHops is how often a frame may have been forwarded between buses
-	// before it is dropped. This package forwards nothing by itself.
-	MaxHops int
-
 	// Retention and RetainFrames are how long and how many frames a Durable
 	// stream keeps, both approximately.
 	Retention    time.Duration
@@ -156,34 +151,30 @@ type Options struct {
 	// Live. At least 2 s.
 	Lease time.Duration
 
-	// SendAll turns interest forwarding off: in Live, publications that no
-	// process has a subscription for are sent too.
+	// SendAll has every publication sent, whether another process has a
+	// subscription for it or not. That is what a bridge does in any case, for
+	// now: see Sizing in docs/bridge.md.
 	SendAll bool
 
-	// ReceiveAll has a process sent everything in Live, not only what its
-	// server's subscriptions ask for at that moment: for programs that observe
-	// the server, or keep what it published for clients that come back.
-	ReceiveAll bool
-
-	// MaxInterests is how many queries a process announces; with more, it is
-	// sent everything.
-	MaxInterests int
+	// Timeout is how long a connection may be silent when something is due,
+	// before it counts as lost; on a slow link it grows by itself. KeepAlive is
+	// how long it may be silent before it is asked for a sign of life. Defaults
+	// 1 s and 100 ms: a dead network is noticed within their sum.
+	Timeout   time.Duration
+	KeepAlive time.Duration
 
 	// CloseTimeout bounds how long Close waits for the outbox.
 	CloseTimeout time.Duration
 
-	// OnGap is told of every loss, before what comes after it is published
+	// OnGap is called for every loss, before what comes after it is published
 	// here. It runs on the receiving path of its partition, at most once at a
-	// time for each; it may call methods of the bridge, but not Close.
+	// time for each.
 	OnGap func(Gap)
 
-	// OnDrop is called once for each episode in which the outbox of a
-	// partition drops publications, when it begins.
-	OnDrop func(partition int)
-
-	// OnError is told when something fails that the bridge tries again, once
-	// until it works again, and of publications that cannot be encoded. The
-	// default drops them; Stats has the last one.
+	// OnError is called when something fails that the bridge tries again, once
+	// until it works again; with a *DropError when an outbox begins to drop;
+	// and with what ended the bridge. The default drops them; Stats has the
+	// last one. Like OnGap it may call any method of the bridge.
 	OnError func(error)
 }
 
@@ -213,11 +204,11 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.OutboxBytes, DefaultOutboxBytes)
 	setDefault(&o.InboxBytes, DefaultInboxBytes)
 	setDefault(&o.MaxFrame, DefaultMaxFrame)
-	setDefault(&o.MaxOrigins, DefaultMaxOrigins)
 	setDefault(&o.Retention, DefaultRetention)
 	setDefault(&o.RetainFrames, DefaultRetainFrames)
 	setDefault(&o.Lease, DefaultLease)
-	setDefault(&o.MaxInterests, DefaultMaxInterests)
+	setDefault(&o.Timeout, DefaultTimeout)
+	setDefault(&o.KeepAlive, DefaultKeepAlive)
 	setDefault(&o.CloseTimeout, DefaultCloseTimeout)
 	if o.Codec == nil {
 		o.Codec = codec.Binary
@@ -228,13 +219,9 @@ func (o Options) withDefaults() (Options, error) {
 	if o.OnGap == nil {
 		o.OnGap = func(Gap) {}
 	}
-	if o.OnDrop == nil {
-		o.OnDrop = func(int) {}
-	}
 	if o.OnError == nil {
 		o.OnError = func(error) {}
 	}
-	o.Redis = dialOptions(o.Redis)
 	return o, o.validate()
 }
 
@@ -247,23 +234,32 @@ func setDefault[T comparable](field *T, value T) {
 
 func truncate(s string, n int) string { return s[:min(len(s), n)] }
 
-// dialOptions makes a client notice a dead network in about a second, keep no
-// cache, and leave trying again to us: only the bridge knows what may be sent
-// twice.
-func dialOptions(o rueidis.ClientOption) rueidis.ClientOption {
-	o.DisableCache = true
-	o.DisableRetry = true
-	if o.ClientSetInfo == nil {
-		o.ClientSetInfo = rueidis.DisableClientSetInfo // one command less in the ACL
+// dialOptions makes a client whose connections have a deadline on progress and
+// no other, keeps no cache, and leaves trying again to us: only the bridge knows
+// what may be sent twice.
+func (o *Options) dialOptions(line *progress.Line) rueidis.ClientOption {
+	r := o.Redis
+	r.DisableCache = true
+	r.DisableRetry = true
+	if r.ClientSetInfo == nil {
+		r.ClientSetInfo = rueidis.DisableClientSetInfo // one command less in the ACL
 	}
-	o.Dialer.KeepAlive = keepAlive
-	o.Dialer.Timeout = connWriteTimeout
-	o.ConnWriteTimeout = connWriteTimeout
-	if o.PipelineMultiplex == 0 {
-		o.PipelineMultiplex = -1 // one connection for all that does not block
+	r.DialCtxFn = line.Dial(r.DialCtxFn)
+	r.Dialer.KeepAlive = o.KeepAlive // of rueidis: when it sends PING
+	r.Dialer.Timeout = dialTimeout
+	r.ConnWriteTimeout = dialTimeout
+	if r.PipelineMultiplex == 0 {
+		r.PipelineMultiplex = -1 // one connection for all that does not block
 	}
-	return o
+	if r.ClusterOption.ShardsRefreshInterval == 0 {
+		r.ClusterOption.ShardsRefreshInterval = refreshShards
+	}
+	return r
 }
+
+// keyLife is how long the keys of a partition are kept after they were used
+// last.
+func (o *Options) keyLife() time.Duration { return max(originKeyLife, 2*o.Retention) }
 
 func (o *Options) validate() error {
 	wrong := func(field, format string, args ...any) error {
@@ -294,19 +290,15 @@ func (o *Options) validate() error {
 		return wrong("Full", "is %d: use DropNewest or DropOldest", o.Full)
 	case o.MaxFrame < smallestMaxFrame:
 		return wrong("MaxFrame", "is %d: it must be %d or more", o.MaxFrame, smallestMaxFrame)
-	case o.MaxOrigins < 1:
-		return wrong("MaxOrigins", "is %d: it must be 1 or more", o.MaxOrigins)
-	case o.MaxHops < 0 || o.MaxHops > 255:
-		return wrong("MaxHops", "is %d: it must be 0 to 255", o.MaxHops)
 	case o.Retention < time.Second:
 		return wrong("Retention", "is %v: it must be 1 s or more", o.Retention)
 	case o.RetainFrames < 1:
 		return wrong("RetainFrames", "is %d: it must be 1 or more", o.RetainFrames)
+	case o.Timeout < 10*time.Millisecond || o.KeepAlive < 10*time.Millisecond:
+		return wrong("Timeout", "and KeepAlive are %v and %v: they must be 10 ms or more", o.Timeout, o.KeepAlive)
 	case o.Lease < 2*time.Second:
 		return wrong("Lease", "is %v: it must be 2 s or more, to outlive a reconnection", o.Lease)
-	case o.MaxInterests < 0:
-		return wrong("MaxInterests", "is %d: it must be 0 or more", o.MaxInterests)
-	case o.Mode == Live && !o.From.isNow():
+	case o.Mode == Live && o.From.kind != startNow:
 		return wrong("From", "is set: only Durable can resume")
 	case len(o.From.cursor.positions) > 0 && len(o.From.cursor.positions) != o.Partitions:
 		return wrong("From", "is a cursor of %d partitions, not %d", len(o.From.cursor.positions), o.Partitions)

@@ -8,6 +8,15 @@ import (
 	"github.com/harkbus/pubsub"
 )
 
+// freshness is how far the stamp of a frame may be from when it is received,
+// or in Durable from when it was written, for its origin to be taken up. It is
+// also how long an origin is remembered at least. So a frame that is repeated
+// either meets the account of its origin, which has had it, or is stale.
+const freshness = time.Minute
+
+// maxOrigins bounds the accounts of a partition.
+const maxOrigins = 10_000
+
 // origins keeps account of what each origin has sent on one partition, so that
 // nothing is handed on twice and what is missing is noticed. It holds at most
 // max accounts, and is used by one goroutine.
@@ -15,33 +24,32 @@ type origins struct {
 	max    int
 	byKey  map[pubsub.Origin]*list.Element // of *account
 	recent *list.List                      // heard of last first
+	gone   int                             // accounts of origins that are gone
 }
 
 // An account is what one origin has sent.
 type account struct {
 	origin *pubsub.Origin // shared by all its publications
 	next   uint64         // sequence expected next
+	stamp  int64          // the latest
 	lease  time.Duration  // 0: never silent
-	heard  time.Time
+	heard  time.Time      // when something new came
+	gone   bool           // it said goodbye, or its lease ended; kept because of repetitions
 }
 
 func newOrigins(limit int) *origins {
 	return &origins{max: limit, byKey: make(map[pubsub.Origin]*list.Element), recent: list.New()}
 }
 
-func (o *origins) len() int { return len(o.byKey) }
+// present returns how many origins are not gone.
+func (o *origins) present() int { return len(o.byKey) - o.gone }
 
-// find returns the account of the origin of a frame, if it has one, and makes
-// it the most recent.
-func (o *origins) find(h *header, now time.Time) *account {
-	e := o.byKey[pubsub.Origin{Name: h.name, Epoch: h.epoch}]
-	if e == nil {
-		return nil
+// find returns the account of the origin of a frame, nil if it has none.
+func (o *origins) find(h *header) *account {
+	if e := o.byKey[pubsub.Origin{Name: h.name, Epoch: h.epoch}]; e != nil {
+		return e.Value.(*account)
 	}
-	o.recent.MoveToFront(e)
-	a := e.Value.(*account)
-	a.heard = now
-	return a
+	return nil
 }
 
 // add opens an account for the origin of a frame. If that takes the place of
@@ -49,7 +57,7 @@ func (o *origins) find(h *header, now time.Time) *account {
 func (o *origins) add(h *header, now time.Time) (a, forgotten *account) {
 	if len(o.byKey) >= o.max {
 		forgotten = o.recent.Back().Value.(*account)
-		o.remove(*forgotten.origin)
+		o.remove(forgotten)
 	}
 	origin := pubsub.Origin{Name: strings.Clone(h.name), Epoch: h.epoch}
 	a = &account{origin: &origin, next: h.first, heard: now}
@@ -57,35 +65,56 @@ func (o *origins) add(h *header, now time.Time) (a, forgotten *account) {
 	return a, forgotten
 }
 
-func (o *origins) remove(origin pubsub.Origin) {
-	if e := o.byKey[origin]; e != nil {
+// heard takes note that something new came from an origin.
+func (o *origins) heard(a *account, h *header, now time.Time) {
+	o.recent.MoveToFront(o.byKey[*a.origin])
+	a.heard, a.stamp = now, max(a.stamp, h.stamp)
+	o.setGone(a, false)
+}
+
+func (o *origins) setGone(a *account, gone bool) {
+	switch {
+	case gone && !a.gone:
+		o.gone++
+	case !gone && a.gone:
+		o.gone--
+	}
+	a.gone = gone
+}
+
+func (o *origins) remove(a *account) {
+	o.setGone(a, false)
+	if e := o.byKey[*a.origin]; e != nil {
 		o.recent.Remove(e)
-		delete(o.byKey, origin)
+		delete(o.byKey, *a.origin)
 	}
 }
 
-// expired removes and returns the accounts that were not heard of since their
-// lease, or for as long as limit if they have none.
-func (o *origins) expired(now time.Time, limit time.Duration) (gone []*account) {
+// expire gives up the accounts of which nothing new came for life, and returns
+// those whose lease has ended since the last call.
+func (o *origins) expire(now time.Time, life time.Duration) (silent []*account) {
 	for e := o.recent.Back(); e != nil; {
 		a, previous := e.Value.(*account), e.Prev()
-		life := limit
-		if a.lease > 0 {
-			life = a.lease
+		quiet := now.Sub(a.heard)
+		if a.lease > 0 && !a.gone && quiet > a.lease {
+			silent = append(silent, a)
+			o.setGone(a, true)
 		}
-		if now.Sub(a.heard) > life {
-			o.remove(*a.origin)
-			gone = append(gone, a)
+		if quiet > max(life, a.lease) {
+			o.remove(a)
 		}
 		e = previous
 	}
-	return gone
+	return silent
 }
 
-// refresh begins all leases anew: nobody could be heard until now.
+// refresh begins the leases of those present again: nobody could be heard until
+// now.
 func (o *origins) refresh(now time.Time) {
 	for e := o.recent.Front(); e != nil; e = e.Next() {
-		e.Value.(*account).heard = now
+		if a := e.Value.(*account); !a.gone {
+			a.heard = now
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package redisbridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -43,7 +44,7 @@ type outbox struct {
 	guessed  []guess // items whose size is a guess, in order; some may be gone
 	mayGuess int     // how many they may be
 	idle     bool    // whoever takes has found nothing and waits for wake
-	closed   bool
+	err      error   // why nothing is taken in any more
 
 	ticket   uint64 // of the last item
 	taken    uint64 // ticket of the last item taken
@@ -68,14 +69,14 @@ func (l *load) add(count, bytes int) { l.count += count; l.bytes += bytes }
 // A roomWaiter waits for room for one item.
 type roomWaiter struct {
 	size int
-	done chan struct{} // closed when the room is reserved or the outbox closed
+	done chan struct{} // closed when the room is reserved, or with err
 	err  error
 }
 
 // A flusher waits until all items up to a ticket are gone.
 type flusher struct {
 	ticket uint64
-	done   chan struct{} // closed then, and when the outbox is closed
+	done   chan struct{} // closed then, and when the outbox refuses
 }
 
 var (
@@ -85,6 +86,14 @@ var (
 	// ErrTooLarge is returned by Publish for what fits no frame or no outbox.
 	ErrTooLarge = errors.New("redisbridge: the publication is too large")
 )
+
+// A DropError says that an outbox has begun to drop publications.
+type DropError struct{ Partition int }
+
+// Error names the partition.
+func (e *DropError) Error() string {
+	return fmt.Sprintf("redisbridge: the outbox of partition %d is full: publications are dropped", e.Partition)
+}
 
 func newOutbox(o *Options) *outbox {
 	return &outbox{limit: o.OutboxCount, limitBytes: o.OutboxBytes, policy: o.Full,
@@ -104,7 +113,7 @@ func (o *outbox) offer(m pubsub.Message, s *measure, hasRoom bool) (episode bool
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
-	case o.closed:
+	case o.err != nil:
 		return false
 	case hasRoom && o.reserved.count > 0:
 		size := s.sizeOf(m)
@@ -232,7 +241,7 @@ func (o *outbox) release(gone load, ticket uint64) {
 		o.wakeTaker()
 	}
 	o.grantRoom()
-	o.tellFlushed()
+	o.notifyFlushed()
 }
 
 // grantRoom reserves room for those who wait, first come first served. The
@@ -253,9 +262,9 @@ func (o *outbox) reserve(ctx context.Context, size int) error {
 		return ErrTooLarge
 	}
 	o.mu.Lock()
-	if o.closed {
+	if err := o.err; err != nil {
 		o.mu.Unlock()
-		return ErrClosed
+		return err
 	}
 	if len(o.waiters) == 0 && o.fits(size) {
 		o.reserved.add(1, size)
@@ -303,15 +312,15 @@ func (o *outbox) flushed() <-chan struct{} {
 	defer o.mu.Unlock()
 	f := flusher{o.ticket, make(chan struct{})}
 	o.flushers = append(o.flushers, f)
-	o.tellFlushed()
+	o.notifyFlushed()
 	return f.done
 }
 
-// tellFlushed closes the channels of those whose items are gone. The caller
+// notifyFlushed closes the channels of those whose items are gone. The caller
 // holds o.mu.
-func (o *outbox) tellFlushed() {
+func (o *outbox) notifyFlushed() {
 	o.flushers = slices.DeleteFunc(o.flushers, func(f flusher) bool {
-		if !o.closed && !o.goneUpTo(f.ticket) {
+		if o.err == nil && !o.goneUpTo(f.ticket) {
 			return false
 		}
 		close(f.done)
@@ -326,26 +335,28 @@ func (o *outbox) goneUpTo(ticket uint64) bool {
 	return o.queue.len() == 0 || o.queue.front().ticket > ticket
 }
 
-// close refuses what comes and ends all waits. It returns how many items were
-// left.
-func (o *outbox) close() (left int) {
+// refuse takes nothing in any more and ends all waits. What is there can still
+// be taken and released.
+func (o *outbox) refuse(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.closed = true
-	left = o.queued.count + o.flying.count
+	if o.err != nil {
+		return
+	}
+	o.err = err
 	for _, w := range o.waiters {
-		w.err = ErrClosed
+		w.err = err
 		close(w.done)
 	}
 	o.waiters = nil
-	o.tellFlushed()
-	return left
+	o.notifyFlushed()
 }
 
-func (o *outbox) isEmpty() bool {
+// left returns how many items are not acknowledged.
+func (o *outbox) left() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.queued.count+o.flying.count == 0
+	return o.queued.count + o.flying.count
 }
 
 func (o *outbox) hasQueued() bool {

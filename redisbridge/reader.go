@@ -8,11 +8,13 @@ import (
 	"sync"
 
 	"github.com/harkbus/pubsub"
-	"github.com/harkbus/pubsub/query"
 )
 
-// readAhead is how many publications a Reader has ready.
-const readAhead = 256
+// A Reader has so much ready for Next, whichever is less.
+const (
+	aheadCount = 256
+	aheadBytes = 1 << 20
+)
 
 // A Reader receives what the processes of a namespace publish, without a
 // Server: for programs that only look, and that keep a Cursor. Nothing is read
@@ -22,10 +24,7 @@ type Reader struct {
 	*member
 	query   pubsub.Query // nil: everything
 	getting []*inbound
-	ahead   chan Received
-
-	mu        sync.Mutex
-	positions []position // of what Next has returned, by partition
+	ahead   *ahead
 
 	closing sync.Once
 }
@@ -40,46 +39,31 @@ func NewReader(options Options, q pubsub.Query) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{member: m, query: q, ahead: make(chan Received, readAhead), positions: make([]position, m.opt.Partitions)}
-	if m.opt.Mode == Live {
-		r.addControl()
-	}
-	r.getting = m.startReceiving(readerSink{r})
+	r := &Reader{member: m, query: q, ahead: newAhead(&m.opt)}
+	r.getting = m.startReceiving(func(int) sink { return readerSink{r} })
 	m.start()
 	return r, nil
-}
-
-// addControl has the query announced.
-func (r *Reader) addControl() {
-	c := newControl(r.member)
-	c.answered = func(*header, []byte) {}
-	c.ask = func() ([]*query.Query, uint64, bool) {
-		q, whole := r.query.(*query.Query)
-		if !whole {
-			return nil, 0, false
-		}
-		return []*query.Query{q}, 0, true
-	}
-	c.lapsed = func() { reportLapse(r.getting) }
-	r.control = c
 }
 
 // Next returns the next publication or gap. It returns the error of ctx, or why
 // the reader ended.
 func (r *Reader) Next(ctx context.Context) (Received, error) {
-	select {
-	case next := <-r.ahead:
-		r.moveTo(&next)
-		return next, nil
-	case <-r.done:
-		return Received{}, r.err()
-	case <-ctx.Done():
-		return Received{}, context.Cause(ctx)
+	for {
+		if next, ok := r.ahead.take(); ok {
+			return next, nil
+		}
+		select {
+		case <-r.ahead.came:
+		case <-r.done:
+			return Received{}, r.err()
+		case <-ctx.Done():
+			return Received{}, context.Cause(ctx)
+		}
 	}
 }
 
 // Buffered returns how many publications and gaps Next returns without waiting.
-func (r *Reader) Buffered() int { return len(r.ahead) }
+func (r *Reader) Buffered() int { return r.ahead.len() }
 
 // All iterates over what Next returns, until its error, which comes once and
 // last.
@@ -94,37 +78,24 @@ func (r *Reader) All(ctx context.Context) iter.Seq2[Received, error] {
 	}
 }
 
-func (r *Reader) moveTo(next *Received) {
-	if next.position.incarnation == "" {
-		return
-	}
-	r.mu.Lock()
-	r.positions[next.Partition] = next.position
-	r.mu.Unlock()
-}
-
-// Cursor returns the place after what Next returned last. It is zero in Live,
-// and before the reader is ready.
-func (r *Reader) Cursor() Cursor {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	c := Cursor{positions: make([]position, len(r.positions))}
-	for i, p := range r.positions {
-		if p.incarnation == "" {
-			p = r.getting[i].start()
-		}
-		if p.incarnation == "" {
-			return Cursor{}
-		}
-		c.positions[i] = p
-	}
-	return c
-}
+// Cursor returns the place after what Next returned last and whatever did not
+// match since. It is zero in Live, and in Durable before the first place is
+// known; whoever resumes at a zero Cursor begins with the first there is, so
+// that nothing is missed.
+func (r *Reader) Cursor() Cursor { return r.ahead.cursor(r.getting) }
 
 // Ready waits until the reader has connected for the first time and would miss
 // nothing from then on. It returns the error of ctx, with the last failure, or
 // why the reader ended.
 func (r *Reader) Ready(ctx context.Context) error { return r.awaitReady(ctx) }
+
+// Done is closed when the reader has ended: by Close, or for the reason that
+// Err returns.
+func (r *Reader) Done() <-chan struct{} { return r.done }
+
+// Err returns why the reader ended: ErrClosed after Close, or a *LayoutError.
+// It is nil while it runs.
+func (r *Reader) Err() error { return r.err() }
 
 // Stats returns what the reader has done and holds.
 func (r *Reader) Stats() Stats { return r.stats(r.getting) }
@@ -141,18 +112,18 @@ func (r *Reader) Close() error {
 // A readerSink hands what was received to the caller of Next.
 type readerSink struct{ *Reader }
 
-func (s readerSink) receive(ctx context.Context, r *Received) error {
+func (s readerSink) receive(ctx context.Context, r *Received, _ bool) error {
 	if s.query != nil {
-		var matches bool
 		matches, err := s.matches(r)
 		if err != nil {
-			s.notes.fails("match", err)
+			s.notes.tell("match", err)
 		}
 		if !matches {
+			s.passed(r.Partition, r.position)
 			return nil
 		}
 	}
-	return s.hand(ctx, *r)
+	return s.ahead.put(ctx, *r)
 }
 
 // matches guards against queries that users write.
@@ -165,15 +136,111 @@ func (s readerSink) matches(r *Received) (matches bool, err error) {
 	return s.query.Matches(r.Events)
 }
 
-func (s readerSink) gap(ctx context.Context, g Gap) {
-	_ = s.hand(ctx, Received{Gap: &g, Partition: g.Partition})
+func (s readerSink) gap(ctx context.Context, g Gap, to position) {
+	_ = s.ahead.put(ctx, Received{Gap: &g, Partition: g.Partition, position: to})
 }
 
-func (s readerSink) hand(ctx context.Context, r Received) error {
-	select {
-	case s.ahead <- r:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("redisbridge: %w", context.Cause(ctx))
+func (s readerSink) passed(partition int, p position) { s.ahead.pass(partition, p) }
+
+// An ahead holds what Next returns without waiting.
+type ahead struct {
+	came chan struct{} // capacity 1: there is something to take
+	room chan struct{} // capacity 1: something was taken
+
+	mu     sync.Mutex
+	queue  fifo[Received]
+	bytes  int
+	at     []position  // of what Next has returned, by partition
+	newest []*Received // the last one of queue, by partition; nil if there is none
+}
+
+func newAhead(o *Options) *ahead {
+	a := &ahead{
+		came: make(chan struct{}, 1), room: make(chan struct{}, 1),
+		at: make([]position, o.Partitions), newest: make([]*Received, o.Partitions),
 	}
+	return a
+}
+
+// put waits for room; one always fits.
+func (a *ahead) put(ctx context.Context, r Received) error {
+	for !a.offer(r) {
+		select {
+		case <-a.room:
+		case <-ctx.Done():
+			return fmt.Errorf("redisbridge: %w", context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+func (a *ahead) offer(r Received) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if n := a.queue.len(); n > 0 && (n >= aheadCount || a.bytes+r.size > aheadBytes) {
+		return false
+	}
+	a.newest[r.Partition] = a.queue.push(r)
+	a.bytes += r.size
+	signal(a.came)
+	return true
+}
+
+// pass moves the place of a partition over what nobody is to be given.
+func (a *ahead) pass(partition int, p position) {
+	if p.epoch == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if last := a.newest[partition]; last != nil {
+		last.position = p
+	} else {
+		a.at[partition] = p
+	}
+}
+
+func (a *ahead) take() (r Received, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.queue.len() == 0 {
+		return r, false
+	}
+	if a.newest[a.queue.front().Partition] == a.queue.front() {
+		a.newest[a.queue.front().Partition] = nil
+	}
+	r = a.queue.pop()
+	a.bytes -= r.size
+	if r.position.epoch != 0 {
+		a.at[r.Partition] = r.position
+	}
+	if a.queue.len() > 0 {
+		signal(a.came) // for whoever else waits
+	}
+	signal(a.room)
+	return r, true
+}
+
+func (a *ahead) len() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.queue.len()
+}
+
+// cursor returns where Next is. Before anything was returned that is where
+// reading began.
+func (a *ahead) cursor(getting []*inbound) Cursor {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c := Cursor{positions: make([]position, len(a.at))}
+	for i, p := range a.at {
+		if p.epoch == 0 {
+			p = getting[i].progress.begin()
+		}
+		c.positions[i] = p
+	}
+	if c.IsZero() {
+		return Cursor{}
+	}
+	return c
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/codec"
@@ -92,9 +93,8 @@ func (b *Bridge) Reply(ctx context.Context, m pubsub.Message, data any, events m
 	if err != nil {
 		return b.endedOr(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
-	defer cancel()
-	heard, err := b.send(ctx, client, namesOfNamespace(b.opt.Namespace, to).inbox, frame)
+	inbox := namesOfNamespace(b.opt.Namespace, to).inbox
+	heard, err := client.Do(ctx, b.link.publishing(client, inbox, frame)).AsInt64()
 	if err == nil && heard == 0 {
 		err = ErrNobodyWaits
 	}
@@ -126,8 +126,10 @@ func replyAddress(m pubsub.Message) (to pubsub.Origin, id uint64, err error) {
 // replyFrame encodes a reply: its sequence is the number of the request, its
 // payload one event.
 func (b *Bridge) replyFrame(id uint64, data any, events map[string][]string) (string, error) {
-	f := beginEvent(b.noteHeader(kindReply, id, false))
-	f[codecAt] = b.opt.Codec.ID()
+	f := beginEvent(appendHeader(nil, &header{
+		kind: kindReply, codec: b.opt.Codec.ID(), partition: noPartition, first: id, stamp: b.clock.at(time.Now()),
+		epoch: b.origin.Epoch, name: b.origin.Name, namespace: b.opt.Namespace,
+	}))
 	begun := len(f)
 	e := encoder{types: b.opt.Types, codec: b.opt.Codec}
 	f, err := e.append(f, pubsub.NewMessage(data, events))
@@ -142,19 +144,13 @@ func (b *Bridge) replyFrame(id uint64, data any, events map[string][]string) (st
 	return string(f), nil
 }
 
-// awaitInbox waits until replies can arrive. In Live the control line has the
-// inbox, otherwise it gets a connection with the first request.
+// awaitInbox waits until replies can arrive. The first request subscribes.
 func (r *requests) awaitInbox(ctx context.Context) error {
 	r.listen.Do(func() {
-		if r.control != nil {
-			r.up = r.control.subscribed
-			return
-		}
-		s := &subscriber{
-			member: r.member, part: "replies", channels: []string{r.names.inbox}, message: r.hear,
+		r.keepSubscribed(&listener{
+			member: r.member, part: "replies", channel: r.names.inbox, message: r.hear,
 			up: sync.OnceFunc(func() { close(r.up) }), down: func() {},
-		}
-		r.launch(s.run)
+		})
 	})
 	select {
 	case <-r.up:
@@ -171,8 +167,8 @@ func (r *requests) hear(text string) {
 	if err == nil && h.kind != kindReply {
 		err = errMalformed
 	}
-	if err != nil {
-		r.counts.refuse(err)
+	if reason, refused := err.(refusal); refused {
+		r.counts.refuse(reason)
 		return
 	}
 	r.answer(&h, payload)
@@ -187,7 +183,7 @@ func (r *requests) answer(h *header, payload []byte) {
 	}
 	if err != nil {
 		r.counts.undecodable.Add(1)
-		r.notes.fails("decode", err)
+		r.notes.tell("decode", err)
 		return
 	}
 	r.give(h.first, reply)

@@ -1,36 +1,36 @@
 package redisbridge
 
 import (
-	"errors"
 	"sync/atomic"
+	"time"
 )
 
 // counters count for all partitions. The fields are those of Stats.
 type counters struct {
-	filtered, unencodable                     atomic.Uint64
-	sentEvents, sentFrames, sentBytes, marks  atomic.Uint64
-	resent, already                           atomic.Uint64
-	received, receivedFrames, receivedBytes   atomic.Uint64
-	own, duplicates                           atomic.Uint64
-	gaps, lost                                atomic.Uint64
-	malformed, oversized, foreign, unsigned   atomic.Uint64
-	otherVersion, hops, undecodable, overflow atomic.Uint64
-	failures, reconnects                      atomic.Uint64
+	unencodable                                atomic.Uint64
+	sentEvents, sentFrames, sentBytes, marks   atomic.Uint64
+	resent, already                            atomic.Uint64
+	received, receivedFrames, receivedBytes    atomic.Uint64
+	own, duplicates                            atomic.Uint64
+	gaps, lost                                 atomic.Uint64
+	malformed, oversized, foreign, unsigned    atomic.Uint64
+	otherVersion, stale, undecodable, overflow atomic.Uint64
+	failures, reconnects                       atomic.Uint64
 }
 
 // refuse counts a frame that the gate did not let in.
-func (c *counters) refuse(err error) {
-	switch {
-	case errors.Is(err, errOversized):
+func (c *counters) refuse(reason refusal) {
+	switch reason {
+	case errOversized:
 		c.oversized.Add(1)
-	case errors.Is(err, errForeign):
+	case errForeign:
 		c.foreign.Add(1)
-	case errors.Is(err, errUnsigned):
+	case errUnsigned:
 		c.unsigned.Add(1)
-	case errors.Is(err, errVersion):
+	case errVersion:
 		c.otherVersion.Add(1)
-	case errors.Is(err, errHops):
-		c.hops.Add(1)
+	case errStale:
+		c.stale.Add(1)
 	default:
 		c.malformed.Add(1)
 	}
@@ -46,13 +46,12 @@ func (c *counters) gap(g Gap) {
 // Stats is what a bridge or a reader has done and holds. Counts are since it
 // was made, of all partitions.
 type Stats struct {
-	Connected bool  // Redis has answered, and nothing fails now
+	Connected bool  // Redis has answered, nothing fails now, and the bridge has not ended
 	LastError error // the last failure, also when it is over
 
 	// Sending.
 	Accepted    uint64 // publications the outbox took
 	Dropped     uint64 // publications it did not take, or dropped again for newer ones
-	Filtered    uint64 // publications nobody asked for
 	Unencodable uint64 // publications the codec refused, or too large
 	Queued      int    // publications in outboxes
 	QueuedBytes int
@@ -73,7 +72,7 @@ type Stats struct {
 	Gaps           uint64
 	Lost           uint64 // publications missing, as far as counted
 	Inbox          int    // frames received and not handed on
-	Origins        int    // processes known, summed over partitions
+	Origins        int    // processes known and not gone, summed over partitions
 
 	// Frames dropped, and why.
 	Malformed    uint64
@@ -81,7 +80,7 @@ type Stats struct {
 	Foreign      uint64 // of another namespace or partition
 	Unsigned     uint64 // without a valid MAC
 	OtherVersion uint64
-	TooManyHops  uint64
+	Stale        uint64 // repetitions of old frames, of processes that are not known any more
 	Overflowed   uint64 // the inbox was full; Live only
 
 	Undecodable uint64 // publications whose codec or type refused them
@@ -89,20 +88,27 @@ type Stats struct {
 	Failures   uint64 // attempts that failed, of all parts
 	Reconnects uint64 // readers' connections made after the first
 
-	Interest InterestStats
+	Lag       Lag       // Durable only
+	Heartbeat Heartbeat // the last proof that what is sent comes back
 }
 
-// InterestStats tells what interest forwarding knows; Live only.
-type InterestStats struct {
-	Filtering bool // the view is complete: what nobody asks for is not sent
-	Peers     int  // processes in the view, without this one
-	Queries   int  // their queries
-	Announced int  // own queries announced; -1: everything
+// A Lag is how far reading is behind what Redis has, as of the last second.
+type Lag struct {
+	Entries int64         // frames, summed over partitions; Unknown after resuming, until all is read
+	Time    time.Duration // age of the oldest frame not read, of the partition that is farthest behind
+}
+
+func (l *Lag) add(other Lag) {
+	if l.Entries == Unknown || other.Entries == Unknown {
+		l.Entries = Unknown
+	} else {
+		l.Entries += other.Entries
+	}
+	l.Time = max(l.Time, other.Time)
 }
 
 func (c *counters) stats() Stats {
 	return Stats{
-		Filtered:       c.filtered.Load(),
 		Unencodable:    c.unencodable.Load(),
 		SentEvents:     c.sentEvents.Load(),
 		SentFrames:     c.sentFrames.Load(),
@@ -122,7 +128,7 @@ func (c *counters) stats() Stats {
 		Foreign:        c.foreign.Load(),
 		Unsigned:       c.unsigned.Load(),
 		OtherVersion:   c.otherVersion.Load(),
-		TooManyHops:    c.hops.Load(),
+		Stale:          c.stale.Load(),
 		Overflowed:     c.overflow.Load(),
 		Undecodable:    c.undecodable.Load(),
 		Failures:       c.failures.Load(),

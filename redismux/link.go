@@ -70,6 +70,7 @@ func (l *link) run(r *run) {
 			retry.Lasted(time.Since(began))
 		} else {
 			l.mux.stats.dialErrors.Add(1)
+			l.mux.options.OnDialError(err)
 		}
 		if r.ctx.Err() == nil {
 			l.mux.options.Logger.Warn("redismux: no connection", "node", l.addr, "error", err)

@@ -38,6 +38,10 @@ type Options struct {
 	// OnError gets the refused names of subscriptions without an OnError of
 	// their own. Default: they are logged.
 	OnError OnErrorFunc
+
+	// OnDialError gets each failure to connect, on the goroutine that tries: it
+	// must return soon. Default: they are logged.
+	OnDialError func(error)
 }
 
 func (o Options) withDefaults() Options {
@@ -48,6 +52,9 @@ func (o Options) withDefaults() Options {
 	orElse(&o.BufferBytes, 64<<20)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.OnDialError == nil {
+		o.OnDialError = func(error) {}
 	}
 	if o.OnError == nil {
 		logger := o.Logger

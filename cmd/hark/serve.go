@@ -259,7 +259,6 @@ func (s *served) join() error {
 		return err
 	}
 	o.Types, o.OnError = types, s.app.reportErrors()
-	o.ReceiveAll = true // a client that comes back asks for what nobody waited for
 	o.OnGap = func(g redisbridge.Gap) { s.app.log.Warn("gap", "gap", g.String()) }
 	s.bridge, err = redisbridge.Attach(s.bus, o)
 	return err

@@ -18,6 +18,7 @@ import (
 //	Refuse     nobody listens: a dial is refused at once
 //	Blackhole  connections stay and new ones are taken, but no byte passes
 //	Delay      every chunk of bytes, both ways, waits before it passes
+//	Limit      so many bytes a second pass, each way, of all connections
 //	CutOn      ends a connection in which the client says a word
 type Proxy struct {
 	Addr string // host:port; clients dial it
@@ -32,6 +33,9 @@ type Proxy struct {
 	dials    int
 	hole     bool
 	delay    time.Duration
+	rate     int          // bytes a second; 0: as many as come
+	free     [2]time.Time // when the link is free again, each way
+	passed   [2]int       // bytes, each way
 	word     []byte
 	closed   bool
 }
@@ -105,13 +109,13 @@ func (p *Proxy) serve(client net.Conn) {
 	defer p.remove(server)
 
 	ended := make(chan struct{}, 2)
-	p.wg.Go(func() { p.pump(server, client, p.isForbidden); ended <- struct{}{} })
-	p.wg.Go(func() { p.pump(client, server, nil); ended <- struct{}{} })
+	p.wg.Go(func() { p.pump(server, client, up, p.isForbidden); ended <- struct{}{} })
+	p.wg.Go(func() { p.pump(client, server, down, nil); ended <- struct{}{} })
 	<-ended
 }
 
 // pump copies until one side ends, or the client says the forbidden word.
-func (p *Proxy) pump(to, from net.Conn, forbidden func([]byte) bool) {
+func (p *Proxy) pump(to, from net.Conn, way int, forbidden func([]byte) bool) {
 	defer to.Close()
 	defer from.Close()
 	buf := make([]byte, 64<<10)
@@ -121,7 +125,7 @@ func (p *Proxy) pump(to, from net.Conn, forbidden func([]byte) bool) {
 			if !p.pass(from) || forbidden != nil && forbidden(buf[:n]) {
 				return
 			}
-			if _, err := to.Write(buf[:n]); err != nil {
+			if p.forward(to, buf[:n], way) != nil {
 				return
 			}
 		}
@@ -129,6 +133,62 @@ func (p *Proxy) pump(to, from net.Conn, forbidden func([]byte) bool) {
 			return
 		}
 	}
+}
+
+// The ways through a proxy.
+const (
+	up   = iota // client → server
+	down        // server → client
+)
+
+// smallest is how much passes at once where there is a limit.
+const smallest = 2 << 10
+
+// forward writes b as fast as the limit allows.
+func (p *Proxy) forward(to net.Conn, b []byte, way int) error {
+	for len(b) > 0 {
+		n, wait := p.take(len(b), way)
+		if wait > 0 {
+			time.Sleep(wait)
+		}
+		if _, err := to.Write(b[:n]); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// take returns how many of n bytes pass next, and when.
+func (p *Proxy) take(n, way int) (some int, wait time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.rate > 0 {
+		n = min(n, smallest)
+		now := time.Now()
+		if p.free[way].Before(now) {
+			p.free[way] = now
+		}
+		p.free[way] = p.free[way].Add(time.Duration(n) * time.Second / time.Duration(p.rate))
+		wait = p.free[way].Sub(now)
+	}
+	p.passed[way] += n
+	return n, wait
+}
+
+// Limit lets so many bytes a second pass, each way, of all connections
+// together; 0 lets all pass.
+func (p *Proxy) Limit(bytesPerSecond int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rate = bytesPerSecond
+}
+
+// Passed returns how many bytes have passed to the server and to clients.
+func (p *Proxy) Passed() (toServer, toClients int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.passed[up], p.passed[down]
 }
 
 // pass waits out a delay and a black hole. It is false when the connection

@@ -1,0 +1,451 @@
+package redisbridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/redis/rueidis"
+)
+
+const (
+	readMost  = 32        // entries a read asks for
+	readBytes = 512 << 10 // bytes that a read is meant to bring
+)
+
+// A streamReader feeds an inbound from its stream.
+//
+//	floor ─────── anchors ──── at ───── from ──▶ what is read next
+//	where it      places seen  the      the last entry of
+//	began         to be there  last     anybody
+//	                           of ours
+//
+// What is read is always after an ID. Entries of strangers move from alone.
+// Every second, and on each new connection, the reader compares itself with the
+// stream: after FLUSHALL or a failover XREAD after an ID beyond the end would
+// wait until the end of time, without an error.
+type streamReader struct {
+	*inbound
+	stream  string
+	isReady func()
+	part    string
+
+	begun    bool
+	epoch    uint64    // of the stream
+	floor    entryID   // what is not after it was there before we began
+	at       entryID   // the last entry that was taken; at first, floor
+	isRead   bool      // at was read
+	from     entryID   // where the next read begins
+	anchored bool      // since the last look
+	anchors  []entryID // values of at that were there at a look, oldest first
+	trusted  entryID   // an entry that was suspect, and then looked into
+	resume   position  // a frame that was read in part
+	passed   int64     // entries ever added, up to from; -1 if unknown
+	count    int64     // entries that the next read asks for
+	largest  int       // bytes of an entry, of the last reads
+
+	addr      string    // where a MOVED said that the slot is
+	looked    time.Time // when it was compared last
+	now       int64     // what the clock of Redis showed then, ms
+	connected bool
+}
+
+func newStreamReader(b *inbound) *streamReader {
+	return &streamReader{
+		inbound: b,
+		stream:  namesOfPartition(b.opt.Namespace, b.partition, b.origin).stream,
+		isReady: sync.OnceFunc(b.partReady),
+		part:    "receive on partition " + strconv.Itoa(b.partition),
+		passed:  -1,
+		count:   1,
+	}
+}
+
+// run reads until the member ends.
+func (r *streamReader) run() {
+	r.try(r.part, func(ctx context.Context) (bool, error) {
+		client, err := r.awaitLayout(ctx)
+		if err != nil {
+			return false, err
+		}
+		err = r.serve(ctx, client)
+		r.addr = movedTo(err)
+		return false, err
+	})
+}
+
+// serve is the life of one connection.
+func (r *streamReader) serve(ctx context.Context, client rueidis.Client) error {
+	conn := r.link.dedicate(client, r.addr)
+	defer conn.close()
+	defer context.AfterFunc(ctx, conn.close)() // a read that waits does not look at ctx
+	if err := r.look(ctx, conn); err != nil {
+		return err
+	}
+	if r.connected {
+		r.counts.reconnects.Add(1)
+	}
+	r.connected = true
+	r.notes.works(r.part)
+	r.isReady()
+	for {
+		if err := r.read(ctx, conn); err != nil {
+			return err
+		}
+		if time.Since(r.looked) >= checkEvery {
+			if err := r.look(ctx, conn); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// read waits for entries, though not for long, and takes them. How many it asks
+// for follows from how large the last ones were. A read is not marked as one
+// that blocks: then the client would not ask for signs of life meanwhile.
+func (r *streamReader) read(ctx context.Context, conn line) error {
+	reply := conn.Do(ctx, conn.B().Arbitrary("XREAD", "COUNT", strconv.FormatInt(r.count, 10), "BLOCK", millis(blockTime), "STREAMS").
+		Keys(r.stream).Args(r.from.String()).Build())
+	if err := reply.Error(); rueidis.IsRedisNil(err) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	entries, err := entriesOf(reply)
+	if err != nil {
+		return err
+	}
+	largest := 1
+	for i := range entries {
+		e, err := parseEntry(&entries[i])
+		entries[i] = rueidis.RedisMessage{} // the frame alone is held, while it waits for room
+		if err != nil {
+			return err
+		}
+		largest = max(largest, len(e.frame))
+		if err := r.take(ctx, e); errors.Is(err, errSuspect) {
+			return r.look(ctx, conn) // the next read begins with this entry
+		} else if err != nil {
+			return err
+		}
+	}
+	r.largest = max(largest, r.largest/2)
+	r.count = min(2*r.count, readMost, max(1, readBytes/int64(r.largest)))
+	return nil
+}
+
+var errReply = errors.New("a reply of an unexpected form")
+
+// entriesOf takes the entries out of a reply of XREAD for one stream: a map in
+// RESP3, an array of pairs in RESP2.
+func entriesOf(reply rueidis.RedisResult) ([]rueidis.RedisMessage, error) {
+	m, err := reply.ToMessage()
+	if err != nil {
+		return nil, err
+	}
+	if m.IsMap() {
+		streams, err := m.AsMap()
+		for _, entries := range streams {
+			return entries.ToArray()
+		}
+		return nil, err
+	}
+	streams, err := m.ToArray()
+	if err != nil || len(streams) != 1 {
+		return nil, errors.Join(errReply, err)
+	}
+	pair, err := streams[0].ToArray()
+	if err != nil || len(pair) != 2 {
+		return nil, errors.Join(errReply, err)
+	}
+	return pair[1].ToArray()
+}
+
+// An entry is an entry of the stream. What is not of ours has no frame.
+type entry struct {
+	id       entryID
+	frame    string
+	previous entryID // the entry of ours that was written before; zero if unknown
+}
+
+func parseEntry(m *rueidis.RedisMessage) (e entry, err error) {
+	pair, err := m.ToArray()
+	if err != nil || len(pair) != 2 {
+		return e, errors.Join(errReply, err)
+	}
+	s, err := pair[0].ToString()
+	if err != nil {
+		return e, err
+	}
+	var ok bool
+	if e.id, ok = parseEntryID(s); !ok {
+		return e, fmt.Errorf("%w: entry ID %q", errReply, s)
+	}
+	fields, err := pair[1].AsStrSlice()
+	if err != nil || len(fields) != 4 || fields[0] != "f" || fields[2] != "p" {
+		return e, nil
+	}
+	e.frame = fields[1]
+	if e.previous, ok = parseEntryID(fields[3]); !ok || !e.id.isAfter(e.previous) {
+		e.previous = entryID{}
+	}
+	return e, nil
+}
+
+// errSuspect says that an entry does not know of the one before it: the stream
+// has lost that, or a stranger has copied an entry.
+var errSuspect = errors.New("suspect")
+
+// take puts one entry into the inbox. What is missing before it is reported
+// first; what somebody else wrote is passed over.
+func (r *streamReader) take(ctx context.Context, e entry) error {
+	if !e.id.isAfter(r.from) {
+		return nil
+	}
+	if e.id != r.trusted && r.isRead && e.previous != (entryID{}) && r.at.isAfter(e.previous) {
+		r.trusted = e.id
+		r.drop(r.at)
+		return errSuspect
+	}
+	missing := e.previous.isAfter(r.from)
+	r.from = e.id
+	if r.passed >= 0 {
+		r.passed++
+	}
+	own, err := r.admit(e.frame)
+	if err != nil {
+		r.counts.refuse(err.(refusal))
+		return nil
+	}
+	if missing {
+		if err := r.tell(ctx, Gap{Reason: Trimmed, Count: Unknown}); err != nil {
+			return err
+		}
+	}
+	a := arrival{frame: e.frame, own: &own, id: e.id, epoch: r.epoch}
+	if r.resume.id == e.id {
+		a.skip = r.resume.events
+	}
+	if err := r.inbox.put(ctx, a); err != nil {
+		return err
+	}
+	if r.isOfTheFuture(e.id) { // whoever gave it that ID
+		return nil
+	}
+	r.at, r.isRead = e.id, true
+	if !r.anchored {
+		r.anchored = true
+		r.drop(e.id)
+	}
+	return nil
+}
+
+// isOfTheFuture tells whether an ID is more than a minute ahead of the clock of
+// Redis: such an entry may be taken away again.
+func (r *streamReader) isOfTheFuture(id entryID) bool {
+	now := r.now + time.Since(r.looked).Milliseconds()
+	return id.ms > uint64(now+freshness.Milliseconds())
+}
+
+// tell reports a gap, after which reading goes on where it is.
+func (r *streamReader) tell(ctx context.Context, g Gap) error {
+	return r.inbox.put(ctx, arrival{gap: &g, to: position{r.epoch, r.at, allEvents}})
+}
+
+// A streamState is what a reader compares itself with.
+type streamState struct {
+	epoch   uint64
+	last    entryID // the last ID ever given out
+	first   entryID // of the oldest entry; zero if there is none
+	deleted entryID // the greatest deleted by hand; zero if unknown
+	isThere bool    // the place of the reader
+	anchor  int     // which of its anchors is there, 1 for the latest; 0: none
+	added   int64   // entries ever added; -1 if unknown
+	length  int64
+	now     int64 // ms
+}
+
+// look compares the reader with the stream.
+func (r *streamReader) look(ctx context.Context, conn line) error {
+	if !r.begun {
+		state, err := r.ask(ctx, conn)
+		if err != nil {
+			return err
+		}
+		r.begin(&state)
+	}
+	state, err := r.ask(ctx, conn)
+	if err != nil {
+		return err
+	}
+	r.looked, r.now, r.anchored = time.Now(), state.now, false
+	if err := r.resolve(ctx, &state); err != nil {
+		return err
+	}
+	if !state.last.isAfter(r.from) {
+		r.passed = state.added
+	}
+	r.progress.setLag(r.lagAt(&state))
+	return nil
+}
+
+func (r *streamReader) ask(ctx context.Context, conn line) (s streamState, err error) {
+	args := []string{millis(r.opt.keyLife()), r.at.String()}
+	for _, id := range slices.Backward(r.anchors) {
+		args = append(args, id.String())
+	}
+	reply, err := lookScript.run(ctx, conn, []string{r.stream}, args...).ToArray()
+	if err != nil {
+		return s, err
+	}
+	if len(reply) != 9 {
+		return s, errReply
+	}
+	var text [4]string
+	for i := range text {
+		if text[i], err = reply[i].ToString(); err != nil {
+			return s, err
+		}
+	}
+	var numbers [5]int64
+	for i := range numbers {
+		if numbers[i], err = reply[len(text)+i].AsInt64(); err != nil {
+			return s, err
+		}
+	}
+	var ok bool
+	if s.epoch, ok = parseEpoch(text[0]); !ok {
+		return s, errReply
+	}
+	s.last, _ = parseEntryID(text[1])
+	s.first, _ = parseEntryID(text[2])
+	s.deleted, _ = parseEntryID(text[3])
+	s.isThere, s.anchor = numbers[0] == 1, int(numbers[1])
+	s.added, s.length, s.now = numbers[2], numbers[3], numbers[4]
+	return s, nil
+}
+
+// begin fixes where reading begins.
+func (r *streamReader) begin(s *streamState) {
+	r.begun = true
+	start, known := r.opt.From.position(r.partition)
+	switch {
+	case !known:
+		start = position{s.epoch, s.last, allEvents}
+	case start.epoch == 0: // the first there is, or a time
+		start.epoch, start.id = s.epoch, earliest(start.id, s.last)
+		known = false
+	}
+	r.epoch, r.at, r.from, r.floor = start.epoch, start.id, start.id, start.id
+	if known && start.id != (entryID{}) { // an entry, as whoever saved the cursor says
+		r.anchors = []entryID{start.id}
+	}
+	if start.events != allEvents {
+		r.resume, r.from = start, start.id.before()
+		r.floor = r.from
+	}
+	if start.id == (entryID{}) {
+		r.passed = max(s.added-s.length, -1)
+	}
+	r.progress.moveTo(start)
+}
+
+// resolve acts on what a look has shown. An anchor that is there, or was trimmed
+// away, proves that the stream is still the one it was; at alone does not, for
+// it may be the first entry of another.
+func (r *streamReader) resolve(ctx context.Context, s *streamState) error {
+	if s.epoch != r.epoch && s.anchor == 0 {
+		r.epoch = s.epoch
+		return r.restart(ctx, entryID{}, Gap{Reason: Reset, Count: Unknown})
+	}
+	r.epoch = s.epoch
+	n := len(r.anchors)
+	switch {
+	case (n == 0 || s.anchor == 1 || s.hasPassed(r.anchors[n-1])) && (s.isThere || s.hasPassed(r.at) || !r.isRead && !r.at.isAfter(s.last)):
+		if s.isThere && (n == 0 || r.anchors[n-1] != r.at) {
+			r.drop(r.at)
+		}
+		if r.from.isAfter(s.last) { // a stranger's entry of the future is gone
+			r.from = r.at
+		}
+		return nil
+	case s.anchor > 0:
+		return r.restart(ctx, r.anchors[n-s.anchor], Gap{Reason: Rewound, Count: Unknown})
+	}
+	return r.restart(ctx, earliest(r.floor, s.last), Gap{Reason: Rewound, Count: Unknown})
+}
+
+// hasPassed tells whether a place that is not there was trimmed away or deleted
+// by hand.
+func (s *streamState) hasPassed(id entryID) bool {
+	return !id.isAfter(s.last) && (s.length == 0 || s.first.isAfter(id) || !id.isAfter(s.deleted))
+}
+
+// restart goes back to an anchor, or to where none is. What was handed on after
+// it is known by the sequences of its origins.
+func (r *streamReader) restart(ctx context.Context, to entryID, g Gap) error {
+	r.at, r.from, r.isRead, r.resume, r.passed = to, to, false, position{}, -1
+	r.anchors = r.anchors[:slices.Index(r.anchors, to)+1]
+	if g.Reason == Reset {
+		r.floor = to
+	}
+	r.floor = earliest(r.floor, to)
+	return r.tell(ctx, g)
+}
+
+// maxAnchors bounds the places that a reader remembers: the more the older they
+// are, the farther they are from one another.
+const maxAnchors = 32
+
+// drop remembers a place.
+func (r *streamReader) drop(anchor entryID) {
+	r.anchors = append(r.anchors, anchor)
+	if len(r.anchors) <= maxAnchors {
+		return
+	}
+	kept := r.anchors[:0]
+	for i, id := range r.anchors {
+		if i >= maxAnchors/2 || i%2 == 0 {
+			kept = append(kept, id)
+		}
+	}
+	r.anchors = kept
+}
+
+// lagAt returns how far reading is behind.
+func (r *streamReader) lagAt(s *streamState) (lag Lag) {
+	if !s.last.isAfter(r.from) || s.length == 0 {
+		return lag
+	}
+	next := latest(r.from, s.first)
+	lag.Time = time.Duration(max(s.now-int64(next.ms), 0)) * time.Millisecond
+	lag.Entries = Unknown
+	if r.passed >= 0 && s.added >= 0 {
+		lag.Entries = max(s.added-r.passed, 0)
+	} else if s.first.isAfter(r.from) {
+		lag.Entries = s.length
+	}
+	return lag
+}
+
+func earliest(a, b entryID) entryID {
+	if b.isAfter(a) {
+		return a
+	}
+	return b
+}
+
+func latest(a, b entryID) entryID {
+	if b.isAfter(a) {
+		return b
+	}
+	return a
+}
+
+// textOf returns b as a string without a copy. Nobody may write to b any more.
+func textOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

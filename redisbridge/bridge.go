@@ -323,8 +323,8 @@ type serverSink struct {
 	pace pace
 }
 
-func (s *serverSink) receive(ctx context.Context, r *Received, more bool) error {
-	if more && s.opt.Mode == Durable {
+func (s *serverSink) receive(ctx context.Context, r *Received) error {
+	if s.opt.Mode == Durable {
 		s.pace.wait(ctx)
 	}
 	_, err := s.server.PublishWithArgs(ctx, pubsub.PublishArgs{Data: r.Data, Events: r.Events, Origin: r.Origin, Time: r.Time})

@@ -114,6 +114,9 @@ func ParseCursor(text string) (Cursor, error) {
 		}
 		c.positions = append(c.positions, p)
 	}
+	if c.IsZero() {
+		return Cursor{}, nil
+	}
 	return c, nil
 }
 

@@ -7,7 +7,7 @@ import (
 )
 
 func FuzzCursor(f *testing.F) {
-	f.Add("9f86d081884c7d65@1767323045000-42.3,c2e1000000000000@1767323044170-7")
+	f.Add("1767323045000123@1767323045000-42.3,0000000000000000@0-0,1767323044170001@1767323044170-7")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := ParseCursor(text)
 		if err != nil {

@@ -29,9 +29,8 @@ type Received struct {
 // A sink takes what was received, in order, from one goroutine per partition.
 type sink interface {
 	// receive takes a publication, whose fields it may keep but not r. It waits
-	// for room; an error ends the receiving. More tells whether others wait
-	// behind it.
-	receive(ctx context.Context, r *Received, more bool) error
+	// for room; an error ends the receiving.
+	receive(ctx context.Context, r *Received) error
 
 	// gap reports what is missing; in Durable, reading goes on at a position.
 	gap(ctx context.Context, g Gap, to position)
@@ -52,7 +51,6 @@ type inbound struct {
 	// Of the goroutine of run.
 	origins  *origins
 	up       bool        // the reader is connected
-	more     bool        // the inbox holds more than the arrival in hand
 	decoded  codec.Event // the event in hand; reused
 	received Received    // and what it is handed on as
 
@@ -81,9 +79,8 @@ func (b *inbound) run() {
 	ticker := time.NewTicker(checkEvery)
 	defer ticker.Stop()
 	for {
-		a, more, ok := b.inbox.take()
+		a, ok := b.inbox.take()
 		if ok {
-			b.more = more
 			if b.handle(&a) != nil {
 				return
 			}
@@ -297,7 +294,7 @@ func (b *inbound) event(from *account, a *arrival, h *header, i int, c codec.Cod
 			r.position.events = allEvents
 		}
 	}
-	if err := b.sink.receive(b.ctx, r, b.more || !last); err != nil {
+	if err := b.sink.receive(b.ctx, r); err != nil {
 		return err
 	}
 	b.counts.received.Add(1)

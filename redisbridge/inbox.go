@@ -84,18 +84,17 @@ func (b *inbox) put(ctx context.Context, a arrival) error {
 	return nil
 }
 
-// take takes the next arrival out, if there is one, and tells whether more
-// follow.
-func (b *inbox) take() (a arrival, more, ok bool) {
+// take takes the next arrival out, if there is one.
+func (b *inbox) take() (a arrival, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.queue.len() == 0 {
-		return a, false, false
+		return a, false
 	}
 	a = b.queue.pop()
 	b.bytes -= a.size()
 	signal(b.room)
-	return a, b.queue.len() > 0, true
+	return a, true
 }
 
 func (b *inbox) len() int {

@@ -35,7 +35,7 @@ type pull struct {
 	at        time.Time
 }
 
-// wait is called before each publication that others wait behind.
+// wait is called before each publication.
 func (p *pace) wait(ctx context.Context) {
 	if p.left--; p.left > 0 {
 		return

@@ -112,7 +112,7 @@ func (r *Reader) Close() error {
 // A readerSink hands what was received to the caller of Next.
 type readerSink struct{ *Reader }
 
-func (s readerSink) receive(ctx context.Context, r *Received, _ bool) error {
+func (s readerSink) receive(ctx context.Context, r *Received) error {
 	if s.query != nil {
 		matches, err := s.matches(r)
 		if err != nil {

@@ -188,7 +188,7 @@ func TestSkippedLineIsExitStatusOne(t *testing.T) {
 
 func TestGapIsToldAndExitStatusOne(t *testing.T) {
 	redis := redistest.Start(t)
-	sub := startHark(t, redis, "sub", "--from", "0123456789abcdef@1767323045000-42", "--count", "1", "n EXISTS")
+	sub := startHark(t, redis, "sub", "--from", "0123456789012345@1767323045000-42", "--count", "1", "n EXISTS")
 	sub.awaitReady(t)
 	pub := startHark(t, redis, "pub")
 	fmt.Fprintln(pub.in, `{"events":{"n":["1"]},"data":1}`)

@@ -18,7 +18,7 @@ import (
 const subLong = `Sub prints what other processes publish in a namespace of a Redis and the query
 matches, one JSON object a line:
 
-    {"data":…,"events":{"tm.event":["Tx"]},"cursor":"9f86d081884c7d65@1767323045000-42"}
+    {"data":…,"events":{"tm.event":["Tx"]},"cursor":"1767323045000123@1767323045000-42"}
 
 Data that is JSON stands there byte for byte. --from says where to begin: now,
 which is fixed once, at the first connection; start, with the oldest that Redis

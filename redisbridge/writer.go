@@ -94,8 +94,8 @@ type restampError int64
 func (restampError) Error() string { return "the stamp is not near to the time of Redis" }
 
 func isA[E error](err error) bool {
-	_, is := errors.AsType[E](err)
-	return is
+	var e E
+	return errors.As(err, &e)
 }
 
 // send sends frames and returns how many of them, from the first on, are

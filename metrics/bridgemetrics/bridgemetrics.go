@@ -23,6 +23,10 @@ var (
 	gaps       = metric.Counter("hark_bridge_gaps_total", "Gaps in what other processes sent.")
 	lost       = metric.Counter("hark_bridge_lost_publications_total", "Publications in gaps whose count is known.")
 	reconnects = metric.Counter("hark_bridge_reconnects_total", "Connections to Redis made again.")
+	lagFrames  = metric.Gauge("hark_bridge_lag_frames", "Frames in Redis that were not read yet; absent while unknown.")
+	lagSeconds = metric.Gauge("hark_bridge_lag_seconds", "Age of the oldest frame in Redis that was not read yet.")
+	heartbeat  = metric.Gauge("hark_bridge_heartbeat_timestamp_seconds", "When a frame of this process came back last; absent before.")
+	roundTrip  = metric.Gauge("hark_bridge_heartbeat_round_trip_seconds", "How long that frame took; absent before.")
 )
 
 // A Collector collects what one bridge has done and holds.
@@ -35,7 +39,7 @@ func New(bridge *redisbridge.Bridge) *Collector { return &Collector{bridge} }
 
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(to chan<- *prometheus.Desc) {
-	metric.Describe(to, connected, accepted, dropped, sent, received, queued, gaps, lost, reconnects)
+	metric.Describe(to, connected, accepted, dropped, sent, received, queued, gaps, lost, reconnects, lagFrames, lagSeconds, heartbeat, roundTrip)
 }
 
 // Collect implements prometheus.Collector.
@@ -54,4 +58,12 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	gaps.Send(to, float64(s.Gaps))
 	lost.Send(to, float64(s.Lost))
 	reconnects.Send(to, float64(s.Reconnects))
+	if s.Lag.Entries != redisbridge.Unknown {
+		lagFrames.Send(to, float64(s.Lag.Entries))
+	}
+	lagSeconds.Send(to, s.Lag.Time.Seconds())
+	if !s.Heartbeat.At.IsZero() {
+		heartbeat.Send(to, float64(s.Heartbeat.At.UnixMilli())/1000)
+		roundTrip.Send(to, s.Heartbeat.Took.Seconds())
+	}
 }

@@ -2,10 +2,12 @@ package history_test
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -125,4 +127,119 @@ func TestBackwardBeginsBeforeAPlace(t *testing.T) {
 func TestAwaitDoesNotWaitForAnotherEpoch(t *testing.T) {
 	w := history.NewWindow(1, 1)
 	require.NoError(t, w.Await(t.Context(), history.Cursor{Epoch: 1, Major: 99}))
+}
+
+func TestAwaitEndsWithThePublication(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, publish := observed(t, 10)
+		over := make(chan error)
+		for range 2 {
+			go func() { over <- w.Await(t.Context(), w.Cursor(2)) }()
+		}
+		synctest.Wait()
+		publish(nil)
+		synctest.Wait()
+		select {
+		case <-over:
+			t.Fatal("one publication too early")
+		default:
+		}
+		publish(nil)
+		require.NoError(t, <-over)
+		require.NoError(t, <-over)
+	})
+}
+
+// What follows a gap comes in the same reading.
+func TestCursorOfAnotherStartIsAGap(t *testing.T) {
+	w, publish := observed(t, 10)
+	for range 5 {
+		publish(nil)
+	}
+	for _, epoch := range []int64{-1, +1} {
+		_, newest := w.Bounds()
+		before := history.Cursor{Epoch: newest.Epoch + uint64(epoch), Major: 3}
+		var gaps []history.Gap
+		var got []uint64
+		for entry := range w.Read(before) {
+			if entry.Gap != nil {
+				gaps = append(gaps, *entry.Gap)
+			} else {
+				got = append(got, entry.Message.Sequence())
+			}
+		}
+		require.Equal(t, []history.Gap{{From: before.Next(), To: w.Cursor(0), Reason: history.EpochChanged}}, gaps)
+		require.Equal(t, []uint64{1, 2, 3, 4, 5}, got)
+	}
+}
+
+func TestReadingGoesOnAfterWhatTheWindowForgot(t *testing.T) {
+	w, publish := observed(t, 3)
+	for range 10 {
+		publish(nil)
+	}
+	var got []uint64
+	gaps := 0
+	for entry := range w.Read(w.Cursor(2)) {
+		if entry.Gap != nil {
+			require.Equal(t, history.Gap{From: w.Cursor(3), To: w.Cursor(7), Reason: history.Retention}, *entry.Gap)
+			gaps++
+		} else {
+			got = append(got, entry.Message.Sequence())
+		}
+	}
+	require.Equal(t, 1, gaps)
+	require.Equal(t, []uint64{8, 9, 10}, got)
+}
+
+// One that is as large as the window takes the place of all others.
+func TestWindowHoldsNothingThatItHasEvicted(t *testing.T) {
+	w, publish := observed(t, 100)
+	var sent []weak.Pointer[[1024]byte]
+	for range 50 {
+		data := new([1024]byte)
+		sent = append(sent, weak.Make(data))
+		publish(data)
+	}
+	publish(large(history.DefaultWindowBytes))
+	runtime.GC()
+	for i, data := range sent {
+		require.Nil(t, data.Value(), "publication %d", i+1)
+	}
+	runtime.KeepAlive(w)
+}
+
+// large says that it is as large.
+type large int
+
+func (l large) Size() int { return int(l) }
+
+func TestCursorsHaveOneText(t *testing.T) {
+	text := history.Cursor{Epoch: 0xabcdef, Major: 10, Minor: 11}.String()
+	_, err := history.ParseCursor(text)
+	require.NoError(t, err)
+	_, err = history.ParseCursor(strings.ToUpper(text))
+	require.ErrorIs(t, err, history.ErrBadCursor)
+}
+
+func TestNextCursorCarriesOver(t *testing.T) {
+	const most = ^uint64(0)
+	for c, next := range map[history.Cursor]history.Cursor{
+		{}:                                      {Minor: 1},
+		{Epoch: 1, Major: 2, Minor: most}:       {Epoch: 1, Major: 3},
+		{Epoch: 1, Major: most, Minor: most}:    {Epoch: 2},
+		{Epoch: most, Major: most, Minor: most}: history.Last,
+	} {
+		require.Equal(t, next, c.Next())
+	}
+}
+
+// observed returns a window of so many publications, and what publishes into it.
+func observed(t *testing.T, count int) (w *history.Window, publish func(data any)) {
+	bus := pubsub.NewServer()
+	require.NoError(t, bus.Start())
+	t.Cleanup(func() { _ = bus.Stop() })
+	w = history.NewWindow(count, 0)
+	bus.Observe(w.Append)
+	return w, func(data any) { require.NoError(t, bus.Publish(context.Background(), data)) }
 }

@@ -171,9 +171,9 @@ func (w *Window) next(after Cursor, buf []pubsub.Message) ([]pubsub.Message, *Ga
 	last := w.first + uint64(w.n) - 1
 	switch {
 	case after.Epoch != w.epoch || after.Major > last:
-		return nil, &Gap{From: after.Next(), To: w.Cursor(w.first - 1), Reason: EpochChanged}
+		return buf, &Gap{From: after.Next(), To: w.Cursor(w.first - 1), Reason: EpochChanged}
 	case after.Major+1 < w.first:
-		return nil, &Gap{From: w.Cursor(after.Major + 1), To: w.Cursor(w.first - 1), Reason: Retention}
+		return buf, &Gap{From: w.Cursor(after.Major + 1), To: w.Cursor(w.first - 1), Reason: Retention}
 	}
 	for s := after.Major + 1; s <= last && len(buf) < cap(buf); s++ {
 		buf = append(buf, w.at(s))

@@ -2,6 +2,7 @@ package metrics_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http/httptest"
 	"os"
 	"regexp"
@@ -53,6 +54,61 @@ func TestCountsOfTheBus(t *testing.T) {
 	require.Equal(t, 3.0, value(t, bus, "hark_bus_buffered_messages"))
 	require.Equal(t, 0.75, value(t, bus, "hark_bus_fullest_buffer_ratio"))
 	require.Equal(t, 1.0, value(t, bus, "hark_index_queries"))
+}
+
+// A failing query is a user's, and fails as often as it is asked.
+type failing string
+
+func (q failing) String() string                            { return string(q) }
+func (q failing) Matches(map[string][]string) (bool, error) { return false, errors.New("no") }
+
+func TestSumsOverAllSubscriptions(t *testing.T) {
+	bus := pubsub.NewServer()
+	require.NoError(t, bus.Start())
+	defer func() { _ = bus.Stop() }()
+	for _, args := range []pubsub.SubscribeArgs{
+		{ClientID: "full", Query: query.All, Capacity: 2, Overflow: pubsub.DropNewest},
+		{ClientID: "roomy", Query: query.All, Capacity: 100},
+		{ClientID: "failing", Query: failing("first")},
+		{ClientID: "failing", Query: failing("second")},
+	} {
+		_, err := bus.SubscribeWithArgs(t.Context(), args)
+		require.NoError(t, err)
+	}
+	for range 3 {
+		require.NoError(t, bus.Publish(t.Context(), 1))
+	}
+	require.Equal(t, 3.0, value(t, bus, "hark_bus_publications_total"))
+	require.Equal(t, 6.0, value(t, bus, "hark_bus_matches_total"))
+	require.Equal(t, 5.0, value(t, bus, "hark_bus_deliveries_total"))
+	require.Equal(t, 1.0, value(t, bus, "hark_bus_drops_total"))
+	require.Equal(t, 5.0, value(t, bus, "hark_bus_buffered_messages"))
+	require.Equal(t, 1.0, value(t, bus, "hark_bus_fullest_buffer_ratio"))
+	require.Equal(t, 6.0, value(t, bus, "hark_bus_query_failures_total"))
+	require.Equal(t, map[string]float64{"cancel": 3, "drop-oldest": 0, "drop-newest": 1, "block": 0}, byPolicy(t, bus))
+
+	_, err := bus.SubscribeUnbuffered(t.Context(), "unbuffered", query.MustParse("a = 1"))
+	require.NoError(t, err)
+	require.Equal(t, 1.0, value(t, bus, "hark_bus_fullest_buffer_ratio"), "one without a buffer is not full")
+	require.Equal(t, 1.0, byPolicy(t, bus)["block"])
+}
+
+// byPolicy returns how many subscriptions there are by overflow policy.
+func byPolicy(t *testing.T, bus *pubsub.Server) map[string]float64 {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	require.NoError(t, registry.Register(metrics.NewBus(bus)))
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	counts := map[string]float64{}
+	for _, family := range families {
+		if family.GetName() == "hark_bus_subscriptions" {
+			for _, m := range family.GetMetric() {
+				counts[m.GetLabel()[0].GetValue()] = m.GetGauge().GetValue()
+			}
+		}
+	}
+	return counts
 }
 
 func TestWaitOfTheBus(t *testing.T) {

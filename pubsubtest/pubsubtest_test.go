@@ -143,6 +143,13 @@ func TestFailuresSayWhatHappenedInstead(t *testing.T) {
 			},
 			of + "events of publication 1, \"a\":\n\tgot  [\"1\"]\n\twant [\"1\" \"2\"]",
 		},
+		"an event more": {
+			func(w world) {
+				require.NoError(t, w.server.PublishWithEvents(ctx, 1, map[string][]string{"a": {"1", "2"}}))
+				pubsubtest.ExpectEvents(w, w.sub, map[string][]string{"a": {"1"}})
+			},
+			of + "events of publication 1, \"a\":\n\tgot  [\"1\" \"2\"]\n\twant [\"1\"]",
+		},
 		"no events": {
 			func(w world) { publish(w, 1); pubsubtest.ExpectEvents(w, w.sub, map[string][]string{"b": {"1"}}) },
 			of + "events of publication 1, \"b\":\n\tgot  []\n\twant [\"1\"]",
@@ -157,6 +164,10 @@ func TestFailuresSayWhatHappenedInstead(t *testing.T) {
 		"something left": {
 			func(w world) { publish(w, 7); publish(w, 8); pubsubtest.ExpectNone(w, w.sub) },
 			of + "2 messages in the buffer, want none; the first is 7 with the events map[\"a\":[\"1\"]]",
+		},
+		"one left": {
+			func(w world) { publish(w, 7); pubsubtest.ExpectNone(w, w.sub) },
+			of + "1 messages in the buffer, want none; the first is 7 with the events map[\"a\":[\"1\"]]",
 		},
 		"none, but ended": {
 			func(w world) { w.server.UnsubscribeAll(ctx, w.Name()); pubsubtest.ExpectNone(w, w.sub) },

@@ -126,6 +126,12 @@ func TestSmallestChainRuns(t *testing.T) {
 	require.Equal(t, chain.Account(0), chain.Account(5))
 }
 
+func TestSettingsThatAreNotPositiveStandForTheirDefaults(t *testing.T) {
+	const n = 500
+	odd := sim.New(sim.Config{Accounts: -1, Validators: -1, TxsPerBlock: -1})
+	require.Equal(t, take(sim.New(sim.Config{}), n), take(odd, n))
+}
+
 func ExampleChain_Next() {
 	chain := sim.New(sim.Config{Seed: 1})
 	for range 5 {

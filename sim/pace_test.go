@@ -66,12 +66,18 @@ func TestPaceEndsWithItsContext(t *testing.T) {
 		require.NoError(t, pace.Wait(ctx))
 		time.AfterFunc(time.Minute, cancel)
 		require.ErrorIs(t, pace.Wait(ctx), context.Canceled)
+
+		require.ErrorIs(t, sim.NewPace(0).Wait(ctx), context.Canceled, "without limit")
+		require.ErrorIs(t, sim.NewPace(1).Wait(ctx), context.Canceled, "due at once")
 	})
 }
 
 func TestPublishReturnsWhatStoppedIt(t *testing.T) {
 	stopped := errors.New("stopped")
+	calls := 0
 	err := sim.New(sim.Config{}).Publish(t.Context(), 0, func(context.Context, any, map[string][]string) error {
+		calls++
+		require.Equal(t, 1, calls)
 		return stopped
 	})
 	require.ErrorIs(t, err, stopped)

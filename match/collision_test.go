@@ -15,11 +15,11 @@ import (
 
 // colliding returns two texts whose conditions on the keys a and b have the
 // same tag in the root of c.
-func colliding(c *core) (textOfA, textOfB string) { return collidingIn(c, c.root, c.root) }
+func colliding(c *core) (textOfA, textOfB string) { return collidingIn(c, c.root, c.root, "b") }
 
-// collidingIn is colliding with the key a in one node and b in another.
-func collidingIn(c *core, inA, inB *node) (textOfA, textOfB string) {
-	a, b := c.keyOf("a"), c.keyOf("b")
+// collidingIn is colliding with the key a in one node and another in a second.
+func collidingIn(c *core, inA, inB *node, other string) (textOfA, textOfB string) {
+	a, b := c.keyOf("a"), c.keyOf(other)
 	tags := make(map[uint32]string)
 	for i := 0; ; i++ {
 		text := fmt.Sprint("v", i)
@@ -57,6 +57,12 @@ func TestConditionsThatShareATagAreToldApart(t *testing.T) {
 }
 
 func TestConditionsOfTwoNodesThatShareATagAreToldApart(t *testing.T) {
+	for _, other := range []string{"a", "b"} {
+		t.Run(other, func(t *testing.T) { testSharedTagOfTwoNodes(t, other) })
+	}
+}
+
+func testSharedTagOfTwoNodes(t *testing.T, other string) {
 	x := New[string]()
 	c := &x.core
 	var ids []ID
@@ -69,13 +75,13 @@ func TestConditionsOfTwoNodesThatShareATagAreToldApart(t *testing.T) {
 	top := x.core.keyOf("top")
 	below := *c.nodes.at(c.table.find(c.hash(c.root, byText, top, "x", 0, 0)).value())
 	require.Equal(t, c.root, below.parent)
-	inA, inB := collidingIn(c, c.root, below)
-	add(100, "b", "b = '%s'", inB) // so that queries with both are filed by top first
-	add(longList-5, "both", "top = 'x' AND b = '%s'", inB)
+	inA, inB := collidingIn(c, c.root, below, other)
+	add(100, "b", "%s = '%s'", other, inB) // so that queries with both are filed by top first
+	add(longList-5, "both", "top = 'x' AND %s = '%s'", other, inB)
 	add(longList+5, "a", "a = '%s'", inA) // splits what they share
-	add(longList+5, "both", "top = 'x' AND b = '%s'", inB)
+	add(longList+5, "both", "top = 'x' AND %s = '%s'", other, inB)
 
-	found := x.Match(map[string][]string{"top": {"x"}, "b": {inB}}, nil)
+	found := x.Match(map[string][]string{"top": {"x"}, other: {inB}}, nil)
 	require.Len(t, found, longList+2+100+2*longList)
 	require.NotContains(t, found, "a")
 	require.Len(t, x.Match(map[string][]string{"a": {inA}}, nil), longList+5)

@@ -210,3 +210,38 @@ func TestUnsubscribeAllSparesWhatComesMeanwhile(t *testing.T) {
 		require.Zero(t, server.NumClients())
 	}
 }
+
+// A client with many subscriptions finds them another way.
+func TestOneOfManySubscriptionsCanComeBack(t *testing.T) {
+	server := newServer(t)
+	for i := range 20 {
+		subscribe(t, server, "c", fmt.Sprintf("a = %d", i), 1, pubsub.Cancel)
+	}
+	for i := range 20 {
+		q := parse(fmt.Sprintf("a = %d", i))
+		require.NoError(t, server.Unsubscribe(ctx, "c", q))
+		require.ErrorIs(t, server.Unsubscribe(ctx, "c", q), pubsub.ErrSubscriptionNotFound)
+		_, err := server.Subscribe(ctx, "c", q)
+		require.NoError(t, err)
+		_, err = server.Subscribe(ctx, "c", q)
+		require.ErrorIs(t, err, pubsub.ErrAlreadySubscribed)
+	}
+	require.Equal(t, 20, server.NumClientSubscriptions("c"))
+}
+
+// Calls over all subscriptions work in steps of 64, and reach the last one
+// wherever a step ends.
+func TestNoSubscriptionIsLeftOutBetweenSteps(t *testing.T) {
+	for _, n := range []int{1, 63, 64, 65, 128, 129, 512, 513} {
+		server := newServer(t)
+		var subs []*pubsub.Subscription
+		for i := range n {
+			subs = append(subs, subscribe(t, server, fmt.Sprint(i), "", 1, pubsub.Cancel))
+		}
+		require.Len(t, server.Stats().Subscriptions, n)
+		require.NoError(t, server.Stop())
+		for _, sub := range subs {
+			require.Equal(t, pubsub.ErrServerStopped, sub.Err())
+		}
+	}
+}

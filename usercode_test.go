@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -313,5 +314,82 @@ func TestContextMayCallTheBusOrPanic(t *testing.T) {
 		err := server.Publish(&hostile{Context: soon, err: calls, done: calls}, 103)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.Equal(t, 1, next(t, sub))
+	})
+}
+
+// Publications that are queued are matched together; what was found for those
+// before an exit is not taken for what comes after it.
+func TestPublicationsAfterAnExitAreMatchedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for n := 2; n <= 5; n++ {
+			for exit := range n {
+				server := pubsub.NewServer(pubsub.BufferCapacity(n))
+				server.Observe(func(m pubsub.Message) {
+					if m.Data() == exit {
+						runtime.Goexit()
+					}
+				})
+				var subs []*pubsub.Subscription
+				for i := range n {
+					subs = append(subs, subscribe(t, server, "c", fmt.Sprintf("a = %d", i), n, pubsub.Cancel))
+					publish(t, server, i, "a", fmt.Sprint(i))
+				}
+				require.NoError(t, server.Start())
+				require.NoError(t, server.Stop())
+				for i, sub := range subs {
+					require.Equal(t, []int{i}, buffered(t, sub), "exit at %d of %d", exit, n)
+				}
+			}
+		}
+	})
+}
+
+// What was reported is written when Stop returns.
+func TestStopWaitsForTheLogger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := pubsub.NewServer()
+		slow := &slowLogger{}
+		server.SetLogger(slow)
+		require.NoError(t, server.Start())
+		server.Observe(func(pubsub.Message) { panic("no room") })
+		require.NoError(t, server.Publish(ctx, 1))
+		require.NoError(t, server.Stop())
+		require.True(t, slow.wrote.Load())
+	})
+}
+
+// A slowLogger takes a minute for an error.
+type slowLogger struct{ wrote atomic.Bool }
+
+func (*slowLogger) Debug(string, ...any) {}
+func (*slowLogger) Info(string, ...any)  {}
+func (l *slowLogger) Error(string, ...any) {
+	time.Sleep(time.Minute)
+	l.wrote.Store(true)
+}
+
+// Stop within user code does not wait for it; Reset does.
+func TestResetWaitsForUserCodeThatStoppedTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := pubsub.NewServer(pubsub.BufferCapacity(1))
+		require.NoError(t, server.Start())
+		stopped := make(chan struct{})
+		var left atomic.Bool
+		remove := server.Observe(func(pubsub.Message) {
+			_ = server.Stop()
+			close(stopped)
+			time.Sleep(time.Minute)
+			left.Store(true)
+		})
+		go func() { _ = server.Publish(ctx, 1) }()
+		<-stopped
+		require.NoError(t, server.Reset())
+		require.True(t, left.Load())
+		remove()
+		require.NoError(t, server.Start())
+		sub := subscribe(t, server, "c", "", 1, pubsub.Cancel)
+		publish(t, server, 2)
+		require.Equal(t, 2, next(t, sub))
+		require.NoError(t, server.Stop())
 	})
 }

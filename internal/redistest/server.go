@@ -326,3 +326,7 @@ func (s *Server) Close() {
 	s.Kill()
 	_ = os.RemoveAll(s.dir)
 }
+
+// Run runs one command on a connection of the kit. It returns what the server
+// says, be it a refusal.
+func (s *Server) Run(args ...string) (rueidis.RedisResult, error) { return s.run(args...) }

@@ -54,6 +54,23 @@ func And(a, b *Query) *Query {
 	return &Query{expr: expr, text: expr.String(), instructions: a.instructions + b.instructions}
 }
 
+// Or returns the query that matches where a or b does; with [All] that is
+// everywhere. Like And it joins trees and is not bound by limits.
+func Or(a, b *Query) *Query {
+	if a.expr == nil || b.expr == nil {
+		return All
+	}
+	var expr AnyOf
+	for _, q := range []*Query{a, b} {
+		if any, ok := q.expr.(AnyOf); ok {
+			expr = append(expr, any...)
+		} else {
+			expr = append(expr, q.expr)
+		}
+	}
+	return &Query{expr: expr, text: expr.String(), instructions: a.instructions + b.instructions}
+}
+
 // terms returns what has to hold for q to match.
 func (q *Query) terms() AllOf {
 	if all, ok := q.expr.(AllOf); ok {

@@ -20,12 +20,27 @@ import (
 //	GET    /v1/check?query=           is it a query, and if not, why
 //	POST   /v1/explain                {"query", "events"}: why it matches or does not
 //	GET    /metrics                   what SetMetrics was given
+//
+// It asks for no identity, but host and origin must be allowed, since the pages
+// that an administrator's browser shows reach a loopback listener, too.
 func (s *Server) Admin() http.Handler {
-	return s.guarded(s.admin.ServeHTTP)
+	return s.guarded(func(w http.ResponseWriter, r *http.Request) {
+		v := s.newVisit(r)
+		refused := s.checkHost(v.sender.host)
+		if refused == nil && !v.allowsOrigin(r) {
+			refused = &refusal{http.StatusForbidden, "the origin is not allowed"}
+		}
+		if refused != nil {
+			_ = s.turnAway(refused)
+			refused.write(w)
+			return
+		}
+		s.admin.ServeHTTP(w, r)
+	})
 }
 
 func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request, v *visit) {
-	if !v.id.Admin {
+	if !v.identity().Admin {
 		http.Error(w, "for administrators only", http.StatusForbidden)
 		return
 	}
@@ -156,7 +171,7 @@ type explainedCondition struct {
 }
 
 func (s *Server) serveExplain(w http.ResponseWriter, r *http.Request) {
-	v := &visit{server: s, ip: clientIP(r)}
+	v := s.newVisit(r)
 	body, err := s.readBody(w, r, v)
 	if err != nil {
 		refuseBody(w, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/harkbus/pubsub"
@@ -83,9 +84,24 @@ type Config struct {
 	// sent to. "*" allows all.
 	Origins []string
 
+	// AllowHost says which hosts requests may be sent to, by the name or
+	// address in their Host header; AllowHosts makes a rule. It is what keeps
+	// out pages whose name resolves to this machine. Default: all.
+	AllowHost func(host string) bool
+
+	// TrustedProxies are networks of proxies whose headers Forwarded, or
+	// X-Forwarded-For, -Proto and -Host, are believed; see ParseProxies.
+	// Default: none.
+	TrustedProxies []netip.Prefix
+
 	// Identify says who sends a request, before anything else is done with it.
 	// Its error refuses the request. Default: everybody is the zero Identity.
 	Identify func(*http.Request) (Identity, error)
+
+	// Refresh says whose a token is that a client sends over its WebSocket with
+	// the method authenticate, usually Tokens.Refresh. Default: the method is
+	// refused.
+	Refresh func(token string) (Identity, error)
 
 	// Narrow returns what a client gets to see of what it asks for, usually
 	// query.And(q, …). It is asked on every way in. The client is told its own

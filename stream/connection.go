@@ -109,17 +109,13 @@ func (c *connection) init(ctx context.Context, kind string, v *visit) {
 // end of its token.
 func (c *connection) start() {
 	c.server.add(c)
-	if at := c.visit.id.Expires; !at.IsZero() {
-		c.expiry = time.AfterFunc(time.Until(at), func() { c.spawn(func() { c.shutdown(endExpired) }) })
-	}
+	c.expect(c.visit.identity().Expires)
 }
 
 // release frees everything. The transport is over.
 func (c *connection) release() {
 	c.cancel()
-	if c.expiry != nil {
-		c.expiry.Stop()
-	}
+	c.expect(time.Time{})
 	c.w.fail(net.ErrClosed)
 	c.mu.Lock()
 	c.over = true

@@ -29,7 +29,7 @@ type caller struct {
 
 func newCaller(v *visit, ctx, waits context.Context) *caller {
 	s := v.server
-	none := &hold{quota: s.quotas.answers, ip: networkOf(v.ip), identity: v.id.Name}
+	none := &hold{quota: s.quotas.answers, ip: networkOf(v.ip), identity: v.identity().Name}
 	return &caller{server: s, visit: v, ctx: ctx, waits: waits, room: s.config.MaxAnswer, answers: none}
 }
 
@@ -50,13 +50,14 @@ func init() { // the methods refer to the table
 		"status":          {call: (*caller).status},
 		"events":          {params: []string{"filter", "max_results", "after_item", "before_item", "wait_time"}, waits: true, call: (*caller).events},
 		"subscribe":       {params: []string{"query"}, optional: []string{"after", "overflow"}, required: true, call: (*caller).subscribe},
+		"authenticate":    {params: []string{"token"}, required: true, call: (*caller).authenticate},
 		"unsubscribe":     {params: []string{"query"}, required: true, call: (*caller).unsubscribe},
 		"unsubscribe_all": {call: (*caller).unsubscribeAll},
 	}
 }
 
 // socketMethods need a connection.
-var socketMethods = []string{"subscribe", "unsubscribe", "unsubscribe_all"}
+var socketMethods = []string{"subscribe", "unsubscribe", "unsubscribe_all", "authenticate"}
 
 // call calls the method of a request.
 func (c *caller) call(req *rpcRequest) (reply, *rpcError) {

@@ -12,7 +12,7 @@ import (
 // server: no Origin (no browser sent it, or a page of the server's own), the
 // origin that the request was sent to, or one of the list. Origins are
 // compared whole, so that neither a suffix nor another port or scheme passes.
-func allowsOrigin(r *http.Request, allowed []string) bool {
+func allowsOrigin(r *http.Request, to sender, allowed []string) bool {
 	origins := r.Header["Origin"]
 	switch len(origins) {
 	case 0:
@@ -29,11 +29,11 @@ func allowsOrigin(r *http.Request, allowed []string) bool {
 	if err != nil || u.Host == "" || origin != u.Scheme+"://"+u.Host {
 		return false
 	}
-	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
-	}
-	return u.Scheme == scheme && withPort(u.Host, scheme) == withPort(strings.ToLower(r.Host), scheme)
+	return u.Scheme == to.scheme && withPort(u.Host, to.scheme) == withPort(strings.ToLower(to.host), to.scheme)
+}
+
+func (v *visit) allowsOrigin(r *http.Request) bool {
+	return allowsOrigin(r, v.sender, v.server.config.Origins)
 }
 
 // answerOrigin tells the browser of an allowed origin that its page may read
@@ -52,7 +52,12 @@ func isPreflight(r *http.Request) bool {
 
 // servePreflight answers a browser that asks.
 func (s *Server) servePreflight(w http.ResponseWriter, r *http.Request) {
-	if !s.allowsOrigin(r) {
+	v := s.newVisit(r)
+	if refused := s.checkHost(v.sender.host); refused != nil {
+		refused.write(w)
+		return
+	}
+	if !v.allowsOrigin(r) {
 		http.Error(w, "the origin is not allowed", http.StatusForbidden)
 		return
 	}

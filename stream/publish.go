@@ -10,6 +10,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/harkbus/pubsub"
@@ -182,12 +183,16 @@ func (p *publisher) publish(text []byte) error {
 	if one.Data == nil {
 		one.Data = json.RawMessage("null")
 	}
-	if err := p.server.config.AllowPublish(p.visit.id, one.Topic, one.Events); err != nil {
+	topics, err := one.topics()
+	if err != nil {
+		return err
+	}
+	if err := p.allowed(&one, topics); err != nil {
 		return fmt.Errorf("%w: %w", errNotAllowed, err)
 	}
 	ctx, cancel := context.WithTimeout(p.waits, p.server.config.PublishTimeout)
 	defer cancel()
-	if err := p.toTopic(ctx, &one); err != nil {
+	if err := p.toTopics(ctx, &one, topics); err != nil {
 		return err
 	}
 	sequence, err := p.server.bus.PublishWithArgs(ctx, pubsub.PublishArgs{Data: one.Data, Events: one.Events})
@@ -199,21 +204,59 @@ func (p *publisher) publish(text []byte) error {
 	return nil
 }
 
-// toTopic adds the events of a topic, and waits for its subscribers.
-func (p *publisher) toTopic(ctx context.Context, one *Publication) error {
-	if one.Topic == "" {
+// topics returns the topics that a publication reaches: the field's, and those
+// that its events name.
+func (one *Publication) topics() ([]string, error) {
+	if one.Events[PublisherKey] != nil {
+		return nil, fmt.Errorf("event %q is set by the server", PublisherKey)
+	}
+	topics := one.Events[TopicKey]
+	if one.Topic != "" && !slices.Contains(topics, one.Topic) {
+		topics = append([]string{one.Topic}, topics...)
+	}
+	for _, topic := range topics {
+		if !strings.HasPrefix(topic, "/") {
+			return nil, fmt.Errorf("topic %q must be a path that begins with /", truncateUTF8(topic, 64))
+		}
+	}
+	return topics, nil
+}
+
+// allowed asks whether the client may publish to each topic, or, if there is
+// none or there are other events, with the events.
+func (p *publisher) allowed(one *Publication, topics []string) error {
+	id, allow := *p.visit.identity(), p.server.config.AllowPublish
+	for _, topic := range topics {
+		if err := allow(id, topic, one.Events); err != nil {
+			return err
+		}
+	}
+	others := len(one.Events)
+	if one.Events[TopicKey] != nil {
+		others--
+	}
+	if len(topics) > 0 && others == 0 {
 		return nil
 	}
-	if !strings.HasPrefix(one.Topic, "/") {
-		return fmt.Errorf("topic %q must be a path that begins with /", truncateUTF8(one.Topic, 64))
+	return allow(id, "", one.Events)
+}
+
+// toTopics adds the events of topics, and waits for their subscribers.
+func (p *publisher) toTopics(ctx context.Context, one *Publication, topics []string) error {
+	if len(topics) == 0 {
+		return nil
 	}
 	if one.Events == nil {
 		one.Events = Events{}
 	}
-	one.Events[TopicKey] = []string{one.Topic}
-	one.Events[PublisherKey] = []string{newClientID(p.visit.id.Name)}
-	if t := p.server.topics.find(one.Topic); t != nil {
-		return t.await(ctx)
+	one.Events[TopicKey] = topics
+	one.Events[PublisherKey] = []string{newClientID(p.visit.identity().Name)}
+	for _, topic := range topics {
+		if t := p.server.topics.find(topic); t != nil {
+			if err := t.await(ctx); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

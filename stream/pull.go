@@ -40,7 +40,7 @@ func (c *caller) events(_ *rpcRequest, args arguments) (reply, *rpcError) {
 	}
 	result, err := c.pull(req)
 	switch {
-	case c.visit.id.expired():
+	case c.visit.identity().expired():
 		return reply{}, serverError(endExpired.reason)
 	case err != nil:
 		return reply{}, c.pullError(err)
@@ -103,10 +103,10 @@ func limited(n, most int) int {
 // that the caller may see.
 func (c *caller) compileFilter(text string, req *eventsRequest) (err error) {
 	if text == "" {
-		req.narrow, err = c.server.narrow(c.visit.id, query.All)
+		req.narrow, err = c.server.narrow(*c.visit.identity(), query.All)
 		return err
 	}
-	compiled, err := c.server.compile(c.visit.id, text)
+	compiled, err := c.server.compile(*c.visit.identity(), text)
 	req.narrow, req.weight = compiled.narrow, compiled.instructions
 	return err
 }
@@ -127,7 +127,7 @@ func (c *caller) pull(req eventsRequest) ([]byte, error) {
 	if err != nil || answer.n > 0 || answer.gap != nil || req.hasBefore || req.wait == 0 {
 		return answer.json, err
 	}
-	pulls, refused := s.quotas.pulls.hold(c.visit.ip, c.visit.id.Name, 1)
+	pulls, refused := s.quotas.pulls.hold(c.visit.ip, c.visit.identity().Name, 1)
 	if refused != nil {
 		return nil, refused
 	}

@@ -116,7 +116,7 @@ func (b *readBuffer) charge(size int) error {
 		return nil
 	}
 	if b.hold == nil {
-		b.hold = &hold{quota: b.visit.server.quotas.input, ip: networkOf(b.visit.ip), identity: b.visit.id.Name}
+		b.hold = &hold{quota: b.visit.server.quotas.input, ip: networkOf(b.visit.ip), identity: b.visit.identity().Name}
 	}
 	if refused := b.hold.more(int64(size) - b.hold.n); refused != nil {
 		return refused

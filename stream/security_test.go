@@ -80,11 +80,11 @@ func TestOnlyOwnAndListedOriginsPass(t *testing.T) {
 		if c.origin != "" {
 			r.Header.Set("Origin", c.origin)
 		}
-		require.Equal(t, c.ok, allowsOrigin(r, allowed), "%+v", c)
+		require.Equal(t, c.ok, allowsOrigin(r, (&Server{}).sender(r), allowed), "%+v", c)
 	}
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header["Origin"] = []string{"https://app.example.com", "http://evil.com"}
-	require.False(t, allowsOrigin(r, allowed), "two origins")
+	require.False(t, allowsOrigin(r, (&Server{}).sender(r), allowed), "two origins")
 }
 
 // Every way in asks for the origin.

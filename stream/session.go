@@ -60,7 +60,7 @@ func (s *session) ask(req *rpcRequest) error {
 	}
 	asking := s.connection.ask(func(waits context.Context) {
 		defer s.asked.Add(-1)
-		waits, cancel := s.visit.id.until(waits)
+		waits, cancel := s.visit.identity().until(waits)
 		defer cancel()
 		c := newCaller(s.visit, s.ctx, waits)
 		defer c.answers.release()
@@ -118,7 +118,7 @@ func (s *session) subscribe(a asked) (*outlet, *rpcError) {
 	if fault := s.room(); fault != nil {
 		return nil, fault
 	}
-	compiled, err := s.server.compile(s.visit.id, a.query)
+	compiled, err := s.server.compile(*s.visit.identity(), a.query)
 	if err != nil {
 		return nil, internalError(err.Error())
 	}

@@ -31,7 +31,7 @@ type eventStream struct {
 func (s *Server) ServeEvents(w http.ResponseWriter, r *http.Request) { s.visited(s.serveEvents)(w, r) }
 
 func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request, v *visit) {
-	wanted, err := s.wantedEvents(r, v.id)
+	wanted, err := s.wantedEvents(r, *v.identity())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return

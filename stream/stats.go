@@ -95,7 +95,7 @@ func (s *Server) Subscriptions() []SubscriptionStats {
 			Matched: b.Matched, Delivered: b.Delivered, Dropped: b.Dropped, Oldest: b.Oldest,
 		}
 		if o := s.outlet(b.ClientID); o != nil {
-			line.Identity, line.Remote, line.Overflow = o.conn.visit.id.Name, o.conn.visit.ip, string(o.overflow)
+			line.Identity, line.Remote, line.Overflow = o.conn.visit.identity().Name, o.conn.visit.ip, string(o.overflow)
 			if o.query != "" {
 				line.Query = o.query
 			}

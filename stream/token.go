@@ -28,6 +28,11 @@ type TokenConfig struct {
 	Issuer   string        // must be the token's "iss", if not empty
 	Leeway   time.Duration // for clocks that differ; default none
 
+	// PublishClaim and SubscribeClaim name the claims that give rights; see
+	// Narrow and AllowPublish of Tokens. "" gives everybody the right.
+	PublishClaim   string
+	SubscribeClaim string
+
 	// AdminClaim is the name of a claim that makes its bearer an
 	// administrator if it is true; "" is nobody.
 	AdminClaim string
@@ -83,6 +88,11 @@ func (t *Tokens) Identify(r *http.Request) (Identity, error) {
 	if !ok {
 		return Identity{}, errNoToken
 	}
+	return t.Refresh(text)
+}
+
+// Refresh implements Config.Refresh.
+func (t *Tokens) Refresh(text string) (Identity, error) {
 	var claims jwt.MapClaims
 	if _, err := t.parser.ParseWithClaims(text, &claims, t.key); err != nil {
 		return Identity{}, fmt.Errorf("stream: the token is refused: %w", err)
@@ -91,6 +101,9 @@ func (t *Tokens) Identify(r *http.Request) (Identity, error) {
 }
 
 func (t *Tokens) key(token *jwt.Token) (any, error) {
+	if _, critical := token.Header["crit"]; critical { // RFC 7515, section 4.1.11: nothing that it can name is understood
+		return nil, errors.New("stream: the token has a critical header")
+	}
 	kid, _ := token.Header["kid"].(string)
 	return t.config.Key(token.Method.Alg(), kid)
 }

@@ -124,7 +124,7 @@ func (s *Server) tellEvent(clientID, topic string, what EventType) {
 
 func (c *topicClient) servePublisher(w http.ResponseWriter, r *http.Request, path string) error {
 	s := c.server
-	if err := s.config.AllowPublish(c.visit.id, path, nil); err != nil {
+	if err := s.config.AllowPublish(*c.visit.identity(), path, nil); err != nil {
 		return &refusal{http.StatusForbidden, "publishing is not allowed: " + err.Error()}
 	}
 	if err := c.upgrade(&s.topicUpgrader, s.topicOptions.timing(false), w, r); err != nil {
@@ -156,7 +156,7 @@ const maxSlack = 4096
 
 func (c *topicClient) serveSubscriber(w http.ResponseWriter, r *http.Request, path string) error {
 	s := c.server
-	narrow, instructions, err := s.topicQuery(r, c.visit.id, path)
+	narrow, instructions, err := s.topicQuery(r, *c.visit.identity(), path)
 	if err != nil {
 		return &refusal{http.StatusBadRequest, err.Error()}
 	}

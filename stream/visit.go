@@ -44,20 +44,29 @@ func (q *quotas) each(f func(name string, q *quota)) {
 // A visit is a request that was let in. Every request begins with one,
 // whatever becomes of it:
 //
-//	enter: quota of requests ─▶ origin ─▶ who is it ─▶ quota of the identity
+//	enter: quota of requests ─▶ host ─▶ origin ─▶ who is it ─▶ quota of the identity
 //	  ├─ a WebSocket or an event stream: connect ─▶ quota of connections
 //	  └─ anything else is answered, and leaves
 type visit struct {
 	server *Server
 	ip     string
-	id     Identity
+	sender sender
+	who    atomic.Pointer[Identity]
 	holds  []*hold
+}
+
+// identity returns who it is: nobody yet, or whom the last token names.
+func (v *visit) identity() *Identity {
+	if id := v.who.Load(); id != nil {
+		return id
+	}
+	return new(Identity)
 }
 
 // enter lets a request in. If it is refused it has been answered. The caller
 // calls leave.
 func (s *Server) enter(w http.ResponseWriter, r *http.Request) (*visit, bool) {
-	v := &visit{server: s, ip: clientIP(r)}
+	v := s.newVisit(r)
 	if err := v.admit(w, r); err != nil {
 		v.leave()
 		var refused *refusal
@@ -70,6 +79,11 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) (*visit, bool) {
 	return v, true
 }
 
+func (s *Server) newVisit(r *http.Request) *visit {
+	from := s.sender(r)
+	return &visit{server: s, ip: from.ip, sender: from}
+}
+
 func (v *visit) admit(w http.ResponseWriter, r *http.Request) error {
 	s := v.server
 	request, refused := s.quotas.requests.hold(v.ip, "", 1)
@@ -77,7 +91,10 @@ func (v *visit) admit(w http.ResponseWriter, r *http.Request) error {
 		return refused
 	}
 	v.holds = append(v.holds, request)
-	if !s.allowsOrigin(r) {
+	if refused := s.checkHost(v.sender.host); refused != nil {
+		return s.turnAway(refused)
+	}
+	if !v.allowsOrigin(r) {
 		return s.turnAway(&refusal{http.StatusForbidden, "the origin is not allowed"})
 	}
 	answerOrigin(w, r)
@@ -90,7 +107,7 @@ func (v *visit) admit(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		return s.turnAway(&refusal{http.StatusUnauthorized, "not authorized"})
 	}
-	v.id = id
+	v.who.Store(&id)
 	if refused := request.name(id.Name); refused != nil {
 		return refused
 	}
@@ -116,7 +133,7 @@ func (v *visit) connect(w http.ResponseWriter) bool {
 		(&refusal{http.StatusServiceUnavailable, drainReason}).write(w)
 		return false
 	}
-	h, refused := s.quotas.connections.hold(v.ip, v.id.Name, 1)
+	h, refused := s.quotas.connections.hold(v.ip, v.identity().Name, 1)
 	if refused != nil {
 		refused.write(w)
 		return false
@@ -139,7 +156,7 @@ func (v *visit) leave() {
 func (v *visit) waits(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(v.server.draining, cancel)
-	ctx, cancelExpiry := v.id.until(ctx)
+	ctx, cancelExpiry := v.identity().until(ctx)
 	return ctx, func() {
 		stop()
 		cancelExpiry()
@@ -230,8 +247,6 @@ func (g *guardedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // Unwrap is for http.ResponseController.
 func (g *guardedWriter) Unwrap() http.ResponseWriter { return g.ResponseWriter }
-
-func clientIP(r *http.Request) string { return hostOf(r.RemoteAddr) }
 
 // hostOf returns the host of host:port, or what there is.
 func hostOf(address string) string {

@@ -9,12 +9,14 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/codec"
@@ -68,6 +70,8 @@ type serveOptions struct {
 	insecure            bool
 	tlsCert, tlsKey     string
 	tokens              tokenOptions
+	allowedHosts        []string
+	trustedProxies      []string
 	simulate            float64
 	seed                uint64
 	drain               time.Duration
@@ -94,6 +98,11 @@ func (a *app) newServe() *cobra.Command {
 			if err := fill(c.Flags(), o.file, serveEnvironment); err != nil {
 				return err
 			}
+			c.Flags().Visit(func(f *pflag.Flag) {
+				if strings.HasPrefix(f.Name, "token-") {
+					o.tokens.given = append(o.tokens.given, f.Name)
+				}
+			})
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			return a.serve(ctx, o)
@@ -111,6 +120,10 @@ func (a *app) newServe() *cobra.Command {
 	f.StringVar(&o.tokens.audience, "token-audience", "", "audience that tokens must have")
 	f.StringVar(&o.tokens.issuer, "token-issuer", "", "issuer that tokens must have, if not empty")
 	f.StringVar(&o.tokens.adminClaim, "token-admin-claim", "", "claim that makes an administrator if it is true")
+	f.StringVar(&o.tokens.publishClaim, "token-publish-claim", "publish", "claim with what its bearer may publish; empty: every token may publish everything")
+	f.StringVar(&o.tokens.subscribeClaim, "token-subscribe-claim", "subscribe", "claim with what its bearer may subscribe to; a token without it may to everything")
+	f.StringSliceVar(&o.allowedHosts, "allowed-host", nil, `hosts that requests may name besides addresses; "*" is all`)
+	f.StringSliceVar(&o.trustedProxies, "trusted-proxy", nil, "addresses and networks of proxies whose X-Forwarded-For or Forwarded is believed")
 	f.StringSliceVar(&o.config.Origins, "origin", nil, `web origins allowed besides the server's own, "https://app.example.com"`)
 	f.Float64Var(&o.simulate, "simulate", 0, "publish a simulated chain, so many transactions a second")
 	f.Uint64Var(&o.seed, "seed", 1, "which chain to simulate")
@@ -212,8 +225,13 @@ func (s *served) build() (err error) {
 	c.Overflow = stream.Overflow(s.options.overflow)
 	c.Logger = s.app.log
 	c.Ready = s.ready
+	c.AllowHost = stream.AllowHosts(s.options.listen, s.options.allowedHosts...)
+	if c.TrustedProxies, err = stream.ParseProxies(s.options.trustedProxies); err != nil {
+		return fmt.Errorf("--trusted-proxy: %w", err)
+	}
 	if s.tokens != nil {
-		c.Identify = s.tokens.Identify
+		c.Identify, c.Refresh = s.tokens.Identify, s.tokens.Refresh
+		c.Narrow, c.AllowPublish = s.tokens.Narrow, s.tokens.AllowPublish
 	}
 	if s.options.simulate > 0 {
 		s.chain = comet.New("hark-1", s.options.seed)

@@ -94,3 +94,12 @@ func TestServeSimulatesAChainWithoutAGap(t *testing.T) {
 	require.NotEqual(t, "1", status.Result.SyncInfo.LatestBlockHeight)
 	http.DefaultClient.CloseIdleConnections()
 }
+
+// Half a configuration of tokens would ask nobody for one.
+func TestTokenFlagsWithoutAKeyAreRefused(t *testing.T) {
+	for _, flag := range []string{"--token-algorithm=ES256", "--token-audience=hark", "--token-issuer=x", "--token-admin-claim=admin", "--token-publish-claim=p"} {
+		var out bytes.Buffer
+		require.Equal(t, 2, run([]string{"serve", "--listen", "127.0.0.1:0", flag}, strings.NewReader(""), io.Discard, &out))
+		require.Contains(t, out.String(), "without --token-key")
+	}
+}

@@ -18,6 +18,9 @@ type tokenOptions struct {
 	audience   string
 	issuer     string
 	adminClaim string
+
+	publishClaim, subscribeClaim string
+	given                        []string // flags that begin with --token and were set
 }
 
 // minSecret is the shortest secret for HMAC, in bytes: that of the shortest
@@ -27,6 +30,9 @@ const minSecret = 32
 // load returns nil if no key was given.
 func (o *tokenOptions) load() (*stream.Tokens, error) {
 	if o.keyFile == "" {
+		if len(o.given) > 0 {
+			return nil, fmt.Errorf("--%s without --token-key: nobody would be asked for a token", o.given[0])
+		}
 		return nil, nil
 	}
 	text, err := os.ReadFile(o.keyFile)
@@ -42,7 +48,9 @@ func (o *tokenOptions) load() (*stream.Tokens, error) {
 		Audience:   o.audience,
 		Issuer:     o.issuer,
 		AdminClaim: o.adminClaim,
-		Key:        func(string, string) (any, error) { return key, nil },
+
+		PublishClaim: o.publishClaim, SubscribeClaim: o.subscribeClaim,
+		Key: func(string, string) (any, error) { return key, nil },
 	})
 }
 

@@ -1,0 +1,168 @@
+package stream
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// AllowHosts returns a rule for Config.AllowHost: which hosts requests to an
+// address may name. On a loopback address these are its names and addresses,
+// elsewhere all addresses, and in any case names; "*" stands for all. A page
+// whose own name resolves to this machine (DNS rebinding) names another one.
+func AllowHosts(listen string, names ...string) func(host string) bool {
+	loopback := isLoopback(hostOf(listen))
+	return func(host string) bool {
+		if slices.ContainsFunc(names, func(name string) bool { return name == "*" || strings.EqualFold(name, host) }) {
+			return true
+		}
+		if ip, err := netip.ParseAddr(host); err == nil {
+			return ip.Unmap().IsLoopback() || !loopback
+		}
+		return loopback && strings.EqualFold(host, "localhost")
+	}
+}
+
+// ParseProxies reads addresses and networks, "10.0.0.0/8", for
+// Config.TrustedProxies.
+func ParseProxies(list []string) (proxies []netip.Prefix, err error) {
+	for _, text := range list {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			addr, failed := netip.ParseAddr(text)
+			if failed != nil {
+				return nil, fmt.Errorf("stream: %q is neither an address nor a network like 10.0.0.0/8", text)
+			}
+			prefix = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		proxies = append(proxies, prefix.Masked())
+	}
+	return proxies, nil
+}
+
+// A sender is where a request came from and what it was sent to, as the nearest
+// proxy that is trusted has it, or the network.
+type sender struct {
+	ip     string
+	scheme string
+	host   string // as in the header Host
+}
+
+// sender reads the headers Forwarded (RFC 7239) or X-Forwarded-For, -Proto and
+// -Host of a request that a trusted proxy sent. Each proxy adds the address that
+// it got the request from at the end, so the list is read backward, as long as
+// what is there is a trusted proxy: what comes before that the client made up.
+func (s *Server) sender(r *http.Request) sender {
+	from := sender{ip: hostOf(r.RemoteAddr), scheme: "http", host: r.Host}
+	if r.TLS != nil {
+		from.scheme = "https"
+	}
+	hops := forwarded(r.Header)
+	for i := len(hops) - 1; i >= 0 && s.trusts(from.ip); i-- {
+		hop := hops[i]
+		if hop.ip == "" {
+			return from
+		}
+		from.ip = hop.ip
+		if hop.scheme == "http" || hop.scheme == "https" {
+			from.scheme = hop.scheme
+		}
+		if hop.host != "" {
+			from.host = hop.host
+		}
+	}
+	return from
+}
+
+func (s *Server) trusts(ip string) bool {
+	addr, err := netip.ParseAddr(ip)
+	return err == nil && slices.ContainsFunc(s.config.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(addr.Unmap().WithZone("")) })
+}
+
+// forwarded returns what proxies say, the nearest one last.
+func forwarded(header http.Header) (hops []sender) {
+	if list := elements(header, "Forwarded"); len(list) > 0 {
+		for _, element := range list {
+			hops = append(hops, parseForwarded(element))
+		}
+		return hops
+	}
+	list, protos, hosts := elements(header, "X-Forwarded-For"), elements(header, "X-Forwarded-Proto"), elements(header, "X-Forwarded-Host")
+	for i, text := range list {
+		hop := sender{ip: nodeIP(text)}
+		hop.scheme = strings.ToLower(aligned(protos, i-len(list)))
+		hop.host = aligned(hosts, i-len(list))
+		hops = append(hops, hop)
+	}
+	return hops
+}
+
+// aligned returns the element that is as far from the end as i is below 0; a
+// list of one is for all.
+func aligned(list []string, i int) string {
+	switch {
+	case len(list) == 1:
+		return list[0]
+	case len(list)+i >= 0 && len(list) > 0:
+		return list[len(list)+i]
+	}
+	return ""
+}
+
+func elements(header http.Header, name string) (list []string) {
+	for _, line := range header.Values(name) {
+		for _, element := range strings.Split(line, ",") {
+			list = append(list, strings.TrimSpace(element))
+		}
+	}
+	return list
+}
+
+// parseForwarded reads for=…;proto=…;host=….
+func parseForwarded(element string) (hop sender) {
+	for _, pair := range strings.Split(element, ";") {
+		key, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
+		value = strings.Trim(value, `"`)
+		switch strings.ToLower(key) {
+		case "for":
+			hop.ip = nodeIP(value)
+		case "proto":
+			hop.scheme = strings.ToLower(value)
+		case "host":
+			hop.host = value
+		}
+	}
+	return hop
+}
+
+// nodeIP returns the address of a node, "192.0.2.1", "192.0.2.1:80" or
+// "[2001:db8::1]:80", or "" if it hides.
+func nodeIP(node string) string {
+	if addr, err := netip.ParseAddrPort(node); err == nil {
+		return addr.Addr().Unmap().String()
+	}
+	if addr, err := netip.ParseAddr(strings.Trim(node, "[]")); err == nil {
+		return addr.Unmap().String()
+	}
+	return ""
+}
+
+// hostName returns the host without the port, a final dot and brackets.
+func hostName(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.TrimSuffix(strings.Trim(host, "[]"), ".")
+}
+
+// checkHost refuses a request that names a host which is not ours.
+func (s *Server) checkHost(host string) *refusal {
+	name := hostName(host)
+	if name == "" || s.config.AllowHost == nil || s.config.AllowHost(name) { // browsers always name one
+		return nil
+	}
+	return &refusal{http.StatusMisdirectedRequest, fmt.Sprintf("the host %q is not allowed: add it with --allowed-host, or Config.AllowHost", truncateUTF8(name, 64))}
+}

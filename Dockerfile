@@ -13,6 +13,8 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /hark /hark
 USER 65532:65532
 EXPOSE 26657
-# In a container only its own network reaches 0.0.0.0: give --token-key, or say --insecure.
+# In a container only its own network reaches 0.0.0.0, and what -p publishes: before that, give HARK_TOKEN_KEY and set
+# HARK_INSECURE to false.
+ENV PUBSUB_ADDR=0.0.0.0:26657 HARK_INSECURE=true
 ENTRYPOINT ["/hark"]
-CMD ["serve", "--listen", "0.0.0.0:26657"]
+CMD ["serve"]

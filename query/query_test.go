@@ -186,3 +186,22 @@ func TestQueriesAreParsedSideBySide(t *testing.T) {
 	}
 	done.Wait()
 }
+
+// Or matches where either does, and joins trees as And does.
+func TestOrMatchesWhereEitherDoes(t *testing.T) {
+	a, b := query.MustParse("a = 1 AND x EXISTS"), query.MustParse("b = 1 OR c = 1")
+	both := query.Or(a, b)
+	for _, events := range []map[string][]string{
+		nil, {"a": {"1"}}, {"a": {"1"}, "x": {""}}, {"b": {"1"}}, {"c": {"1"}}, {"a": {"1"}, "x": {""}, "c": {"1"}}, {"x": {"1"}},
+	} {
+		inA, _ := a.Matches(events)
+		inB, _ := b.Matches(events)
+		got, err := both.Matches(events)
+		require.NoError(t, err)
+		require.Equal(t, inA || inB, got, events)
+	}
+	again, err := query.New(both.String())
+	require.NoError(t, err)
+	require.Equal(t, both.String(), again.String())
+	require.Same(t, query.All, query.Or(a, query.All))
+}

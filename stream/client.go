@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -117,6 +118,9 @@ func Dial(ctx context.Context, address string, o ClientOptions) (*Client, error)
 	if err != nil || u.Scheme != "ws" && u.Scheme != "wss" {
 		return nil, errors.New("stream: the address must be a ws:// or wss:// URL")
 	}
+	if u.User != nil {
+		return nil, errors.New("stream: the address must have no user or password: send a token in the header Authorization")
+	}
 	if o.Dialer == nil {
 		o.Dialer = websocket.DefaultDialer
 	}
@@ -169,7 +173,11 @@ func (e *dialError) Unwrap() error { return e.err }
 // isTemporary tells whether dialling again may help.
 func isTemporary(err error) bool {
 	var refused *dialError
-	return !errors.As(err, &refused) || refused.status >= 500 || refused.status == http.StatusTooManyRequests
+	if errors.As(err, &refused) {
+		return refused.status >= 500 || refused.status == http.StatusTooManyRequests
+	}
+	var certificate *tls.CertificateVerificationError
+	return !errors.As(err, &certificate)
 }
 
 func (c *Client) dial(ctx context.Context) (*websocket.Conn, error) {

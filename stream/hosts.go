@@ -10,8 +10,9 @@ import (
 )
 
 // AllowHosts returns a rule for Config.AllowHost: which hosts requests to an
-// address may name. On a loopback address these are its names and addresses,
-// elsewhere all addresses, and in any case names; "*" stands for all. A page
+// address may name. On a loopback address these are loopback addresses,
+// elsewhere all addresses, and in any case localhost, which no resolver of a
+// browser gives to anybody else, and names; "*" stands for all. A page
 // whose own name resolves to this machine (DNS rebinding) names another one.
 func AllowHosts(listen string, names ...string) func(host string) bool {
 	loopback := isLoopback(hostOf(listen))
@@ -22,7 +23,7 @@ func AllowHosts(listen string, names ...string) func(host string) bool {
 		if ip, err := netip.ParseAddr(host); err == nil {
 			return ip.Unmap().IsLoopback() || !loopback
 		}
-		return loopback && strings.EqualFold(host, "localhost")
+		return strings.EqualFold(host, "localhost")
 	}
 }
 

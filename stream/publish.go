@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/harkbus/pubsub"
 )
@@ -171,6 +172,9 @@ func (p *publisher) publishLines(w http.ResponseWriter, r *http.Request) error {
 
 // publish publishes one publication. It does not keep text.
 func (p *publisher) publish(text []byte) error {
+	if !utf8.Valid(text) {
+		return errors.New("no publication: it is not UTF-8")
+	}
 	var one Publication
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()

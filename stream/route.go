@@ -6,15 +6,16 @@ import (
 	"strings"
 )
 
-// ServeHTTP routes a request:
+// ServeHTTP routes a request by the end of its path; what comes before, the
+// prefix under which a proxy has the server, does not matter:
 //
 //	header "pubsub"      a topic, at any path
 //	…/websocket          JSON-RPC over WebSocket
-//	/ /v1                JSON-RPC over POST
-//	/status /health      the same, over GET
-//	/events              Server-Sent Events
-//	/publish             publications over POST
-//	/livez /readyz       is it alive, does it take connections
+//	…/ …/v1              JSON-RPC over POST
+//	…/status …/health    the same, over GET
+//	…/events             Server-Sent Events
+//	…/publish            publications over POST
+//	…/livez …/readyz     is it alive, does it take connections
 //	/metrics /v1/stats … for administrators; see Admin
 //
 // Anything else is answered with 400, as a topic without a role.
@@ -27,11 +28,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.ServeTopic(w, r)
 		return
 	}
-	if strings.HasSuffix(r.URL.Path, "/websocket") {
-		s.ServeWebSocket(w, r)
-		return
-	}
-	if handle, ok := s.routes[r.URL.Path]; ok {
+	if handle, ok := s.routes[lastSegment(r.URL.Path)]; ok {
 		handle(w, r)
 		return
 	}
@@ -42,17 +39,24 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.refuseTopic(w, r, fmt.Errorf("nothing is served at this path without the header %q", RoleHeader))
 }
 
+// lastSegment returns what is behind the last slash, but for one at the end of
+// …/v1/.
+func lastSegment(path string) string {
+	path = strings.TrimSuffix(path, "v1/")
+	return path[strings.LastIndexByte(path, '/')+1:]
+}
+
 func (s *Server) newRoutes() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
-		"/":        s.ServeRPC,
-		"/v1":      s.ServeRPC,
-		"/v1/":     s.ServeRPC,
-		"/status":  s.serveGet("status"),
-		"/health":  s.serveGet("health"),
-		"/events":  s.ServeEvents,
-		"/publish": s.ServePublish,
-		"/livez":   s.guarded(s.serveLive),
-		"/readyz":  s.guarded(s.serveReady),
+		"":          s.ServeRPC,
+		"v1":        s.ServeRPC,
+		"websocket": s.ServeWebSocket,
+		"status":    s.serveGet("status"),
+		"health":    s.serveGet("health"),
+		"events":    s.ServeEvents,
+		"publish":   s.ServePublish,
+		"livez":     s.guarded(s.serveLive),
+		"readyz":    s.guarded(s.serveReady),
 	}
 }
 

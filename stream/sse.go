@@ -39,6 +39,9 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request, v *visit) {
 	if !v.connect(w) {
 		return
 	}
+	if g, ok := w.(*guardedWriter); ok {
+		w = g.ResponseWriter // deadlines are the writer's affair
+	}
 	stream := &eventStream{out: w, control: http.NewResponseController(w)}
 	stream.connection.init(r.Context(), "sse", v)
 	stream.counted, stream.single, stream.transport = true, true, stream

@@ -16,6 +16,7 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 	log      *slog.Logger // to err; set before a command runs
+	logging  logging
 }
 
 // exitStatus is the error of a command that has nothing more to say.
@@ -56,7 +57,6 @@ func (a *app) status(err error) int {
 }
 
 func (a *app) newRoot() *cobra.Command {
-	format := logFormat("text")
 	root := &cobra.Command{
 		Use:   "hark",
 		Short: "An event bus that matches queries",
@@ -68,12 +68,16 @@ same queries and shows what the bus does on a simulated chain.`,
 		Version:       buildVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		PersistentPreRun: func(*cobra.Command, []string) {
-			a.log = format.newLogger(a.err)
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			a.log = a.logging.newLogger(a.err)
+			if err := a.logging.fill(c.Flags()); err != nil {
+				return err
+			}
+			a.log = a.logging.newLogger(a.err)
+			return nil
 		},
 	}
-	root.PersistentFlags().Var(&format, "log-format", `"text" or "json", of what is reported on standard error`)
-	complete(root, "log-format", logFormats...)
+	a.logging.addTo(root)
 	root.Flags().Bool("version", false, "print the version") // else cobra takes -v for it, which inverts a match
 	root.SetVersionTemplate("hark {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {

@@ -46,8 +46,11 @@ func (a *app) newPub() *cobra.Command {
 		Example: `  hark pub --redis redis://localhost:6379 events.jsonl
   tail -f events.jsonl | HARK_REDIS=redis://:secret@db hark pub --mode live`,
 		DisableFlagsInUseLine: true,
-		RunE: func(_ *cobra.Command, files []string) error {
+		RunE: func(c *cobra.Command, files []string) error {
 			if url != "" {
+				if err := onlyForRedis(c.Flags()); err != nil {
+					return err
+				}
 				return a.pubURL(url, redis.giveUpAfter, files)
 			}
 			o, err := redis.options()

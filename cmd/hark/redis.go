@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/redisbridge"
@@ -49,6 +50,16 @@ func (f *redisFlags) addTo(c *cobra.Command) {
 	flags.IntVar(&f.partitions, "partitions", 1, "how many partitions the namespace has")
 	flags.DurationVar(&f.giveUpAfter, "give-up-after", 0, "end if Redis, or the server of --url, cannot be reached for so long; 0 is never")
 	complete(c, "mode", "live", "durable")
+}
+
+// onlyForRedis refuses flags that mean nothing with --url.
+func onlyForRedis(flags *pflag.FlagSet) error {
+	for _, name := range []string{"redis", "mode", "namespace", "keys", "partitions", "route"} {
+		if flags.Changed(name) {
+			return fmt.Errorf("--%s is for Redis: it says nothing with --url", name)
+		}
+	}
+	return nil
 }
 
 // options returns what the flags and the environment say.

@@ -8,11 +8,9 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,7 +43,8 @@ const serveLong = `Serve offers a bus over HTTP:
 
 It listens on this machine only, unless there are tokens or --insecure says
 that everybody may do everything. SIGTERM or an interrupt drains it: what is
-buffered is sent, every subscription is told, and it exits with status 0.
+buffered is sent, every subscription is told, and it exits with status 0. A
+second one ends it at once.
 
 With --redis its bus is one with those of other processes.
 
@@ -95,15 +94,19 @@ func (a *app) newServe() *cobra.Command {
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if o.file == "" {
+				o.file = os.Getenv(variable("config"))
+			}
 			if err := fill(c.Flags(), o.file, serveEnvironment); err != nil {
 				return err
 			}
+			a.log = a.logging.newLogger(a.err) // the file may say how
 			c.Flags().Visit(func(f *pflag.Flag) {
 				if strings.HasPrefix(f.Name, "token-") {
 					o.tokens.given = append(o.tokens.given, f.Name)
 				}
 			})
-			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			ctx, stop := interruptible()
 			defer stop()
 			return a.serve(ctx, o)
 		},
@@ -258,6 +261,9 @@ func (s *served) build() (err error) {
 // join joins the bus to those of other processes, if there is a Redis.
 func (s *served) join() error {
 	if s.options.redis.url == "" && os.Getenv("HARK_REDIS") == "" {
+		if s.options.redis.giveUpAfter != 0 {
+			return errors.New("--give-up-after is for --redis")
+		}
 		return nil
 	}
 	o, err := s.options.redis.options()
@@ -350,6 +356,11 @@ func (s *served) run(ctx context.Context, listeners []listener) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if s.bridge != nil {
+		trying, stop := s.options.redis.giveUp(ctx, s.bridge.Stats)
+		defer stop()
+		ctx = trying
+	}
 	var servers []*http.Server
 	for _, l := range listeners {
 		server := s.stream.HTTPServer(l.handler)
@@ -370,7 +381,7 @@ func (s *served) run(ctx context.Context, listeners []listener) error {
 
 // failure returns why ctx ended, if not by a signal.
 func failure(ctx context.Context) error {
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, errInterrupted) {
 		return cause
 	}
 	return nil
@@ -393,7 +404,7 @@ func (s *served) simulate(ctx context.Context) {
 
 // drain lets clients take what is left, and ends everything.
 func (s *served) drain(servers []*http.Server) error {
-	s.app.log.Info("draining", "timeout", s.options.drain)
+	s.app.log.Info("draining; a second signal ends at once", "timeout", s.options.drain)
 	ctx, cancel := context.WithTimeout(context.Background(), s.options.drain)
 	defer cancel()
 	if err := s.stream.Shutdown(ctx); err != nil {

@@ -6,13 +6,19 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 
 	"github.com/harkbus/pubsub/stream"
@@ -102,4 +108,60 @@ func TestTokenFlagsWithoutAKeyAreRefused(t *testing.T) {
 		require.Equal(t, 2, run([]string{"serve", "--listen", "127.0.0.1:0", flag}, strings.NewReader(""), io.Discard, &out))
 		require.Contains(t, out.String(), "without --token-key")
 	}
+}
+
+// The image's own command serves, and PUBSUB_ADDR says where.
+func TestTheCommandOfTheImageServes(t *testing.T) {
+	text, err := os.ReadFile("../../Dockerfile")
+	require.NoError(t, err)
+	env := regexp.MustCompile(`(?m)^ENV (.*)$`).FindSubmatch(text)
+	require.NotNil(t, env)
+	var command []string
+	require.NoError(t, json.Unmarshal(regexp.MustCompile(`(?m)^CMD (.*)$`).FindSubmatch(text)[1], &command))
+	for _, variable := range strings.Fields(string(env[1])) {
+		name, value, _ := strings.Cut(variable, "=")
+		t.Setenv(name, value)
+	}
+	t.Setenv("PUBSUB_ADDR", "0.0.0.0:0")
+	hark := startHark(t, nil, command...)
+	hark.await(t, "msg=listening")
+	_, port, err := net.SplitHostPort(regexp.MustCompile(`address=(\S+)`).FindStringSubmatch(hark.said())[1])
+	require.NoError(t, err)
+	response, err := http.Get("http://localhost:" + port + "/status")
+	require.NoError(t, err)
+	response.Body.Close()
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	http.DefaultClient.CloseIdleConnections()
+	hark.stop(t)
+}
+
+// The first signal drains; whoever cannot wait sends another one.
+func TestASecondSignalEndsADrain(t *testing.T) {
+	hark, address := startServe(t, "--listen", "127.0.0.1:0")
+	ws, _, err := websocket.DefaultDialer.Dial("ws://"+address+"/websocket", nil)
+	require.NoError(t, err)
+	defer ws.Close() // until then it does not answer the close
+	require.NoError(t, hark.Process.Signal(syscall.SIGTERM))
+	hark.await(t, "draining")
+	require.NoError(t, hark.Process.Signal(syscall.SIGTERM))
+	var exit *exec.ExitError
+	require.ErrorAs(t, hark.Wait(), &exit)
+	require.Equal(t, syscall.SIGTERM, exit.Sys().(syscall.WaitStatus).Signal())
+}
+
+// Settings of the log come from the environment and from the file, which the
+// environment may name.
+func TestTheLogIsAsTheEnvironmentAndTheFileSay(t *testing.T) {
+	settings := filepath.Join(t.TempDir(), "settings.json")
+	require.NoError(t, os.WriteFile(settings, []byte(`{"log-format": "json", "listen": "127.0.0.1:0"}`), 0o600))
+	t.Setenv("HARK_CONFIG", settings)
+	t.Setenv("HARK_LOG_LEVEL", "debug")
+	hark := startHark(t, nil, "serve")
+	hark.await(t, `"msg":"listening"`)
+	address := regexp.MustCompile(`"address":"([^"]+)"`).FindStringSubmatch(hark.said())[1]
+	ws, _, err := websocket.DefaultDialer.Dial("ws://"+address+"/websocket", nil)
+	require.NoError(t, err)
+	require.NoError(t, ws.Close())
+	hark.await(t, `"level":"DEBUG","msg":"stream: connection ends"`)
+	hark.stop(t)
 }

@@ -54,7 +54,7 @@ func (a *app) newSub() *cobra.Command {
   hark sub --url ws://localhost:26657/websocket "tm.event = 'Tx'"`,
 		DisableFlagsInUseLine: true,
 		ValidArgsFunction:     cobra.NoFileCompletions,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return errors.New("sub needs one query (see hark sub --help)")
 			}
@@ -64,6 +64,9 @@ func (a *app) newSub() *cobra.Command {
 			}
 			a.warnOfTextOrder([]namedQuery{{"", q}})
 			if options.url != "" {
+				if err := onlyForRedis(c.Flags()); err != nil {
+					return err
+				}
 				return a.subURL(&options, args[0])
 			}
 			return a.sub(&options, q)

@@ -162,7 +162,7 @@ func (r *runner) baseline(mutations []*mutation, binary string) error {
 		began := time.Now()
 		out, err := run(m, binary, 10*time.Minute, "-test.v")
 		if err != nil {
-			return fmt.Errorf("%s: %s fails without a mutation: %w\n%s", m.place(), m.run, err, out)
+			return fmt.Errorf("%s: %s fails without a mutation: %w\n%s", m.place(), m.run, err, passing.ReplaceAll(out, nil))
 		}
 		if !bytes.Contains(out, []byte("=== RUN ")) {
 			return fmt.Errorf("%s: %s runs no test", m.place(), m.run)
@@ -208,7 +208,10 @@ func (r *runner) one(m *mutation, i int) (v verdict) {
 	return v
 }
 
-var failure = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
+var (
+	failure = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
+	passing = regexp.MustCompile(`(?m)^(=== (RUN|PAUSE|CONT|NAME)| *--- PASS: ).*\n`)
+)
 
 // overlay writes the mutated file and what go test -overlay reads, and returns
 // the path of the latter.

@@ -18,8 +18,9 @@ const slotCount = 16384
 // A Cluster is a number of masters that share the slots evenly, without
 // replicas. Its methods may be called from any goroutine.
 type Cluster struct {
-	Nodes []*Server
-	ids   []string // of the nodes, in their order
+	Nodes    []*Server
+	Replicas []*Server // of the nodes, in their order; see StartReplicatedCluster
+	ids      []string  // of the nodes, in their order
 }
 
 // StartCluster starts a cluster of n masters. It takes about two seconds.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
@@ -18,6 +19,13 @@ import (
 const (
 	Publisher  = "publisher"
 	Subscriber = "subscriber"
+)
+
+// Headers of the request, and of the answer to it.
+const (
+	ClientTypeHeader = "pubsub"             // the role
+	ClientNameHeader = "pubsub-client-name" // optional
+	maxMessageHeader = "pubsub-max-message" // in the answer: bytes of a message that the server takes
 )
 
 // A Conn is a client's connection to a topic. Its methods may be called from
@@ -37,6 +45,7 @@ type Conn struct {
 	ws      *websocket.Conn // nil while it is dialled again
 	dialled chan struct{}   // closed when ws is set, or the connection ends
 	gone    chan struct{}   // closed when ws is lost
+	most    int             // bytes of a message that the server takes; 0: not known
 	closing bool            // Close was called
 	err     error
 }
@@ -51,13 +60,14 @@ func Dial(ctx context.Context, u *url.URL, role string, receive func(ctx context
 	if u == nil {
 		return nil, nil, errors.New("clients: the URL is nil")
 	}
-	c := &Conn{options: merge(options), url: u.String(), role: role, receive: receive, done: make(chan struct{}), dialled: make(chan struct{})}
+	c := &Conn{options: FlattenClientOptions(options), url: u.String(), role: role, receive: receive, done: make(chan struct{}), dialled: make(chan struct{})}
 	ws, response, err := c.dial(ctx)
 	if err != nil {
 		return nil, response, err
 	}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	c.connected(ws)
+	c.options.OnConnection(nil)
 	go c.serve(ws)
 	return c, response, nil
 }
@@ -71,6 +81,10 @@ func (c *Conn) dial(ctx context.Context) (*websocket.Conn, *http.Response, error
 		return nil, response, fmt.Errorf("clients: connect: %w", err)
 	}
 	ws.SetReadLimit(c.options.MaxMessage)
+	most, _ := strconv.Atoi(response.Header.Get(maxMessageHeader)) // other servers do not say
+	c.mu.Lock()
+	c.most = most
+	c.mu.Unlock()
 	return ws, response, nil
 }
 
@@ -90,10 +104,12 @@ func (c *Conn) serve(ws *websocket.Conn) {
 		if !c.lost(err) {
 			return
 		}
+		c.options.OnConnection(lostBecause(err))
 		if ws = c.redial(); ws == nil {
 			return
 		}
 		c.connected(ws)
+		c.options.OnConnection(nil)
 	}
 }
 
@@ -112,22 +128,28 @@ func (c *Conn) lost(err error) bool {
 
 // endLocked ends the connection for good. The caller holds c.mu.
 func (c *Conn) endLocked(err error) {
-	var closed *websocket.CloseError
 	switch {
 	case c.closing:
 		err = nil
 	case c.ctx.Err() != nil:
 		err = c.ctx.Err()
-	case errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure:
-		err = fmt.Errorf("%w: %w", ErrClosedByServer, closed)
 	default:
-		err = fmt.Errorf("clients: %w", err)
+		err = lostBecause(err)
 	}
 	c.err = err
 	if c.ws == nil {
 		close(c.dialled)
 	}
 	c.cancel(errClosed)
+}
+
+// lostBecause returns the error for a WebSocket that was lost.
+func lostBecause(err error) error {
+	var closed *websocket.CloseError
+	if errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure {
+		return fmt.Errorf("%w: %w", ErrClosedByServer, closed)
+	}
+	return fmt.Errorf("clients: %w", err)
 }
 
 // Delays before the first and the later attempts to dial again: each is a
@@ -140,8 +162,12 @@ const (
 // redial returns nil if the connection is to end.
 func (c *Conn) redial() *websocket.Conn {
 	for retry := backoff.New(minDelay, maxDelay); retry.Wait(c.ctx) == nil; {
-		if ws, _, err := c.dial(c.ctx); err == nil {
+		ws, _, err := c.dial(c.ctx)
+		if err == nil {
 			return ws
+		}
+		if c.ctx.Err() == nil {
+			c.options.OnConnection(err)
 		}
 	}
 	c.mu.Lock()
@@ -213,14 +239,27 @@ func (c *Conn) sayGoodbye(ws *websocket.Conn) error {
 	return ws.UnderlyingConn().SetReadDeadline(deadline) // ends a server that goes on sending, too
 }
 
-// Write sends a message. While the connection is dialled again it waits.
+// A TooLargeError says that the server takes no message of this size. The
+// connection is as it was.
+type TooLargeError struct{ Size, Max int } // in bytes
+
+// Error names the sizes.
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("clients: the message has %d bytes; the server takes %d", e.Size, e.Max)
+}
+
+// Write sends a message. Its error is a *TooLargeError if the server does not
+// take one of this size. While the connection is dialled again it waits.
 func (c *Conn) Write(kind int, message []byte) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	for {
 		c.mu.Lock()
-		ws, dialled, lost, err := c.ws, c.dialled, c.gone, c.endedLocked()
+		ws, dialled, lost, most, err := c.ws, c.dialled, c.gone, c.most, c.endedLocked()
 		c.mu.Unlock()
+		if err == nil && ws != nil && most > 0 && len(message) > most {
+			return &TooLargeError{Size: len(message), Max: most}
+		}
 		if err != nil {
 			return err
 		}

@@ -36,18 +36,25 @@ type Options struct {
 	// WebsocketDialer dials; default websocket.DefaultDialer.
 	WebsocketDialer *websocket.Dialer
 
+	// OnConnection is called with nil when there is a connection, and with the
+	// reason when one is lost, or an attempt to dial again fails: a server that
+	// shuts down says so here though the client reconnects. It is called by one
+	// goroutine at a time and must not wait.
+	OnConnection func(error)
+
 	// Reconnect has a lost connection dialled again.
 	Reconnect bool
 
 	// MaxMessage is the largest message that is taken, in bytes. Default
-	// 16 MiB.
+	// 32 MiB, which is what a server takes by default.
 	MaxMessage int64
 }
 
-// merge returns the options with defaults in place of what is not set.
-func merge(all []Options) Options {
+// FlattenClientOptions returns the last values that are set, with defaults in
+// place of what is not.
+func FlattenClientOptions(all []Options) Options {
 	closing, pong := CloseDeadline, PongDeadline
-	merged := Options{CloseDeadline: &closing, PongDeadline: &pong, WebsocketDialer: websocket.DefaultDialer, MaxMessage: 16 << 20}
+	merged := Options{CloseDeadline: &closing, PongDeadline: &pong, WebsocketDialer: websocket.DefaultDialer, MaxMessage: 32 << 20}
 	for _, o := range all {
 		if o.ClientName != "" {
 			merged.ClientName = o.ClientName
@@ -67,7 +74,13 @@ func merge(all []Options) Options {
 		if o.MaxMessage > 0 {
 			merged.MaxMessage = o.MaxMessage
 		}
+		if o.OnConnection != nil {
+			merged.OnConnection = o.OnConnection
+		}
 		merged.Reconnect = merged.Reconnect || o.Reconnect
+	}
+	if merged.OnConnection == nil {
+		merged.OnConnection = func(error) {}
 	}
 	return merged
 }
@@ -78,9 +91,9 @@ func (o *Options) header(role string) http.Header {
 	if header == nil {
 		header = http.Header{}
 	}
-	header.Set("pubsub", role)
+	header.Set(ClientTypeHeader, role)
 	if o.ClientName != "" {
-		header.Set("pubsub-client-name", o.ClientName)
+		header.Set(ClientNameHeader, o.ClientName)
 	}
 	return header
 }

@@ -12,17 +12,17 @@ import (
 func TestTheLastOptionThatIsSetCounts(t *testing.T) {
 	short, long := time.Second, time.Minute
 	dialer := &websocket.Dialer{}
-	merged := merge([]Options{
+	merged := FlattenClientOptions([]Options{
 		{ClientName: "ann", PongDeadline: &short, CloseDeadline: &short, WebsocketDialer: dialer, InitialHeaders: http.Header{"X": {"1"}}},
 		{ClientName: "bob", PongDeadline: &long, Reconnect: true},
 		{},
 	})
 	require.Equal(t, Options{
 		ClientName: "bob", PongDeadline: &long, CloseDeadline: &short, WebsocketDialer: dialer, InitialHeaders: http.Header{"X": {"1"}},
-		Reconnect: true, MaxMessage: 16 << 20,
+		Reconnect: true, MaxMessage: 32 << 20,
 	}, merged)
 
-	merged = merge(nil)
+	merged = FlattenClientOptions(nil)
 	require.Equal(t, 5*time.Second, *merged.PongDeadline)
 	require.Equal(t, 5*time.Second, *merged.CloseDeadline)
 	require.Same(t, websocket.DefaultDialer, merged.WebsocketDialer)

@@ -21,6 +21,10 @@ import (
 	"github.com/harkbus/pubsub/clients"
 )
 
+// ClientType is the role that a request names in the header
+// clients.ClientTypeHeader.
+const ClientType = clients.Publisher
+
 // A Publisher publishes to one topic. Its methods may be called from any
 // goroutine.
 type Publisher struct{ conn *clients.Conn }

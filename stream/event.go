@@ -1,25 +1,25 @@
 package stream
 
 // An EventType says what happened at a topic.
-type EventType int
+type EventType uint
 
 // The events, with the numbers they have on the wire.
 const (
-	EventPublisherLeft          EventType = 1
-	EventPublisherJoined        EventType = 2
-	EventSubscriberLeft         EventType = 3
-	EventSubscriberJoined       EventType = 4
-	EventWebsocketUpgradeFailed EventType = 5
-	EventBadHTTPHeaders         EventType = 6
+	EventTypePublisherLeft          EventType = 1
+	EventTypePublisherJoined        EventType = 2
+	EventTypeSubscriberLeft         EventType = 3
+	EventTypeSubscriberJoined       EventType = 4
+	EventTypeWebsocketUpgradeFailed EventType = 5
+	EventTypeBadHTTPHeaders         EventType = 6
 )
 
 var eventNames = map[EventType]string{
-	EventPublisherLeft:          "publisher left",
-	EventPublisherJoined:        "publisher joined",
-	EventSubscriberLeft:         "subscriber left",
-	EventSubscriberJoined:       "subscriber joined",
-	EventWebsocketUpgradeFailed: "websocket upgrade failed",
-	EventBadHTTPHeaders:         "bad HTTP headers",
+	EventTypePublisherLeft:          "publisher left",
+	EventTypePublisherJoined:        "publisher joined",
+	EventTypeSubscriberLeft:         "subscriber left",
+	EventTypeSubscriberJoined:       "subscriber joined",
+	EventTypeWebsocketUpgradeFailed: "websocket upgrade failed",
+	EventTypeBadHTTPHeaders:         "bad HTTP headers",
 }
 
 // String returns what happened.

@@ -42,6 +42,11 @@ type SubscriptionOptions struct {
 	// publishers of its topic wait. Default 10.
 	MessageBuffer uint
 
+	// MaxMessage is the largest message that a publisher may send, in bytes.
+	// The clients of this module know it, and Publish returns an error beyond
+	// it; the connection of another one is closed with 1009. Default 32 MiB.
+	MaxMessage int
+
 	// PongDeadline is how long a client may be silent. Pings are sent at 0.7
 	// of it, and a write to a publisher may take 0.5 of it. Default 5 s.
 	PongDeadline *time.Duration
@@ -56,7 +61,18 @@ type SubscriptionOptions struct {
 	SubscriberWriteTimeout *time.Duration
 }
 
+// MaxMessageHeader tells clients MaxMessage, in the answer to the upgrade.
+const MaxMessageHeader = "pubsub-max-message"
+
+func (o *SubscriptionOptions) maxMessage() int {
+	if o.MaxMessage <= 0 {
+		return defaultTopicMessage
+	}
+	return o.MaxMessage
+}
+
 const (
+	defaultTopicMessage  = 32 << 20
 	defaultTopicDeadline = 5 * time.Second
 	defaultMessageBuffer = 10
 	defaultTopicWrite    = 10 * time.Second

@@ -257,7 +257,7 @@ func (p *publisher) toTopics(ctx context.Context, one *Publication, topics []str
 	one.Events[PublisherKey] = []string{newClientID(p.visit.identity().Name)}
 	for _, topic := range topics {
 		if t := p.server.topics.find(topic); t != nil {
-			if err := t.await(ctx); err != nil {
+			if err := t.await(ctx, len(one.Data)); err != nil {
 				return err
 			}
 		}

@@ -315,7 +315,7 @@ func TestAPathTokenIsRemovedBeforeAnythingReadsThePath(t *testing.T) {
 	require.NotContains(t, r.URL.String(), token)
 	require.Equal(t, "/a%2Fb/c", (<-events).SubscriptionTopic)
 	require.NoError(t, ws.Close())
-	require.Equal(t, EventSubscriberLeft, (<-events).Type)
+	require.Equal(t, EventTypeSubscriberLeft, (<-events).Type)
 
 	ws, _, err = websocket.DefaultDialer.Dial(base+token+"/v1/websocket", nil)
 	require.NoError(t, err)
@@ -430,7 +430,7 @@ func TestUnknownPathsAreRefusedAndTold(t *testing.T) {
 	response.Body.Close()
 	require.Equal(t, http.StatusBadRequest, response.StatusCode)
 	e := <-events
-	require.Equal(t, EventBadHTTPHeaders, e.Type)
+	require.Equal(t, EventTypeBadHTTPHeaders, e.Type)
 	require.Equal(t, "/nothing/here", e.SubscriptionTopic)
 	// what does not fit is counted, and nobody waits
 	for range 3 {

@@ -192,7 +192,7 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	sess.counted = true
 	sess.refusal = sess.refuseNow
 	c := &s.config
-	if err := sess.upgrade(&s.upgrader, timing{c.PingInterval, c.ReadTimeout, c.WriteTimeout, c.CloseTimeout}, w, r); err != nil {
+	if err := sess.upgrade(&s.upgrader, timing{c.PingInterval, c.ReadTimeout, c.WriteTimeout, c.CloseTimeout}, c.MaxFrame, w, r, nil); err != nil {
 		v.leave()
 		return
 	}

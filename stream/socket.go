@@ -29,6 +29,7 @@ type socket struct {
 	conn   *watchedConn // below ws
 	timing timing
 	ping   *time.Timer
+	limit  int // bytes of a message
 
 	// refusal answers a message that comes when the connection is about to
 	// close; nil ignores it.
@@ -50,7 +51,7 @@ type timing struct {
 
 // upgrade makes a WebSocket of the request that s was made for, and registers
 // it. On an error the request has been answered, and s released.
-func (s *socket) upgrade(u *websocket.Upgrader, t timing, w http.ResponseWriter, r *http.Request) error {
+func (s *socket) upgrade(u *websocket.Upgrader, t timing, limit int, w http.ResponseWriter, r *http.Request, header http.Header) error {
 	upgrader := *u
 	upgrader.HandshakeTimeout = t.write
 	if upgrader.ReadBufferSize == 0 {
@@ -63,16 +64,16 @@ func (s *socket) upgrade(u *websocket.Upgrader, t timing, w http.ResponseWriter,
 		return errOldHTTP
 	}
 	hijacked := &hijacker{ResponseWriter: w}
-	ws, err := upgrader.Upgrade(hijacked, r, nil)
+	ws, err := upgrader.Upgrade(hijacked, r, header)
 	if err != nil {
 		s.abandon()
 		return err
 	}
-	s.ws, s.conn, s.timing, s.transport = ws, hijacked.conn, t, s
+	s.ws, s.conn, s.timing, s.limit, s.transport = ws, hijacked.conn, t, limit, s
 	s.w.init(s.conn.Conn, t.write, s.server.config.QueueBytes, &s.server.queued, &s.server.writes)
 	s.w.failed, s.w.farewell = s.cancel, s.farewell
 	s.conn.w = &s.w
-	ws.SetReadLimit(int64(s.server.config.MaxFrame))
+	ws.SetReadLimit(int64(limit))
 	ws.SetPongHandler(func(string) error { return s.heard() })
 	ws.SetPingHandler(func(payload string) error {
 		s.w.sendPong([]byte(payload))
@@ -197,7 +198,7 @@ func (s *socket) answerFault(err error) {
 	switch {
 	case errors.Is(err, websocket.ErrReadLimit):
 		s.w.drop()
-		s.w.finish(closePayload(websocket.CloseMessageTooBig, fmt.Sprintf("a message may have %d bytes", s.server.config.MaxFrame)))
+		s.w.finish(closePayload(websocket.CloseMessageTooBig, fmt.Sprintf("a message may have %d bytes", s.limit)))
 	case fault && !closed:
 		s.w.drop()
 		s.w.finish(closePayload(websocket.CloseProtocolError, text))

@@ -51,6 +51,7 @@ type topic struct {
 	room        sync.Cond
 	subscribers map[*topicSubscriber]struct{}
 	credit      int // messages until subscribers are looked at again
+	bytes       int // of them
 }
 
 // A topicSubscriber is what a topic knows of a subscriber.
@@ -60,8 +61,12 @@ type topicSubscriber struct {
 }
 
 // creditStep is how many messages are let through between two looks at all
-// subscribers. Their buffers have room for as many more.
-const creditStep = 64
+// subscribers, if they have no more than creditBytes. The subscribers' buffers
+// have room for as many more.
+const (
+	creditStep  = 64
+	creditBytes = 1 << 20
+)
 
 // join returns the topic of a path for one more client.
 func (ts *topics) join(name string) *topic {
@@ -102,8 +107,9 @@ func (ts *topics) len() int {
 	return len(ts.all)
 }
 
-// await waits until one more message may be published, or ctx is done.
-func (t *topic) await(ctx context.Context) error {
+// await waits until one more message, of so many bytes, may be published, or
+// ctx is done.
+func (t *topic) await(ctx context.Context, bytes int) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.credit == 0 && t.behind() {
@@ -121,6 +127,9 @@ func (t *topic) await(ctx context.Context) error {
 		t.credit = creditStep
 	}
 	t.credit--
+	if t.bytes += bytes; t.bytes >= creditBytes {
+		t.credit, t.bytes = 0, 0
+	}
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -90,24 +91,24 @@ func TestEventsTellWhoComesAndGoes(t *testing.T) {
 	pub, err := dialTopic(t, r, "/x", RolePublisher)
 	require.NoError(t, err)
 	joined := <-events
-	require.Equal(t, EventPublisherJoined, joined.Type)
+	require.Equal(t, EventTypePublisherJoined, joined.Type)
 	require.Regexp(t, `^test-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`, joined.ClientID)
 	sub, err := dialTopic(t, r, "/x", RoleSubscriber)
 	require.NoError(t, err)
-	require.Equal(t, EventSubscriberJoined, (<-events).Type)
+	require.Equal(t, EventTypeSubscriberJoined, (<-events).Type)
 	require.Equal(t, 1, r.server.Stats().Topics)
 
 	// an abrupt loss of the connection, as of a cable
 	require.NoError(t, pub.UnderlyingConn().(*net.TCPConn).SetLinger(0))
 	require.NoError(t, pub.UnderlyingConn().Close())
-	require.Equal(t, Event{joined.ClientID, "/x", EventPublisherLeft}, <-events)
+	require.Equal(t, Event{joined.ClientID, "/x", EventTypePublisherLeft}, <-events)
 	require.NoError(t, sub.UnderlyingConn().Close())
-	require.Equal(t, EventSubscriberLeft, (<-events).Type)
+	require.Equal(t, EventTypeSubscriberLeft, (<-events).Type)
 	eventually(t, func() bool { return r.server.Stats().Topics == 0 }, "the topic goes with its last client")
 
 	_, err = dialTopic(t, r, "/x", "nobody")
 	require.ErrorIs(t, err, websocket.ErrBadHandshake)
-	require.Equal(t, EventBadHTTPHeaders, (<-events).Type)
+	require.Equal(t, EventTypeBadHTTPHeaders, (<-events).Type)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.http.URL+"/x", nil)
 	require.NoError(t, err)
 	request.Header.Set(RoleHeader, RolePublisher)
@@ -115,35 +116,35 @@ func TestEventsTellWhoComesAndGoes(t *testing.T) {
 	require.NoError(t, err)
 	response.Body.Close()
 	require.Equal(t, http.StatusBadRequest, response.StatusCode)
-	require.Equal(t, EventWebsocketUpgradeFailed, (<-events).Type)
+	require.Equal(t, EventTypeWebsocketUpgradeFailed, (<-events).Type)
 }
 
 // The seed's server died 0.7 times the pong deadline after anybody came.
 func TestTopicsOutliveTheirPings(t *testing.T) {
-	pong := 100 * time.Millisecond
-	server := httptest.NewServer(WebSocketHandler(t.Context(), Options{Options: &SubscriptionOptions{PongDeadline: &pong}}, Options{}))
-	defer server.Close()
-	u, err := url.Parse("ws" + strings.TrimPrefix(server.URL, "http") + "/x")
-	require.NoError(t, err)
-	sub, _, err := subclient.New(t.Context(), nil, u)
-	require.NoError(t, err)
-	pub, _, err := pubclient.New(t.Context(), u)
-	require.NoError(t, err)
-	end := time.After(10 * pong)
-	for n, over := 0, false; !over; n++ {
-		select {
-		case <-end:
-			over = true
-		case <-time.After(pong / 2):
-		}
-		require.NoError(t, pub.PublishText(fmt.Sprint(n)))
-		m, err := sub.Next(t.Context())
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		pipes := newPipes()
+		web := &http.Server{Handler: WebSocketHandler(ctx)}
+		go func() { _ = web.Serve(pipes) }()
+		dialer := &websocket.Dialer{NetDialContext: func(context.Context, string, string) (net.Conn, error) { return pipes.dial() }}
+		u := &url.URL{Scheme: "ws", Host: "pipe", Path: "/x"}
+		sub, _, err := subclient.New(ctx, nil, u, clients.Options{WebsocketDialer: dialer})
 		require.NoError(t, err)
-		require.Equal(t, fmt.Sprint(n), string(m.Data))
-	}
-	require.NoError(t, pub.Close())
-	require.NoError(t, pub.Error())
-	require.NoError(t, sub.Close())
+		pub, _, err := pubclient.New(ctx, u, clients.Options{WebsocketDialer: dialer})
+		require.NoError(t, err)
+		for n := range 20 {
+			time.Sleep(clients.PongDeadline)
+			require.NoError(t, pub.PublishText(fmt.Sprint(n)))
+			m, err := sub.Next(ctx)
+			require.NoError(t, err)
+			require.Equal(t, fmt.Sprint(n), string(m.Data))
+		}
+		require.NoError(t, pub.Close())
+		require.NoError(t, pub.Error())
+		require.NoError(t, sub.Close())
+		cancel()
+		require.NoError(t, web.Close())
+	})
 }
 
 // The seed reordered 4,400 of 50,000 messages, with a goroutine for each.
@@ -223,24 +224,67 @@ func TestASubscriberThatDoesNotReadIsClosed(t *testing.T) {
 		require.NoError(t, pub.PublishText(large))
 	}
 	for e := range events {
-		if e.Type == EventSubscriberLeft {
+		if e.Type == EventTypeSubscriberLeft {
 			break
 		}
 	}
 	require.EqualValues(t, 1, r.server.Stats().Stalls)
 }
 
-func TestTopicMessagesHaveALimit(t *testing.T) {
-	r := newRig(t, Config{MaxFrame: 1000})
+// A message that is too large is the publisher's error, and its connection
+// stays. Who does not ask is closed with 1009, and the reason says the limit.
+func TestAMessageThatIsTooLargeIsAnErrorOfPublish(t *testing.T) {
+	r := newRig(t, Config{Topics: &SubscriptionOptions{MaxMessage: 1000}})
+	sub, _, err := subclient.New(t.Context(), nil, r.topicURL("/x"))
+	require.NoError(t, err)
+	defer sub.Close()
 	pub, _, err := pubclient.New(t.Context(), r.topicURL("/x"))
 	require.NoError(t, err)
-	_ = pub.Publish(make([]byte, 1001))
-	<-pub.Done()
-	require.ErrorIs(t, pub.Error(), clients.ErrClosedByServer)
-	var closed *websocket.CloseError
-	require.ErrorAs(t, pub.Error(), &closed)
-	require.Equal(t, websocket.CloseMessageTooBig, closed.Code)
-	require.ErrorIs(t, pub.Publish(nil), clients.ErrClosedByServer)
+	defer pub.Close()
+	var tooLarge *clients.TooLargeError
+	require.ErrorAs(t, pub.Publish(make([]byte, 1001)), &tooLarge)
+	require.Equal(t, clients.TooLargeError{Size: 1001, Max: 1000}, *tooLarge)
+	require.NoError(t, pub.Publish(make([]byte, 1000)))
+	m, err := sub.Next(t.Context())
+	require.NoError(t, err)
+	require.Len(t, m.Data, 1000)
+
+	other, err := dialTopic(t, r, "/x", RolePublisher)
+	require.NoError(t, err)
+	require.NoError(t, other.WriteMessage(websocket.BinaryMessage, make([]byte, 1001)))
+	code, reason, _ := (&peer{t, other}).closed()
+	require.Equal(t, websocket.CloseMessageTooBig, code)
+	require.Contains(t, reason, "1000 bytes")
+}
+
+// Topics take messages that JSON-RPC would not.
+func TestTopicsTakeLargeMessages(t *testing.T) {
+	r := newRig(t, Config{})
+	sub, _, err := subclient.New(t.Context(), nil, r.topicURL("/x"))
+	require.NoError(t, err)
+	defer sub.Close()
+	pub, _, err := pubclient.New(t.Context(), r.topicURL("/x"))
+	require.NoError(t, err)
+	defer pub.Close()
+	go func() { _ = pub.Publish(make([]byte, 20<<20)) }()
+	m, err := sub.Next(t.Context())
+	require.NoError(t, err)
+	require.Len(t, m.Data, 20<<20)
+}
+
+// A client that reconnects is told why it has to.
+func TestAClientThatReconnectsIsToldOfAShutdown(t *testing.T) {
+	r := newRig(t, Config{})
+	told := make(chan error, 100)
+	sub, _, err := subclient.New(t.Context(), nil, r.topicURL("/x"), clients.Options{Reconnect: true, OnConnection: func(err error) { told <- err }})
+	require.NoError(t, err)
+	defer sub.Close()
+	require.NoError(t, <-told)
+	require.NoError(t, r.server.Shutdown(t.Context()))
+	err = <-told
+	require.ErrorIs(t, err, clients.ErrClosedByServer)
+	require.ErrorContains(t, err, drainReason)
+	require.ErrorContains(t, <-told, "503")
 }
 
 func TestClientsDoNotTouchTheirHeaders(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"unicode"
 	"unicode/utf8"
 
@@ -74,12 +75,12 @@ func (s *Server) serveTopic(w http.ResponseWriter, r *http.Request) {
 		refused.write(w)
 		return
 	}
-	s.tellEvent(c.clientID, path, EventWebsocketUpgradeFailed)
+	s.tellEvent(c.clientID, path, EventTypeWebsocketUpgradeFailed)
 }
 
 // refuseTopic answers a request that no route takes.
 func (s *Server) refuseTopic(w http.ResponseWriter, r *http.Request, err error) {
-	s.tellEvent(newClientID(""), r.URL.EscapedPath(), EventBadHTTPHeaders)
+	s.tellEvent(newClientID(""), r.URL.EscapedPath(), EventTypeBadHTTPHeaders)
 	http.Error(w, err.Error(), http.StatusBadRequest)
 }
 
@@ -127,23 +128,29 @@ func (c *topicClient) servePublisher(w http.ResponseWriter, r *http.Request, pat
 	if err := s.config.AllowPublish(*c.visit.identity(), path, nil); err != nil {
 		return &refusal{http.StatusForbidden, "publishing is not allowed: " + err.Error()}
 	}
-	if err := c.upgrade(&s.topicUpgrader, s.topicOptions.timing(false), w, r); err != nil {
+	if err := c.upgradeTopic(false, w, r); err != nil {
 		return err
 	}
 	c.topic = s.topics.join(path)
-	s.tellEvent(c.clientID, path, EventPublisherJoined)
+	s.tellEvent(c.clientID, path, EventTypePublisherJoined)
 	go c.serve(c.publish, func() {
 		s.topics.leave(c.topic)
-		s.tellEvent(c.clientID, path, EventPublisherLeft)
+		s.tellEvent(c.clientID, path, EventTypePublisherLeft)
 		c.visit.leave()
 	})
 	return nil
 }
 
+func (c *topicClient) upgradeTopic(subscriber bool, w http.ResponseWriter, r *http.Request) error {
+	o := &c.server.topicOptions
+	header := http.Header{MaxMessageHeader: {strconv.Itoa(o.maxMessage())}}
+	return c.upgrade(&c.server.topicUpgrader, o.timing(subscriber), o.maxMessage(), w, r, header)
+}
+
 // publish puts a message of a publisher on the bus, once the subscribers have
 // room for it.
 func (c *topicClient) publish(kind int, payload []byte) error {
-	if err := c.topic.await(c.ctx); err != nil {
+	if err := c.topic.await(c.ctx, len(payload)); err != nil {
 		return err
 	}
 	m := TopicMessage{Binary: kind == websocket.BinaryMessage, Payload: append([]byte(nil), payload...)}
@@ -171,18 +178,18 @@ func (c *topicClient) serveSubscriber(w http.ResponseWriter, r *http.Request, pa
 		s.topics.leave(c.topic)
 		return &refusal{http.StatusServiceUnavailable, err.Error()}
 	}
-	if err := c.upgrade(&s.topicUpgrader, s.topicOptions.timing(true), w, r); err != nil {
+	if err := c.upgradeTopic(true, w, r); err != nil {
 		s.topics.leave(c.topic)
 		return err
 	}
 	sub := &topicSubscriber{live: o.live.Load(), share: share}
 	c.topic.add(sub)
-	s.tellEvent(c.clientID, path, EventSubscriberJoined)
+	s.tellEvent(c.clientID, path, EventTypeSubscriberJoined)
 	c.spawn(o.pump)
 	go c.serve(ignore, func() {
 		c.topic.remove(sub)
 		s.topics.leave(c.topic)
-		s.tellEvent(c.clientID, path, EventSubscriberLeft)
+		s.tellEvent(c.clientID, path, EventTypeSubscriberLeft)
 		c.visit.leave()
 	})
 	return nil

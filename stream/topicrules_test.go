@@ -42,7 +42,7 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestEventsHaveTheirNumbersOnTheWire(t *testing.T) {
-	for number, event := range map[int]EventType{1: EventPublisherLeft, 2: EventPublisherJoined, 3: EventSubscriberLeft, 4: EventSubscriberJoined, 5: EventWebsocketUpgradeFailed, 6: EventBadHTTPHeaders} {
+	for number, event := range map[int]EventType{1: EventTypePublisherLeft, 2: EventTypePublisherJoined, 3: EventTypeSubscriberLeft, 4: EventTypeSubscriberJoined, 5: EventTypeWebsocketUpgradeFailed, 6: EventTypeBadHTTPHeaders} {
 		b, err := json.Marshal(Event{"ann-1", "/a", event})
 		require.NoError(t, err)
 		require.JSONEq(t, fmt.Sprintf(`{"clientID":"ann-1","subscriptionTopic":"/a","type":%d}`, number), string(b))

@@ -24,6 +24,10 @@ import (
 	"github.com/harkbus/pubsub/clients"
 )
 
+// ClientType is the role that a request names in the header
+// clients.ClientTypeHeader.
+const ClientType = clients.Subscriber
+
 // A Subscriber receives what is published to one topic. Its methods may be
 // called from any goroutine.
 type Subscriber struct {

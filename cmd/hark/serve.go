@@ -69,6 +69,7 @@ type serveOptions struct {
 	insecure            bool
 	tlsCert, tlsKey     string
 	tokens              tokenOptions
+	topicMessage        int
 	allowedHosts        []string
 	trustedProxies      []string
 	simulate            float64
@@ -150,6 +151,7 @@ func (a *app) newServe() *cobra.Command {
 	f.IntVar(&o.config.AnswerBytesPerIdentity, "answer-bytes-per-identity", 0, "of one identity; 0 is no limit")
 	f.IntVar(&o.config.MaxAnswer, "max-answer", 4<<20, "bytes of one answer to events requests")
 	f.IntVar(&o.config.MaxFrame, "max-frame", 1_000_000, "bytes of a message or a body")
+	f.IntVar(&o.topicMessage, "max-topic-message", 32<<20, "bytes of a message on a topic")
 	f.DurationVar(&o.config.ReadTimeout, "read-timeout", 30*time.Second, "silence of a client, and time to send a message")
 	f.DurationVar(&o.config.WriteTimeout, "write-timeout", 10*time.Second, "time in which a client must take something")
 	f.DurationVar(&o.config.Heartbeat, "heartbeat", 5*time.Second, "how often a client with cursors that has nothing to read is told where it is")
@@ -228,6 +230,7 @@ func (s *served) build() (err error) {
 	c.Overflow = stream.Overflow(s.options.overflow)
 	c.Logger = s.app.log
 	c.Ready = s.ready
+	c.Topics = &stream.SubscriptionOptions{MaxMessage: s.options.topicMessage}
 	c.AllowHost = stream.AllowHosts(s.options.listen, s.options.allowedHosts...)
 	if c.TrustedProxies, err = stream.ParseProxies(s.options.trustedProxies); err != nil {
 		return fmt.Errorf("--trusted-proxy: %w", err)

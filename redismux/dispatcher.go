@@ -1,5 +1,7 @@
 package redismux
 
+import "unsafe"
+
 // keptEvents bounds the buffer of events that is kept for reuse after a burst.
 const keptEvents = 4096
 
@@ -57,13 +59,17 @@ func (m *Multiplexer) tellMessage(e *event) {
 		return
 	}
 	m.stats.messages.Add(1)
-	message := []byte(e.message)
+	message := bytesOf(e.message)
 	for _, member := range members {
 		if member.active == e.epoch && !member.left.Load() {
 			member.sub.onMessage(e.channel, message)
 		}
 	}
 }
+
+// bytesOf returns the bytes of a message without a copy, which nobody else
+// holds and nobody may modify.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
 func (m *Multiplexer) setUp(l *link, epoch uint64) {
 	m.mu.Lock()

@@ -10,7 +10,7 @@
 //
 // How long silence may last adapts to the link, as TCP's retransmission timeout
 // does (RFC 6298): each connection that ends by silence doubles it for all that
-// follow, up to half a minute, and it shrinks again while answers are prompt.
+// follow, up to half a minute, and prompt answers halve it again and again.
 // What was written and not answered adds the time that it takes at a quarter of
 // the rate of before, so that a large request over a slow link is not taken for
 // a dead one.
@@ -28,8 +28,8 @@ import (
 
 const (
 	longestSilence = 30 * time.Second
-	calm           = 10 * time.Second // prompt answers for so long halve the silence that is allowed
-	firstRate      = 256 << 10        // bytes a second, until one is measured
+	calm           = 250 * time.Millisecond // from one halving of the silence that is allowed to the next
+	firstRate      = 256 << 10              // bytes a second, until one is measured
 	slowestRate    = 1 << 10
 	measured       = 4 << 10 // bytes that say something about the rate
 )
@@ -43,7 +43,7 @@ type Line struct {
 	mu      sync.Mutex
 	silence time.Duration // that is allowed, when something is due
 	rate    float64       // bytes a second that were answered
-	late    time.Time     // of the last answer that was not prompt, and of the last change of silence
+	changed time.Time     // when silence was
 	conns   map[*Conn]struct{}
 	closed  bool
 }
@@ -52,7 +52,7 @@ type Line struct {
 // connection is expected to ask for a sign of life when it was silent for
 // pings.
 func NewLine(least, pings time.Duration) *Line {
-	return &Line{least: least, pings: pings, silence: least, rate: firstRate, late: time.Now(), conns: make(map[*Conn]struct{})}
+	return &Line{least: least, pings: pings, silence: least, rate: firstRate, changed: time.Now(), conns: make(map[*Conn]struct{})}
 }
 
 // A DialFunc makes a connection, over TLS if there is a config.
@@ -132,7 +132,7 @@ func (l *Line) stalled() {
 	defer l.mu.Unlock()
 	l.silence = min(2*l.silence, max(longestSilence, l.least))
 	l.rate = max(l.rate/4, slowestRate)
-	l.late = time.Now()
+	l.changed = time.Now()
 }
 
 // answered takes note of the first byte after so many were written.
@@ -146,9 +146,8 @@ func (l *Line) answered(unanswered int, after time.Duration) {
 		return
 	}
 	switch now := time.Now(); {
-	case unanswered < measured && after > l.silence/2:
-		l.late = now
-	case now.Sub(l.late) > calm:
-		l.silence, l.late = max(l.silence/2, l.least), now
+	case after > l.least/4: // it is slow, though not as slow as was feared
+	case now.Sub(l.changed) >= calm:
+		l.silence, l.changed = max(l.silence/2, l.least), now
 	}
 }

@@ -119,7 +119,7 @@ func TestSilenceThatIsAllowedShrinksWhileAnswersArePrompt(t *testing.T) {
 		}
 		require.Equal(t, longestSilence, line.allowed(0))
 		for range 10 {
-			time.Sleep(calm + 1)
+			time.Sleep(calm)
 			line.answered(10, time.Millisecond)
 		}
 		require.Equal(t, time.Second, line.allowed(0))

@@ -70,6 +70,10 @@ mutate: ## break the code on purpose; the tests must notice (MUTATE='./query ./m
 soak: ## the tests that loop, for SOAK (1m) each; of one folder with UNDER=./match, with GOTESTFLAGS=-race
 	scripts/soak $(SOAK) $(UNDER)
 
+.PHONY: node
+node: ## the suites of Tendermint and CometBFT on this bus, beside themselves unmodified (half an hour)
+	cd compat/node && HARK_SOAK=1m go test -count=1 -timeout=0 -v -run TestNodesPass .
+
 .PHONY: bench
 bench: ## every bar of docs/performance.md beside its peers (BARS='--section redis', '--only delivery', '--million')
 	cd bench && go run ./cmd/bars $(BARS)

@@ -29,8 +29,10 @@
 //   - looked for a number anywhere in the value: here it is at its beginning, so
 //     that "8uatom" is 8, "-8" is less than 0, and "atom8" no number;
 //   - cut off decimals if the operand is an integer: 5.9 is not equal to 5;
-//   - took "slash EXISTS" for every attribute that begins with "slash": here it
-//     asks for attributes of the type slash, as in slash.reason;
+//   - took "slash EXISTS" for every attribute that begins with "slash", and
+//     "a.b EXISTS" for a.b alone: here they ask for attributes of those types too,
+//     as slash.reason and a.b.c are;
+//   - took an attribute without any value for one that exists;
 //   - compared dates with times that have no T as dates: they are the instants
 //     they are.
 //

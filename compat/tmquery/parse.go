@@ -46,7 +46,8 @@ func (t term) operand() (any, error) {
 	}
 }
 
-// A parser reads this grammar, in which a blank is a space and nothing else:
+// A parser reads this grammar, in which a blank is a space and nothing else,
+// and words are in any case:
 //
 //	query     = condition { " "+ "AND" " "+ condition }
 //	condition = key " "* ( order " "* ordered | "=" " "* ( ordered | quoted ) | "CONTAINS" " "* quoted | "EXISTS" )
@@ -61,13 +62,13 @@ type parser struct {
 // never tried shorter.
 var (
 	blanks  = regexp.MustCompile(`^ *`)
-	joint   = regexp.MustCompile(`^ +AND +`)
+	joint   = regexp.MustCompile(`^ +(?i:AND) +`)
 	keys    = regexp.MustCompile(`^[^ \t\n\r\\()"'=><]+`)
-	ops     = regexp.MustCompile(`^(?:<=|>=|<|>|=|CONTAINS|EXISTS)`)
+	ops     = regexp.MustCompile(`^(?:<=|>=|<|>|=|(?i:CONTAINS|EXISTS))`)
 	quoted  = regexp.MustCompile(`^'[^"']*'`)
 	numbers = regexp.MustCompile(`^(?:0|[1-9][0-9]*(?:\.[0-9]*)?)`)
-	dates   = regexp.MustCompile(`^DATE [12][0-9]{3}-[01][0-9]-[0-3][0-9]`)
-	times   = regexp.MustCompile(`^TIME [12][0-9]{3}-[01][0-9]-[0-3][0-9]T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:[-+][0-9]{2}:[0-9]{2}|Z)`)
+	dates   = regexp.MustCompile(`^(?i:DATE) [12][0-9]{3}-[01][0-9]-[0-3][0-9]`)
+	times   = regexp.MustCompile(`^(?i:TIME) [12][0-9]{3}-[01][0-9]-[0-3][0-9]T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:[-+][0-9]{2}:[0-9]{2}|Z)`)
 )
 
 var operators = map[string]Operator{
@@ -117,7 +118,7 @@ func (p *parser) condition() (t term, err error) {
 	if !ok {
 		return t, p.expected("operator")
 	}
-	t.op = operators[op]
+	t.op = operators[strings.ToUpper(op)]
 	if t.op == OpExists {
 		return t, nil
 	}

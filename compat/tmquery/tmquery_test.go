@@ -44,7 +44,7 @@ func TestANumberBeyondInt64IsAnErrorOfConditions(t *testing.T) {
 
 func TestOnlyTendermintsLanguageIsTaken(t *testing.T) {
 	for _, text := range []string{
-		"a.b=5", "a.b  =  5 AND  c.d = 'x'", "AND = 5", "a.b = ''", "hash = '13'", "a.b = 0", "a = 1.", "or EXISTS",
+		"a.b=5", "a.b  =  5 AND  c.d = 'x'", "AND = 5", "a.b = ''", "hash = '13'", "a.b = 0", "a = 1.", "or EXISTS", "a exists and b Contains 'x' aND c = date 2013-02-01",
 	} {
 		q, err := tmquery.New(text)
 		require.NoError(t, err, text)
@@ -53,7 +53,7 @@ func TestOnlyTendermintsLanguageIsTaken(t *testing.T) {
 	for _, text := range []string{
 		"", " ", "a.b = 5 OR c.d = 6", "NOT a.b = 5", "(a.b = 5)", "a.b != 5", "a.b IN (5)", "a.b STARTSWITH 'x'", "a.b MATCHES 'x'",
 		"a.b = -5", "a.b = 05", "a.b = 0.5", "a.b = 'it''s'", "a.b > 'x'", "a.b = \"x\"", " a.b = 5", "a.b = 5 ", "a.b\t= 5",
-		"a.b = 5 and c.d = 6", "a.b exists", "a.bEXISTS", "a.b = 5AND c.d = 6", "a.b = TIME 2013-05-03T14:45:00.5Z",
+		"a.bEXISTS", "a.b = TIME 2013-05-03t14:45:00Z", "a.b = 5AND c.d = 6", "a.b = TIME 2013-05-03T14:45:00.5Z",
 		"a.b = DATE 2013-02-31", "a.b = DATE  2013-02-01", "a.b = TIME2013-05-03T14:45:00Z",
 		"a!b = 5", "a,b = 5", "a\u00a0= 5", "a.b = '\xff'",
 	} {

@@ -1,0 +1,187 @@
+package node
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"go/ast"
+	"go/format"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const hark = "github.com/harkbus/pubsub"
+
+// A release is a node as it was released.
+type release struct {
+	module, version string
+	compat          string  // what takes the place of its query package
+	suites          []suite // all that consumes the bus
+}
+
+// A suite is packages and which of their tests to run.
+type suite struct {
+	packages []string
+	run      string
+}
+
+var consumers = []string{"./types", "./state/txindex/...", "./state/indexer/...", "./rpc/core/...", "./rpc/client/...", "./mempool/...", "./node"}
+
+var releases = map[string]release{
+	"Tendermint": {
+		module: "github.com/tendermint/tendermint", version: "v0.34.24",
+		compat: hark + "/compat/tmquery",
+		suites: []suite{{consumers, "."}, {[]string{"./consensus"}, "^TestState"}},
+	},
+	"CometBFT": {
+		module: "github.com/cometbft/cometbft", version: "v1.0.1",
+		compat: hark + "/compat/cmtquery",
+		suites: []suite{{consumers, "."}, {[]string{"./internal/consensus"}, "^TestState"}},
+	},
+}
+
+// A level is what of a node is ported. Names are those of docs/migration.md.
+type level string
+
+const (
+	unmodified level = "unmodified"
+	busAlone   level = "the bus alone"
+	withQuery  level = "the bus and the queries"
+)
+
+// imports returns what the imports of a level become.
+func (r release) imports(l level) map[string]string {
+	old := r.module + "/libs/pubsub"
+	switch l {
+	case busAlone:
+		return map[string]string{old: hark}
+	case withQuery:
+		return map[string]string{old: hark, old + "/query": r.compat, old + "/query/syntax": r.compat + "/syntax"}
+	}
+	return nil
+}
+
+// grow copies the node to a folder of the test, with its imports rewritten.
+func (r release) grow(t *testing.T, l level) (folder string) {
+	source, folder := r.source(t), t.TempDir()
+	imports := r.imports(l)
+	require.NoError(t, filepath.WalkDir(source, func(from string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		below, _ := filepath.Rel(source, from)
+		to := filepath.Join(folder, below)
+		switch {
+		case below == "docs" || below == "spec" || below == filepath.Join("libs", "pubsub") && l == withQuery:
+			return filepath.SkipDir
+		case entry.IsDir():
+			return os.MkdirAll(to, 0o777)
+		}
+		text, err := os.ReadFile(from)
+		if err != nil {
+			return err
+		}
+		if strings.HasSuffix(from, ".go") && !strings.HasPrefix(below, filepath.Join("libs", "pubsub")) {
+			if text, err = ported(text, imports); err != nil {
+				return err
+			}
+		}
+		return os.WriteFile(to, text, 0o777)
+	}))
+	if l != unmodified {
+		here, err := filepath.Abs("../..")
+		require.NoError(t, err)
+		mustRun(t, folder, "go", "mod", "edit", "-require="+hark+"@v0.0.0", "-replace="+hark+"="+here)
+	}
+	return folder
+}
+
+// source returns the folder of the node in the module cache.
+func (r release) source(t *testing.T) string {
+	var module struct{ Dir string }
+	require.NoError(t, json.Unmarshal([]byte(mustRun(t, ".", "go", "mod", "download", "-json", r.module+"@"+r.version)), &module))
+	return module.Dir
+}
+
+// ported returns a Go file with its imports rewritten. A package whose name is
+// not the last element of its new path keeps its name.
+func ported(text []byte, imports map[string]string) ([]byte, error) {
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, "", text, parser.ParseComments)
+	if err != nil {
+		return nil, err
+	}
+	changed := false
+	for _, spec := range file.Imports {
+		old, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			return nil, err
+		}
+		if replacement, ok := imports[old]; ok {
+			changed = true
+			spec.Path = &ast.BasicLit{Kind: token.STRING, Value: strconv.Quote(replacement), ValuePos: spec.Path.ValuePos}
+			if spec.Name == nil && path.Base(old) != path.Base(replacement) {
+				spec.Name = &ast.Ident{Name: path.Base(old), NamePos: spec.Path.ValuePos}
+			}
+		}
+	}
+	if !changed {
+		return text, nil
+	}
+	var b bytes.Buffer
+	err = format.Node(&b, files, file)
+	return b.Bytes(), err
+}
+
+// command returns a command that runs in a folder, outside of any workspace.
+func command(t *testing.T, folder, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = folder
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod -buildvcs=false")
+	return cmd
+}
+
+func mustRun(t *testing.T, folder, name string, args ...string) string {
+	cmd := command(t, folder, name, args...)
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	require.NoError(t, err, "%v\n%s%s", cmd.Args, &stdout, &stderr)
+	return stdout.String()
+}
+
+// outcomes runs tests and returns how each ended: pass, fail or skip.
+func outcomes(t *testing.T, folder string, s suite) map[string]string {
+	args := append([]string{"test", "-json", "-count=1", "-vet=off", "-p=1", "-timeout=20m", "-run=" + s.run}, s.packages...)
+	cmd := command(t, folder, "go", args...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, _ := cmd.Output() // tests that fail are among the outcomes
+	ends := map[string]string{}
+	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+		var event struct{ Action, Package, Test string }
+		if json.Unmarshal(lines.Bytes(), &event) != nil {
+			continue
+		}
+		switch event.Action {
+		case "build-fail":
+			t.Errorf("%s does not build", event.Package)
+		case "pass", "fail", "skip":
+			if event.Test != "" || event.Action == "fail" {
+				ends[event.Package+" "+event.Test] = event.Action
+			}
+		}
+	}
+	require.NotEmpty(t, ends, "%v\n%s", cmd.Args, &stderr)
+	return ends
+}

@@ -50,6 +50,7 @@ func TestExplanationTellsEveryConditionThatAQueryIsFoundBy(t *testing.T) {
 	require.Equal(t, []bool{true, true, false}, filed("a > 1 AND a < 5 AND b EXISTS"), "a range has two ends")
 	require.Equal(t, []bool{false}, filed("NOT a = 1"))
 	require.Equal(t, []bool{true, true}, filed("a = 1 OR b IN (1, 2)"))
+	require.Equal(t, []bool{true, false, true}, filed("(a IN (1, 2, 3) AND c > 1) OR b = 5"))
 	var pairs []string
 	for i := range 60 * 60 {
 		pairs = append(pairs, fmt.Sprintf("a%d > 5 AND b%d > 5 AND c = 'x'", i%60, i/60))

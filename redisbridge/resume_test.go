@@ -304,6 +304,12 @@ func TestEndIsAnEvent(t *testing.T) {
 			b.number(t, 0)
 			waiting := make(chan error, 1)
 			go func() { waiting <- b.Publish(background(), 1, nil) }()
+			eventually(t, "it waits", func() bool {
+				box := b.sending[0].box
+				box.mu.Lock()
+				defer box.mu.Unlock()
+				return len(box.waiters) == 1
+			})
 			require.NoError(t, b.server.Stop())
 			require.Error(t, <-waiting)
 			return b, errs

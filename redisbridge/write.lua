@@ -53,8 +53,8 @@ local function repair()
     local top = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
     if not top or ms(top[1]) <= latest + 60000 then
       local to = string.format('%.0f-0', latest)
-      if top and ms(top[1]) >= latest then to = top[1] end
       if ms(last) >= latest then to = last end
+      if top and ms(top[1]) >= ms(to) then to = top[1] end -- ours and the top are the same, or that is later
       local set = redis.pcall('XSETID', KEYS[1], to, 'MAXDELETEDID', '0-1')
       if type(set) == 'table' and set.err then redis.call('XSETID', KEYS[1], to) end -- before Redis 7
       return

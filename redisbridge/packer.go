@@ -54,6 +54,7 @@ type sealed struct {
 	gone     load
 	ticket   uint64
 	tries    int
+	force    bool // it was never written, whatever Redis claims
 }
 
 func newPacker(m *member, partition int, box *outbox) *packer {

@@ -188,3 +188,24 @@ func repeatFrames(t *testing.T, redis *redistest.Server, mode Mode, namespace st
 		}
 	}
 }
+
+// What was sent through a connection that is given up may reach Redis late, when
+// it was sent again and others after it.
+func TestLateAttemptWritesNothing(t *testing.T) {
+	redis := redistest.Start(t)
+	a, b, got := joinTwo(t, redis, durable("late"))
+	for i := range 3 {
+		a.number(t, i)
+		require.NoError(t, a.Flush(within(t, patience)))
+	}
+	keys := namesOfPartition("late", 0, a.Origin())
+	entries := must(redis.Do(t, "XRANGE", keys.stream, "-", "+").AsXRange())
+	stamp := strconv.FormatInt(time.Now().UnixMilli(), 10)
+	answer := writeScript.run(background(), redis.Client(t), []string{keys.stream, keys.origin, keys.last},
+		"", "1", entries[0].FieldValues["f"], "1000", "100000", stamp, "30000", "0")
+	require.Zero(t, must(answer.AsInt64()))
+	require.EqualValues(t, 3, must(redis.Do(t, "XLEN", keys.stream).AsInt64()))
+	a.number(t, 3)
+	requireInOrder(t, 0, 4, got.await(t, has(3)))
+	require.Empty(t, b.gaps.all())
+}

@@ -8,7 +8,7 @@
 --       4 how many frames to keep
 --       5 how long to keep the keys, ms
 --       6 stamp of the frame, ms  7 how far from its ID the stamp may be, ms
---       8 "1" if it was sent before
+--       8 "1" if it was never written, whatever the last sequence says
 --
 -- Returns 1: written, 0: was written before, -1: not the next one of its
 -- origin; then whoever sent it begins again at the oldest not answered. Another
@@ -25,7 +25,7 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 
 local sequence = tonumber(ARGV[2])
 local stored = tonumber(redis.call('GET', KEYS[2]) or '') or -1
-if ARGV[8] == '1' and stored >= sequence then
+if stored >= sequence and ARGV[8] ~= '1' then
   return 0
 end
 if ARGV[1] ~= '' and stored ~= tonumber(ARGV[1]) then

@@ -69,6 +69,10 @@ func (w *writer) deliver(batch []sealed) {
 		case err == nil:
 			w.notes.works(part)
 		case errors.Is(err, errAgain):
+		case errors.Is(err, errPoisoned):
+			for i := range batch {
+				batch[i].force = true
+			}
 		case isA[restampError](err): // the clock of the node is not the one that we know
 			for i := range batch {
 				w.restamp(&batch[i], int64(err.(restampError)))
@@ -87,6 +91,12 @@ func (w *writer) deliver(batch []sealed) {
 // errAgain says that sending can go on at once from the oldest frame that is
 // not answered.
 var errAgain = errors.New("out of step")
+
+// errPoisoned says that Redis claims to have what was never sent before: the
+// last sequence of this origin is not ours. (What was sent before may still be
+// on its way through a connection that is given up, so sending is no proof that
+// something was not written, but the first answer to it is.)
+var errPoisoned = errors.New("somebody else has written our last sequence")
 
 // A restampError says which stamp a frame must have.
 type restampError int64
@@ -122,7 +132,7 @@ func (w *writer) send(batch []sealed) (answered int, err error) {
 		if batch[i].frame == "" {
 			continue
 		}
-		if err := w.check(results[0]); err != nil {
+		if err := w.check(&batch[i], results[0]); err != nil {
 			return i, err
 		}
 		results = results[1:]
@@ -151,7 +161,7 @@ func (w *writer) restamp(f *sealed, stamp int64) {
 }
 
 // check judges the answer to one frame.
-func (w *writer) check(r rueidis.RedisResult) error {
+func (w *writer) check(f *sealed, r rueidis.RedisResult) error {
 	n, err := r.AsInt64()
 	switch {
 	case hasCode(err, "NOSCRIPT"):
@@ -165,6 +175,8 @@ func (w *writer) check(r rueidis.RedisResult) error {
 		return restampError(-n * 1000)
 	case n < 0:
 		return errAgain
+	case n == 0 && f.tries == 1:
+		return errPoisoned
 	case n == 0:
 		w.counts.already.Add(1)
 	}
@@ -180,16 +192,16 @@ func (w *writer) publish(client rueidis.Client, f *sealed, _ bool) rueidis.Compl
 // appendToStream is the command of Durable. The oldest frame that is not
 // answered may come after anything; the others only after the one before them.
 func (w *writer) appendToStream(client rueidis.Client, f *sealed, oldest bool) rueidis.Completed {
-	previous, again := strconv.FormatUint(f.previous, 10), "0"
+	previous, force := strconv.FormatUint(f.previous, 10), "0"
 	if oldest {
 		previous = ""
 	}
-	if f.tries > 1 {
-		again = "1"
+	if f.force {
+		force = "1"
 	}
 	keys := []string{w.keys.stream, w.keys.origin, w.keys.last}
 	args := []string{previous, strconv.FormatUint(f.last, 10), f.frame, w.fixedArgs[0], w.fixedArgs[1],
-		strconv.FormatInt(f.stamp/1000, 10), millis(freshness / 2), again}
+		strconv.FormatInt(f.stamp/1000, 10), millis(freshness / 2), force}
 	if oldest && !w.scriptKnown {
 		return writeScript.whole(client.B(), keys, args)
 	}

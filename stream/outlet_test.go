@@ -2,6 +2,8 @@ package stream
 
 import (
 	"bufio"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -194,4 +196,30 @@ func (r *rig) firstLine(url string) string {
 	line, _, err := bufio.NewReader(response.Body).ReadLine()
 	require.NoError(r.t, err)
 	return string(line)
+}
+
+// A heartbeat never names a place that a match before it has not been sent to:
+// whoever comes back after it would miss it.
+func TestAHeartbeatIsNotAheadOfWhatIsDelivered(t *testing.T) {
+	r := newRig(t, Config{Heartbeat: time.Millisecond, Buffer: 2000})
+	p := r.dial()
+	p.call(`{"id":1,"method":"subscribe","params":{"query":"even='true'","after":""}}`)
+	const n = 2000
+	go r.publishNumbers(0, n)
+	newest := history.Cursor{}
+	for got := 0; got < n/2; {
+		var m clientResponse
+		require.NoError(t, json.Unmarshal([]byte(p.receive()), &m))
+		at, err := history.ParseCursor(m.Result.Cursor)
+		require.NoError(t, err)
+		if m.Result.Data.Type == "" {
+			require.False(t, at.Before(newest), "places go forward")
+			newest = at
+			continue
+		}
+		require.True(t, newest.Before(at), "a match comes after the place that was told")
+		require.Equal(t, fmt.Sprint(2*got), string(m.Result.Data.Value))
+		newest = at
+		got++
+	}
 }

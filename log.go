@@ -30,7 +30,7 @@ type log struct {
 
 	// Guarded by the server's mu.
 	last  *chunk // nil: none yet
-	slack int    // how many messages last may keep that all have read
+	slack int    // how many messages that all have read any chunk may keep
 }
 
 // A chunk is a run of the log. The first ones are small, so that a topic with
@@ -82,13 +82,13 @@ func (l *log) extend(readers int) (first *chunk) {
 func (l *log) grow(base uint64, readers int) *chunk {
 	size := firstChunk
 	if l.last != nil {
-		size = 4 * len(l.last.msgs)
+		size = max(size, 4*len(l.last.msgs))
 	}
-	l.slack = slackFor(readers)
 	most := largeChunk
-	if l.slack > 0 {
-		most = l.slack
+	if readers > 1 {
+		most = slackFor(readers)
 	}
+	l.slack = max(l.slack, slackFor(readers)) // a cursor may stand in an earlier one
 	c := &chunk{base: base, sole: readers == 1, msgs: make([]Message, min(size, most))}
 	c.end.Store(base + uint64(len(c.msgs)))
 	return c
@@ -101,11 +101,19 @@ func (l *log) append(m *Message) {
 	l.tail.Store(tail + 1)
 }
 
-// close lets the next message begin a chunk. The caller holds the server's mu.
+// close lets the next message begin a chunk, and puts an empty one in between:
+// a cursor that joins the log here stands in that, and keeps nothing that came
+// before. The caller holds the server's mu.
 func (l *log) close() {
-	if l.last != nil {
-		l.last.end.Store(l.tail.Load())
+	if l.last == nil || len(l.last.msgs) == 0 {
+		return
 	}
+	tail := l.tail.Load()
+	empty := &chunk{base: tail}
+	empty.end.Store(tail)
+	l.last.end.Store(tail)
+	l.last.next.Store(empty)
+	l.last = empty
 }
 
 // forget lets go of all messages. It closes the last chunk: a reader that has

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/internal/soak"
 	"github.com/harkbus/pubsub/query"
 )
 
@@ -193,6 +195,197 @@ func TestThoseWhoGoLeaveNothingBehind(t *testing.T) {
 				runtime.KeepAlive(subs)
 			})
 		}
+	}
+}
+
+// Whoever leaves with much unread leaves nothing of it with one that came
+// after it and never got a message.
+func TestWhoComesLaterKeepsNothingOfWhatCameBefore(t *testing.T) {
+	leave := map[string]func(server *pubsub.Server, sub *pubsub.Subscription){
+		"unsubscribed": func(server *pubsub.Server, sub *pubsub.Subscription) {
+			require.NoError(t, server.UnsubscribeID(ctx, sub.ID()))
+		},
+		"out": func(server *pubsub.Server, sub *pubsub.Subscription) {
+			for range len(sub.Out()) {
+				next(t, sub)
+			}
+		},
+		"cut": func(server *pubsub.Server, sub *pubsub.Subscription) {
+			publish(t, server, nil)
+			<-sub.Canceled()
+		},
+	}
+	for name, leave := range leave {
+		for _, came := range []int{1, 2, 20} {
+			t.Run(fmt.Sprintf("%s/came=%d", name, came), func(t *testing.T) {
+				server := newServer(t)
+				goes := subscribe(t, server, "goes", "", 84, pubsub.Cancel)
+				var sent payloads
+				sent.publish(t, server, 84)
+				var stay []*pubsub.Subscription
+				for i := range came {
+					stay = append(stay, subscribe(t, server, fmt.Sprint(i), "", 100, pubsub.Cancel))
+				}
+				leave(server, goes)
+				if name != "out" {
+					goes = nil // it keeps what it has not read
+				}
+				require.LessOrEqual(t, sent.alive(), slackEach)
+				runtime.KeepAlive(stay)
+				runtime.KeepAlive(goes)
+			})
+		}
+	}
+}
+
+// The last chunk that many shared is not the last one any more when they leave.
+func TestThoseWhoDropAndGoLeaveNothingBehind(t *testing.T) {
+	server := newServer(t)
+	stays := subscribe(t, server, "stays", "", 1000, pubsub.Cancel)
+	var sent payloads
+	for capacity := range 90 {
+		for i := range 15 {
+			subscribe(t, server, fmt.Sprint(i), "", 1+capacity, pubsub.DropOldest)
+		}
+		for range 1 + capacity {
+			sent.publish(t, server, 1)
+			next(t, stays)
+		}
+		sent.publish(t, server, 1) // 15 drop
+		for i := range 15 {
+			require.NoError(t, server.UnsubscribeAll(ctx, fmt.Sprint(i)))
+		}
+		require.LessOrEqual(t, sent.alive(), 1+slackEach, "capacity %d", 1+capacity)
+		next(t, stays)
+		sent = nil
+	}
+}
+
+// Others that come in between, again and again, leave no trace with a reader
+// that stands still.
+func TestThoseWhoComeAndGoInBetweenTakeNoMemory(t *testing.T) {
+	server := newServer(t)
+	stays := subscribe(t, server, "stays", "", 100, pubsub.Cancel)
+	publish(t, server, 1)
+	churn := func(n int) (bytes int64) {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for range n {
+			sub := subscribe(t, server, "goes", "", 100, pubsub.Cancel)
+			require.NoError(t, server.UnsubscribeID(ctx, sub.ID()))
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		return int64(after.HeapAlloc) - int64(before.HeapAlloc)
+	}
+	churn(100)
+	require.Less(t, churn(5000), int64(50_000))
+	require.Equal(t, 1, next(t, stays))
+}
+
+// A held is a subscription with the numbers of what is in its buffer, as they
+// should be.
+type held struct {
+	*pubsub.Subscription
+	policy pubsub.Overflow
+	buffer []int
+	ended  bool
+}
+
+func (h *held) offer(number int) {
+	switch {
+	case h.ended:
+	case len(h.buffer) < h.Cap():
+		h.buffer = append(h.buffer, number)
+	case h.policy == pubsub.Cancel:
+		h.ended = true
+	case h.policy == pubsub.DropOldest:
+		h.buffer = append(h.buffer[1:], number)
+	}
+}
+
+// Whatever subscriptions to a query do one after another, what is held beyond
+// their buffers is a few messages for each that is there.
+func TestHeldMessagesAreThoseInTheBuffersInAnyHistory(t *testing.T) {
+	for seed := range soak.Rounds(t, 12) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		server := newServer(t)
+		var subs []*held
+		var sent payloads
+		history := ""
+		came := 0
+		for range 60 {
+			switch op := random.IntN(10); {
+			case op <= 1 || len(subs) == 0:
+				for range 1 + random.IntN(3)*random.IntN(6) {
+					policy := pubsub.Overflow(random.IntN(3))
+					came++
+					sub := subscribe(t, server, fmt.Sprint(came), "", 1+random.IntN(200), policy)
+					subs = append(subs, &held{Subscription: sub, policy: policy})
+					history += "+"
+				}
+			case op <= 4:
+				n := 1 + random.IntN(90)
+				for range n {
+					for _, sub := range subs {
+						sub.offer(len(sent))
+					}
+					sent.publish(t, server, 1)
+				}
+				history += fmt.Sprint(" ", n)
+			case op <= 6:
+				for range 1 + random.IntN(len(subs)) {
+					readSome(t, subs[random.IntN(len(subs))], random)
+				}
+				history += "r"
+			case op == 7:
+				subs[random.IntN(len(subs))].Out()
+				history += "o"
+			case op == 8:
+				for range 1 + random.IntN(len(subs)) { // who unsubscribes is not kept
+					i := random.IntN(len(subs))
+					_ = server.UnsubscribeID(ctx, subs[i].ID())
+					subs = slices.Delete(subs, i, i+1)
+					history += "-"
+				}
+			default: // who unsubscribes, and is kept
+				sub := subs[random.IntN(len(subs))]
+				_ = server.UnsubscribeID(ctx, sub.ID())
+				sub.ended = true
+				history += "x"
+			}
+			if random.IntN(4) > 0 {
+				continue // looking takes milliseconds
+			}
+			buffered, there := make(map[int]bool), 0
+			for _, sub := range subs {
+				require.Equal(t, len(sub.buffer), sub.Len())
+				for _, number := range sub.buffer {
+					buffered[number] = true
+				}
+				if !sub.ended {
+					there++
+				}
+			}
+			require.LessOrEqual(t, sent.alive(), len(buffered)+slackEach*there, "%d are there; %s", there, history)
+		}
+		runtime.KeepAlive(subs)
+		require.NoError(t, server.Stop())
+	}
+}
+
+// readSome reads a part of the buffer, or all of it.
+func readSome(t *testing.T, sub *held, random *rand.Rand) {
+	batch := make([]pubsub.Message, 1+random.IntN(90))
+	for len(sub.buffer) > 0 && random.IntN(9) > 0 {
+		n, err := sub.NextBatch(ctx, batch)
+		require.NoError(t, err)
+		for _, m := range batch[:n] {
+			require.Equal(t, sub.buffer[0], m.Data().(*payload).number)
+			sub.buffer = sub.buffer[1:]
+		}
+		clear(batch)
 	}
 }
 

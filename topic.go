@@ -76,9 +76,6 @@ func (t *topic) begin(sub *Subscription) {
 // deliver gives m to all subscriptions and collects in full what that leaves
 // to do. The caller holds the server's mu.
 func (t *topic) deliver(m *Message, full *fullness) {
-	if t.loose() {
-		t.tighten()
-	}
 	for i := 0; i < len(t.fed); i++ {
 		sub := t.fed[i]
 		if sub.mayRejoin() {
@@ -177,14 +174,12 @@ func (t *topic) feed(sub *Subscription) {
 	}
 }
 
-// loose tells whether the subscriptions that read the log have become so few
-// that its last chunk may keep too much for them.
-func (t *topic) loose() bool { return t.log.slack > slackEach*len(t.due) }
-
-// tighten has the subscriptions that read the log leave it, with what they
-// have not read: they join it again one by one, when they have read that.
+// tighten looks whether the subscriptions that read the log have become so few
+// that a chunk may keep too much for them. Then they leave it, with what they
+// have not read, and join it again one by one, when they have read that. Those
+// that are fed have a share in what a chunk keeps as long as they are there.
 func (t *topic) tighten() {
-	for len(t.due) > 0 {
+	for len(t.due) > 0 && t.log.slack > slackEach*len(t.due) {
 		t.feed(t.due[0].sub)
 	}
 }
@@ -242,9 +237,7 @@ func (t *topic) remove(sub *Subscription) {
 	if sub.parked.Load() {
 		t.forgetParked()
 	}
-	if t.loose() {
-		t.tighten()
-	}
+	t.tighten()
 }
 
 // members returns how many subscriptions a publication goes to.

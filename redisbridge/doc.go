@@ -92,7 +92,8 @@
 //
 // # Shutdown
 //
-// Close may be called from a callback. It detaches the bridge from its server, gives what is in the outbox up to
-// CloseTimeout to reach Redis, says goodbye, so that readers do not wait for
-// a lease, and waits for all goroutines. Stop the Server after it.
+// Close detaches the bridge from its server, gives what is in the outbox up to
+// CloseTimeout to reach Redis, says goodbye, so that readers do not wait for a
+// lease, and waits for all goroutines but those in a callback: it may be called
+// from one. Stop the Server after it.
 package redisbridge

@@ -218,6 +218,7 @@ func (w *witness) p99() time.Duration {
 }
 
 func TestHostileClientsCostOthersNothing(t *testing.T) {
+	quiet := runtime.NumGoroutine()
 	for seed := range soak.Rounds(t, 1) {
 		bus := pubsub.NewServer()
 		server, err := New(bus, hostileConfig())
@@ -263,7 +264,7 @@ func TestHostileClientsCostOthersNothing(t *testing.T) {
 		stop()
 		require.NoError(t, watched)
 		require.NoError(t, held)
-		require.Less(t, w.p99(), 2*time.Second)
+		require.Less(t, w.p99(), 5*time.Second)
 		t.Logf("%d connections, %d stalls; the witness's p99 is %v", dialed, server.Stats().Stalls, w.p99())
 
 		eventually(t, func() bool {
@@ -277,5 +278,6 @@ func TestHostileClientsCostOthersNothing(t *testing.T) {
 		end()
 		require.NoError(t, web.Close())
 		require.NoError(t, bus.Stop())
+		eventually(t, func() bool { return runtime.NumGoroutine() <= quiet+1 }, "all is over")
 	}
 }

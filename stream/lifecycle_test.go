@@ -12,10 +12,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub"
 )
 
 // A drain tells every id, sends what was in the buffers before, and closes
@@ -283,4 +286,40 @@ func TestADripFedHeaderIsCut(t *testing.T) {
 	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
 	_, err = io.ReadAll(conn)
 	require.NoError(t, err, "the server closes")
+}
+
+// Pongs and empty fragments give an unfinished message no more time.
+func TestPongsDoNotProlongAnUnfinishedMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, err := New(pubsub.NewServer(), Config{})
+		require.NoError(t, err)
+		pipes := newPipes()
+		web := &http.Server{Handler: server}
+		go func() { _ = web.Serve(pipes) }()
+		conn, err := pipes.dial()
+		require.NoError(t, err)
+		cut := make(chan struct{})
+		go func() {
+			defer close(cut)
+			_, _ = io.Copy(io.Discard, conn)
+		}()
+		_, err = io.WriteString(conn, upgrade("/websocket", ""))
+		require.NoError(t, err)
+		_, err = conn.Write(masked(0x01, []byte("x")))
+		require.NoError(t, err)
+		begun := time.Now()
+		for over := false; !over; {
+			select {
+			case <-cut:
+				over = true
+			case <-time.After(time.Second):
+				_, _ = conn.Write(append(masked(0x8a, nil), masked(0x00, nil)...))
+			}
+			require.Less(t, time.Since(begun), 2*time.Minute, "it is not cut")
+		}
+		require.Less(t, time.Since(begun), 45*time.Second, "ReadTimeout is 30 s")
+		conn.Close()
+		require.NoError(t, server.Shutdown(context.Background()))
+		require.NoError(t, web.Close())
+	})
 }

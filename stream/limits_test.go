@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -497,6 +498,8 @@ func TestAHoldIsNamedOnceItsIdentityIsKnown(t *testing.T) {
 func TestACursorThatWasJustGivenIsTaken(t *testing.T) {
 	r := newRig(t, Config{}, pubsub.BufferCapacity(1))
 	release := make(chan struct{})
+	open := sync.OnceFunc(func() { close(release) })
+	defer open()
 	r.bus.Observe(func(pubsub.Message) { <-release })
 	go r.publishNumbers(0, 1) // it is dispatched until release
 	eventually(t, func() bool { return r.bus.Sequence() == 1 }, "it is being dispatched")
@@ -504,7 +507,7 @@ func TestACursorThatWasJustGivenIsTaken(t *testing.T) {
 	given := r.server.config.History.Cursor(2)
 	p := r.dial()
 	require.Contains(t, p.call(`{"id":1,"method":"subscribe","params":{"query":"n EXISTS","after":"`+given.String()+`"}}`), `"result":{"cursor":"`)
-	close(release)
+	open()
 	r.publishNumbers(2, 3)
 	first := p.receive()
 	require.NotContains(t, first, "gap")

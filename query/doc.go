@@ -37,10 +37,12 @@
 // values that it looks at and no memory, but for what the regular expressions
 // of MATCHES keep from one value to the next; it never fails, whatever the
 // values are. An expression takes up to 7 ns for each of its instructions and
-// each byte of a value: 400 of them, which is the limit for one query, take up
+// each byte of a value, by how package regexp runs it: what takes longer counts
+// as several instructions. 400 of them, which is the limit for one query, take up
 // to 50 ms over 16 KiB. [Query.Weigh] tells what a query would take, before it
-// is run; package pubsub bounds it with a budget for each publication. New(q.String()) is the same query as q. A Query is immutable: any
-// goroutine may use it.
+// is run; package pubsub bounds it with a budget for each publication.
+// New(q.String()) is the same query as q. A Query is immutable: any goroutine may
+// use it.
 //
 // The language contains the event queries of CometBFT v1.0 and of Tendermint
 // v0.34; docs/migration.md lists where a query means something else here.

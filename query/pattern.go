@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -72,20 +73,19 @@ func folds(text string) bool {
 }
 
 // instructions returns how many instructions a regular expression compiles to
-// at most, and more for large classes of characters: they take memory, and
-// time to search. It looks at the parsed form, where a{1000} is still one node:
-// a short text like (a{1000}){30} can ask for more than the memory there is.
+// at most, and more for those that take longer than others: see literalCost and
+// classCost. It looks at the parsed form, where a{1000} is still one node: a
+// short text like (a{1000}){30} can ask for more than the memory there is.
 func instructions(re *syntax.Regexp) float64 {
-	const runesPerInstruction = 16 // 64 bytes of a class
 	subs := 0.0
 	for _, sub := range re.Sub {
 		subs += instructions(sub)
 	}
 	switch re.Op {
 	case syntax.OpLiteral:
-		return float64(max(len(re.Rune), 1))
+		return float64(max(literalCost(re), 1))
 	case syntax.OpCharClass:
-		return 1 + float64(len(re.Rune)/runesPerInstruction)
+		return float64(classCost(re.Rune))
 	case syntax.OpRepeat: // x{2,5} is xx(x(x(x)?)?)?
 		times, choices := re.Max, re.Max-re.Min
 		if re.Max < 0 { // x{2,} is xx+, or x(x+)? if x may be empty
@@ -103,6 +103,37 @@ func instructions(re *syntax.Regexp) float64 {
 	default:
 		return subs + 1
 	}
+}
+
+// literalCost returns what the characters of a literal count. One that is
+// matched in any case is compared with all its cases: of ASCII those are in a
+// table, of others they are searched for, again for each byte of a value, which
+// takes six times as long as a comparison.
+func literalCost(re *syntax.Regexp) (cost int) {
+	const tableOfCases, searchForCases = 2, 6
+	for _, r := range re.Rune {
+		switch {
+		case re.Flags&syntax.FoldCase == 0 || unicode.SimpleFold(r) == r:
+			cost++
+		case r < utf8.RuneSelf:
+			cost += tableOfCases
+		default:
+			cost += searchForCases
+		}
+	}
+	return cost
+}
+
+// classCost returns what a class of characters counts, which has a begin and an
+// end for each range. Up to four ranges are compared one by one, more are
+// searched; and what is large takes memory.
+func classCost(ends []rune) int {
+	const fewRanges, endsPerInstruction = 4, 16 // 64 bytes
+	cost := 1 + len(ends)/endsPerInstruction
+	if len(ends) > 2*fewRanges {
+		cost++
+	}
+	return cost
 }
 
 // literal returns a text that is part of whatever the regular expression

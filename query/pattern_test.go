@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp/syntax"
 	"runtime"
+	"sort"
 	"strings"
 	"testing"
 	"time"
@@ -33,13 +34,22 @@ func TestRepetitionsAreCountedBeforeTheyAreCompiled(t *testing.T) {
 		{".*", 3 + 2},
 		{"a|b.|c", 5 + 1 + 2},
 		{"[a-z]", 1 + 2},
-		{`\pL`, 83 + 2},
+		{`\pL`, 84 + 2},
 		{`\p{Ogham}`, 8},
 		{`(?i)[а-я]`, 32},
 		{`(?i)[\x{430}-\x{44f}]`, 32},
 		{`[\x{430}-\x{44f}]`, 1 + 2},
 		{`(?:[а-я]i)`, 2 + 2},
 		{`\\p\-é`, 4 + 2},
+		{"[acfh]", 1 + 2},
+		{"[acegi]", 2 + 2},
+		{"[acegikmo]", 3 + 2},
+		{"(?i)a", 2 + 2},
+		{"(?i)K1-k", 2 + 1 + 1 + 2 + 2},
+		{"(?i:ж)Ж", 6 + 1 + 2},
+		{"[жЖ]", 6 + 2},
+		{"(?i)日本", 2 + 2},
+		{"(?i:ж?){10}", 7*10 + 2},
 	} {
 		text := "a MATCHES '" + c.pattern + "'"
 		exactly := query.Limits{Regexp: c.instructions}
@@ -96,6 +106,34 @@ func TestNoProgramHasMoreInstructionsThanAreCounted(t *testing.T) {
 		require.NoError(t, err)
 		require.GreaterOrEqual(t, q.Instructions(), len(program.Inst), text)
 	})
+}
+
+// TestLettersInAnyCaseCostNoMoreThanIsCounted has expressions that count the
+// same run over the same value. Those under (?i) took three times as long, when
+// they were counted as others are.
+func TestLettersInAnyCaseCostNoMoreThanIsCounted(t *testing.T) {
+	const rounds, generous = 15, 2.5
+	events := map[string][]string{"m": {strings.Repeat("n", 1<<10)}}
+	optional := []string{"x?", "(?i:ж)?", "(?i:θ)?", "(?i:é)?", "(?i:𐐀)?", "(?i:s)?", "[acegikm]?"}
+	var queries []*query.Query
+	for _, unit := range optional {
+		repeated := func(n int) string { return "m MATCHES '" + strings.Repeat(unit, n) + "!'" }
+		n := sort.Search(400, func(n int) bool { _, err := query.New(repeated(n + 1)); return err != nil })
+		queries = append(queries, query.MustParse(repeated(n)))
+	}
+	fastest := make([]time.Duration, len(queries))
+	for round := range rounds {
+		for i, q := range queries {
+			start := time.Now()
+			_, _ = q.Matches(events)
+			if took := time.Since(start); round == 0 || took < fastest[i] {
+				fastest[i] = took
+			}
+		}
+	}
+	for i, took := range fastest {
+		require.Less(t, float64(took)/float64(fastest[0]), generous, optional[i])
+	}
 }
 
 func TestHostileExpressionsCostLittleToRefuse(t *testing.T) {

@@ -3,6 +3,7 @@ package pubsub
 import (
 	"math/bits"
 	"slices"
+	"sync"
 	"sync/atomic"
 )
 
@@ -27,6 +28,7 @@ import (
 // readers: few have small chunks, and a single one clears what it takes out.
 type log struct {
 	tail atomic.Uint64 // where the next message goes; written by the dispatcher
+	room *sync.Pool    // see newRoom
 
 	// Guarded by the server's mu.
 	last  *chunk // nil: none yet
@@ -36,11 +38,13 @@ type log struct {
 // A chunk is a run of the log. The first ones are small, so that a topic with
 // few messages takes little memory.
 type chunk struct {
-	base uint64        // position of msgs[0]
-	end  atomic.Uint64 // after the last one; lowered when the chunk is closed
-	sole bool          // one subscription reads it, and clears what it has read
-	msgs []Message
-	next atomic.Pointer[chunk]
+	base  uint64        // position of msgs[0]
+	end   atomic.Uint64 // after the last one; lowered when the chunk is closed
+	sole  bool          // one subscription reads it, and clears what it has read
+	taken atomic.Int32  // sole: how many it has cleared
+	msgs  []Message
+	next  atomic.Pointer[chunk]
+	room  *sync.Pool // that msgs goes back to; nil: none
 }
 
 const (
@@ -89,10 +93,36 @@ func (l *log) grow(base uint64, readers int) *chunk {
 		most = slackFor(readers)
 	}
 	l.slack = max(l.slack, slackFor(readers)) // a cursor may stand in an earlier one
-	c := &chunk{base: base, sole: readers == 1, msgs: make([]Message, min(size, most))}
-	c.end.Store(base + uint64(len(c.msgs)))
+	c := &chunk{base: base, sole: readers == 1}
+	if size = min(size, most); c.sole && size == largeChunk {
+		c.room = l.room
+		c.msgs = l.room.Get().(*[largeChunk]Message)[:]
+	} else {
+		c.msgs = make([]Message, size)
+	}
+	c.end.Store(base + uint64(size))
 	return c
 }
+
+// newRoom returns the room of large chunks with a single reader, for all logs of
+// a server, so that a stream leaves the collector hardly anything, and what is
+// written to is in a cache. Who holds the server's mu keeps all of it from being
+// written.
+func newRoom() *sync.Pool {
+	return &sync.Pool{New: func() any { return new([largeChunk]Message) }}
+}
+
+// giveBack lets others use the room of a chunk that the only cursor has moved
+// past, unless somebody still takes a message out: then it is left to the
+// collector.
+func (c *chunk) giveBack() {
+	if c.read() {
+		c.room.Put((*[largeChunk]Message)(c.msgs))
+	}
+}
+
+// read tells whether all of a large chunk has been taken out and cleared.
+func (c *chunk) read() bool { return c.taken.Load() == largeChunk }
 
 // append adds m, for which extend made room. The caller holds the server's mu.
 func (l *log) append(m *Message) {
@@ -144,6 +174,7 @@ func (c *chunk) take(pos uint64) Message {
 	m := *at
 	if c.sole {
 		at.release()
+		c.taken.Add(1)
 	}
 	return m
 }
@@ -159,6 +190,7 @@ func (c *chunk) takeTo(dst []Message, from, to uint64) {
 			for i := range run {
 				run[i].release()
 			}
+			c.taken.Add(int32(n))
 		}
 		dst, from = dst[n:], from+uint64(n)
 	}
@@ -281,8 +313,10 @@ func (c *cursor) await(yes bool) {
 // before the cursor left the log and joined it again.
 func (c *cursor) advance(at *chunk, pos uint64) *chunk {
 	in := at.holding(pos)
-	if in != nil && in != at {
-		c.at.CompareAndSwap(at, in)
+	if in != nil && in != at && c.at.CompareAndSwap(at, in) {
+		for ; at != in; at = at.next.Load() {
+			at.giveBack()
+		}
 	}
 	return in
 }

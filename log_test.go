@@ -32,6 +32,39 @@ func TestChunkOfAForgottenLogHoldsNoNewPosition(t *testing.T) {
 	require.Equal(t, 2, at.take(pos).data)
 }
 
+// One goroutine that reads a subscription has moved past a message but not
+// copied it yet, while another one reads on: the room of their chunk must not
+// be used for other messages. It is free once the last one has been taken.
+func TestRoomIsGivenBackOnceAllOfItIsRead(t *testing.T) {
+	l, c := sole(t)
+	slow, pos := c.read(l)
+	require.Len(t, slow.msgs, largeChunk)
+	for range largeChunk - 1 {
+		at, pos := c.read(l)
+		at.take(pos)
+	}
+	require.False(t, slow.read(), "one message is still to be copied")
+	require.Equal(t, firstChunk+4*firstChunk, slow.take(pos).data)
+	require.True(t, slow.read())
+}
+
+// sole returns a log of one reader, with a large chunk to read.
+func sole(t *testing.T) (*log, *cursor) {
+	l, c := &log{room: newRoom()}, &cursor{}
+	c.join(l)
+	const before = firstChunk + 4*firstChunk
+	for i := range before + largeChunk {
+		if l.full() {
+			if first := l.extend(1); first != nil {
+				c.at.Store(first)
+			}
+		}
+		l.append(&Message{data: i})
+	}
+	require.Equal(t, before, c.readBatch(l, make([]Message, before)))
+	return l, c
+}
+
 // A log of many unread messages is shared with one that leaves: nothing but
 // the parts of its first and last chunk is copied, whatever there is.
 func TestUnreadMessagesAreSharedNotCopied(t *testing.T) {

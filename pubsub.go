@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/harkbus/pubsub/match"
@@ -88,6 +89,7 @@ type Server struct {
 
 	observers observers
 	reports   reports
+	room      *sync.Pool // of the topics' logs
 
 	waker    *waker
 	handed   chan struct{} // capacity 1: the pass, to the server's goroutine
@@ -109,7 +111,7 @@ func BufferCapacity(capacity int) Option {
 // once. What is published before Start waits in the queue; without
 // BufferCapacity there is none, and Publish itself waits.
 func NewServer(options ...Option) *Server {
-	s := &Server{handed: make(chan struct{}, 1)}
+	s := &Server{handed: make(chan struct{}, 1), room: newRoom()}
 	s.BaseService = *service.NewBaseService(nil, "PubSub", s)
 	s.reports.to = s.Logger
 	s.queue.turn = &s.turn

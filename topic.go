@@ -60,7 +60,7 @@ const (
 )
 
 func newTopic(s *Server, q Query, text string, kind kind) *topic {
-	return &topic{server: s, query: q, text: text, kind: kind}
+	return &topic{server: s, query: q, text: text, kind: kind, log: log{room: s.room}}
 }
 
 // begin lets a new subscription receive what is delivered from now on.

@@ -54,7 +54,7 @@ const (
 	DefaultRetainFrames = 1_000_000
 	DefaultLease        = 15 * time.Second
 	DefaultCloseTimeout = 5 * time.Second
-	DefaultTimeout      = time.Second
+	DefaultTimeout      = 900 * time.Millisecond
 	DefaultKeepAlive    = 100 * time.Millisecond
 )
 
@@ -159,7 +159,8 @@ type Options struct {
 	// Timeout is how long a connection may be silent when something is due,
 	// before it counts as lost; on a slow link it grows by itself. KeepAlive is
 	// how long it may be silent before it is asked for a sign of life. Defaults
-	// 1 s and 100 ms: a dead network is noticed within their sum.
+	// 900 ms and 100 ms: a dead network is noticed within Timeout and twice
+	// KeepAlive.
 	Timeout   time.Duration
 	KeepAlive time.Duration
 

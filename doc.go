@@ -64,10 +64,11 @@
 // does: nobody else misses a message. A user-written Query that fails so, or
 // returns an error, is logged once, counted in Stats and skipped; of an
 // observer each failure is logged. Observers and queries may subscribe,
-// unsubscribe and call Stop, which does not wait for them then. They may publish
-// where Publish need not wait for room, which comes only once they have
-// returned. The logger is called by a goroutine of its own and may do all of
-// that; lines that it is too slow for are counted in place of being written.
+// unsubscribe and call Stop, which does not wait for them then; Reset, which would
+// have to, returns an error. They may publish where Publish need not wait for
+// room, which comes only once they have returned. The logger is called by a
+// goroutine of its own and may do all of that; lines that it is too slow for are
+// counted in place of being written.
 //
 // # Regular expressions
 //

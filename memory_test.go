@@ -440,6 +440,20 @@ func TestQueueIsLetGoAsItIsDispatched(t *testing.T) {
 	})
 }
 
+// Nor is the one in whose middle user code exited.
+func TestPublicationWhoseObserverExitsIsLetGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := pubsub.NewServer(pubsub.BufferCapacity(10))
+		server.Observe(func(pubsub.Message) { runtime.Goexit() })
+		var sent payloads
+		sent.publish(t, server, 10)
+		require.NoError(t, server.Start())
+		synctest.Wait()
+		require.Zero(t, sent.alive())
+		require.NoError(t, server.Stop())
+	})
+}
+
 func TestStoppedServerHoldsOnlyWhatIsInTheBuffers(t *testing.T) {
 	server := newServer(t, pubsub.BufferCapacity(100))
 	full := subscribe(t, server, "full", "", 10, pubsub.DropNewest)

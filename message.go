@@ -2,6 +2,7 @@ package pubsub
 
 import (
 	"cmp"
+	"errors"
 	"iter"
 	"maps"
 	"math"
@@ -69,8 +70,16 @@ func (m Message) Attributes() iter.Seq2[string, string] {
 }
 
 // Matches tells whether q matches the events of the message. It runs regular
-// expressions for as long as they take; see query.Query.Weigh.
-func (m Message) Matches(q Query) (bool, error) { return q.Matches(m.events) }
+// expressions for as long as they take; see query.Query.Weigh. A nil q is an
+// error.
+func (m Message) Matches(q Query) (bool, error) {
+	if isNil(q) {
+		return false, errNilQuery
+	}
+	return q.Matches(m.events)
+}
+
+var errNilQuery = errors.New("pubsub: Message.Matches of a nil query: use query.All to match everything")
 
 // Sequence returns the number that the server gave the publication when it
 // accepted it. The first is 1, each is one more than the one before, and

@@ -75,6 +75,7 @@ func (s *Server) ask(m *Message, now int64, i int) {
 		s.mu.Lock()
 		s.watch.since = 0
 		s.distributeAndUnlock(m, now, i)
+		*m = Message{}  // nobody else clears it
 		s.ahead.Reset() // what is left of the group is matched again
 		s.handed <- struct{}{}
 	}()

@@ -36,8 +36,9 @@ const (
 // A *query.Query costs a publication nothing unless it may match, and so does
 // an [Indexable]. Any other type is called for every publication, from one
 // goroutine at a time; one that fails or panics is logged once, counted and
-// skipped. Matches must not modify or keep events and must not call Publish or
-// Stop; it may subscribe and unsubscribe.
+// skipped. Matches must not modify or keep events. It may subscribe, unsubscribe
+// and call Stop, which does not wait then, and must not publish where that may
+// have to wait; [Server.Observe] says when that is.
 type Query interface {
 	Matches(events map[string][]string) (bool, error)
 	String() string
@@ -45,15 +46,17 @@ type Query interface {
 
 // An Indexable is a query in a language of its own that means what a
 // *query.Query means, as those of compat/tmquery and compat/cmtquery do. The
-// server asks for that once, when it is subscribed or unsubscribed, and knows
+// server asks for that when it is subscribed or unsubscribed, and knows
 // it by nothing else: the index finds it, equal queries share their messages,
 // and it is the same as each *query.Query with the same canonical text.
 type Indexable interface {
 	Query
 
-	// Indexed returns what the query means, always the same, or nil: then it
-	// is treated as any other type.
-	Indexed() *query.Query
+	// Indexed returns its receiver and what that means, always the same, or
+	// nil: then it is treated as any other type. So is a type that embeds an
+	// Indexable, since the receiver of a promoted method is of another type:
+	// what it has of Matches and String is its own.
+	Indexed() (receiver any, means *query.Query)
 }
 
 // A Server takes publications and gives each one to the subscriptions whose
@@ -176,13 +179,31 @@ func (s *Server) awaitEnd() {
 	s.reports.wait()
 }
 
+// hasEnded tells whether awaitEnd would return at once.
+func (s *Server) hasEnded() bool {
+	select {
+	case <-s.ended:
+		return s.reports.written()
+	default:
+		return false
+	}
+}
+
 // OnReset makes a stopped server startable again: without subscriptions, and
-// with Sequence going on where it was.
+// with Sequence going on where it was. If user code stopped the server, so that
+// Stop did not wait, OnReset waits for what Stop left to do. Where an observer, a
+// user-written query or a logger calls it, which that may wait for, it returns an
+// error as long as there is something left.
 func (s *Server) OnReset() error {
-	s.awaitEnd() // user code may have stopped it
+	if inUserCode() && !s.hasEnded() {
+		return errResetTooEarly
+	}
+	s.awaitEnd()
 	s.clear()
 	return nil
 }
+
+var errResetTooEarly = errors.New("pubsub: Reset in an observer, a query or a logger, before the server has ended")
 
 // BufferCapacity returns the capacity of the server's queue.
 func (s *Server) BufferCapacity() int { return s.queue.capacity }
@@ -224,7 +245,7 @@ type SubscribeArgs struct {
 // validate names the field that is wrong.
 func (a *SubscribeArgs) validate() error {
 	switch {
-	case a.Query == nil || a.Query == (*query.Query)(nil):
+	case isNil(a.Query):
 		return errors.New("pubsub: SubscribeArgs.Query is nil: use query.All to match everything")
 	case a.Capacity < 0 || a.Capacity > MaxCapacity:
 		return fmt.Errorf("pubsub: SubscribeArgs.Capacity is %d: it must be from 0 (for %d) to %d", a.Capacity, DefaultCapacity, MaxCapacity)
@@ -338,7 +359,7 @@ func (s *Server) topicFor(q Query, text string) *topic {
 // ErrSubscriptionNotFound, ErrServerStopped, or ctx.Err() if ctx is done
 // already.
 func (s *Server) Unsubscribe(ctx context.Context, clientID string, q Query) error {
-	if q == nil || q == (*query.Query)(nil) {
+	if isNil(q) {
 		return ErrSubscriptionNotFound
 	}
 	_, text := canonical(q)

@@ -13,6 +13,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/compat/cmtquery"
+	"github.com/harkbus/pubsub/compat/tmquery"
 	"github.com/harkbus/pubsub/query"
 )
 
@@ -236,7 +238,7 @@ type spelled struct {
 	means *query.Query
 }
 
-func (q spelled) Indexed() *query.Query { return q.means }
+func (q spelled) Indexed() (receiver any, means *query.Query) { return q, q.means }
 
 func TestIndexableIsFoundByTheIndex(t *testing.T) {
 	server := newServer(t)
@@ -277,4 +279,82 @@ func TestIndexableThatMeansNothingIsAsked(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "odd", msg.Data())
 	require.NoError(t, server.Unsubscribe(t.Context(), "a", odd), "its text is its own")
+}
+
+// What a type embeds is not what it means: it has methods of its own.
+type (
+	embedsTendermint struct{ *tmquery.Query }
+	embedsComet      struct{ *cmtquery.Query }
+	embedsOwn        struct{ *query.Query }
+	embedsSpelled    struct{ spelled }
+)
+
+func none(events map[string][]string) (bool, error) { return len(events) == 0, nil }
+
+func (embedsTendermint) Matches(events map[string][]string) (bool, error) { return none(events) }
+func (embedsComet) Matches(events map[string][]string) (bool, error)      { return none(events) }
+func (embedsOwn) Matches(events map[string][]string) (bool, error)        { return none(events) }
+func (*embedsSpelled) Matches(events map[string][]string) (bool, error)   { return none(events) }
+
+func TestTypeThatEmbedsAQueryIsAskedItself(t *testing.T) {
+	for name, q := range map[string]pubsub.Query{
+		"tmquery":       embedsTendermint{tmquery.MustParse("a.b = 1")},
+		"tmquery, at":   &embedsTendermint{tmquery.MustParse("a.b = 1")},
+		"cmtquery":      embedsComet{cmtquery.MustCompile("a.b = 1")},
+		"query":         embedsOwn{query.MustParse("a.b = 1")},
+		"own Indexable": &embedsSpelled{spelled{queryFunc{"a.b is 1", nil}, query.MustParse("a.b = 1")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newServer(t)
+			sub, err := server.Subscribe(ctx, "c", q, 10)
+			require.NoError(t, err)
+			plain := subscribe(t, server, "plain", "a.b = 1", 10, pubsub.Cancel)
+			publish(t, server, 1, "a.b", "1")
+			publish(t, server, 2)
+			require.Equal(t, 2, next(t, sub), "it says that nothing but this matches")
+			require.Equal(t, 1, next(t, plain))
+			require.Equal(t, q, sub.Query())
+			require.Equal(t, 1, server.Stats().Index.Queries)
+			require.NoError(t, server.Unsubscribe(ctx, "c", q))
+		})
+	}
+}
+
+// The query of a subscription is the one that it shares.
+func TestSubscriptionToAnIndexableKnowsWhatThatMeans(t *testing.T) {
+	server := newServer(t)
+	sub, err := server.Subscribe(ctx, "c", tmquery.MustParse("a.b=1"))
+	require.NoError(t, err)
+	require.IsType(t, (*query.Query)(nil), sub.Query())
+	require.Equal(t, "a.b = 1", sub.Query().String())
+}
+
+// A nil query is an error, in whatever language, unless nil means something in
+// that.
+func TestNilQueryIsAnErrorInEveryLanguage(t *testing.T) {
+	for name, q := range map[string]pubsub.Query{
+		"nil": nil, "query": (*query.Query)(nil), "tmquery": (*tmquery.Query)(nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newServer(t)
+			_, err := server.SubscribeWithArgs(ctx, pubsub.SubscribeArgs{Query: q})
+			require.ErrorContains(t, err, "SubscribeArgs.Query is nil")
+			_, err = server.Subscribe(ctx, "c", q)
+			require.ErrorContains(t, err, "SubscribeArgs.Query is nil")
+			_, err = server.SubscribeUnbuffered(ctx, "c", q)
+			require.ErrorContains(t, err, "SubscribeArgs.Query is nil")
+			require.ErrorIs(t, server.Unsubscribe(ctx, "c", q), pubsub.ErrSubscriptionNotFound)
+			_, err = pubsub.NewMessage(1, nil).Matches(q)
+			require.ErrorContains(t, err, "nil query")
+			require.Zero(t, server.NumClients())
+		})
+	}
+	server := newServer(t)
+	sub, err := server.Subscribe(ctx, "c", cmtquery.All)
+	require.NoError(t, err)
+	publish(t, server, 1)
+	require.Equal(t, 1, next(t, sub), "nil is all of CometBFT's")
+	matches, err := pubsub.NewMessage(1, nil).Matches(cmtquery.All)
+	require.NoError(t, err)
+	require.True(t, matches)
 }

@@ -35,6 +35,8 @@ type publisher struct {
 // put accepts m, waiting for room until ctx is done. If the turnstile turns
 // out to be idle, m is not queued: the caller has the pass and dispatches it.
 func (q *queue) put(ctx context.Context, m Message) (p pass, inline bool, err error) {
+	asked := false
+	var done <-chan struct{}
 	q.mu.Lock()
 	for {
 		now := q.turn.look()
@@ -54,11 +56,15 @@ func (q *queue) put(ctx context.Context, m Message) (p pass, inline bool, err er
 				q.mu.Unlock()
 				return now + oneSequence, false, nil
 			}
+		case !asked: // a context may call the server, panic or exit: then m must not wait yet
+			q.mu.Unlock()
+			asked, done = true, ctx.Done()
+			q.mu.Lock()
 		case q.turn.wait(now):
 			w := &publisher{m: m, done: make(chan struct{})}
 			place := q.waiters.PushBack(w)
 			q.mu.Unlock()
-			return q.await(ctx, w, place)
+			return q.await(ctx, done, w, place)
 		}
 	}
 }
@@ -71,11 +77,11 @@ func (q *queue) room() bool {
 
 // await returns once w, which waits at place, is accepted or refused, or ctx is
 // done.
-func (q *queue) await(ctx context.Context, w *publisher, place *list.Element) (pass, bool, error) {
+func (q *queue) await(ctx context.Context, done <-chan struct{}, w *publisher, place *list.Element) (pass, bool, error) {
 	select {
 	case <-w.done:
 		return pass(w.m.seq * oneSequence), false, w.err
-	case <-ctx.Done():
+	case <-done:
 	}
 	q.mu.Lock()
 	select {
@@ -85,8 +91,17 @@ func (q *queue) await(ctx context.Context, w *publisher, place *list.Element) (p
 	default:
 		q.waiters.Remove(place)
 		q.mu.Unlock()
-		return 0, false, ctx.Err() // a context may call the server
+		return 0, false, reason(ctx)
 	}
+}
+
+// reason returns why ctx is done. A context that does not say so has been
+// canceled: a call that gave up must not return nil.
+func reason(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return context.Canceled
 }
 
 // take returns the next batch for the goroutine that has the pass, and none

@@ -34,7 +34,7 @@ func giveUp(t *testing.T, n int) time.Duration {
 	cancel()
 	begin := time.Now()
 	for i := n - 1; i >= 0; i-- {
-		if _, _, err := q.await(done, places[i].Value.(*publisher), places[i]); err != context.Canceled {
+		if _, _, err := q.await(done, done.Done(), places[i].Value.(*publisher), places[i]); err != context.Canceled {
 			t.Fatal(err)
 		}
 	}

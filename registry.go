@@ -2,6 +2,7 @@ package pubsub
 
 import (
 	"math"
+	"reflect"
 
 	"github.com/harkbus/pubsub/query"
 )
@@ -178,9 +179,33 @@ func canonical(q Query) (Query, string) {
 	case query.Empty:
 		q = query.All
 	case Indexable:
-		if form := other.Indexed(); form != nil {
+		if form := meaning(other); form != nil {
 			q = form
 		}
 	}
 	return q, q.String()
+}
+
+// meaning returns what q says that it means, nil if it is of a type that only
+// embeds the one that says so.
+func meaning(q Indexable) *query.Query {
+	receiver, means := q.Indexed()
+	if reflect.TypeOf(receiver) != reflect.TypeOf(q) {
+		return nil
+	}
+	return means
+}
+
+// isNil tells whether q is no query: nil, or a nil pointer to one of a language
+// that has no meaning for it. Other types may have.
+func isNil(q Query) bool {
+	if q == nil || q == (*query.Query)(nil) {
+		return true
+	}
+	other, ok := q.(Indexable)
+	if v := reflect.ValueOf(q); !ok || v.Kind() != reflect.Pointer || !v.IsNil() {
+		return false
+	}
+	receiver, means := other.Indexed()
+	return reflect.TypeOf(receiver) == reflect.TypeOf(q) && means == nil
 }

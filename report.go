@@ -82,6 +82,13 @@ func (r *reports) next() (l line, ok bool) {
 	return l, true
 }
 
+// written tells whether all lines have been written.
+func (r *reports) written() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.writing
+}
+
 // wait returns once all lines have been written. Nothing is added meanwhile.
 func (r *reports) wait() { r.writer.Wait() }
 

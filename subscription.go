@@ -140,7 +140,9 @@ func (s *Subscription) ClientID() string {
 // subscription misses none and sees none twice.
 func (s *Subscription) After() uint64 { return s.after }
 
-// Query returns the query; nil if the subscription belongs to no server.
+// Query returns the query; nil if the subscription belongs to no server. Of an
+// [Indexable] it is the *query.Query that it means, which the subscription shares
+// with all others that mean the same.
 func (s *Subscription) Query() Query {
 	return s.topic.query
 }
@@ -325,7 +327,7 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 		select {
 		case <-done:
 			s.wake() // it may have got the token of another one
-			return Message{}, ctx.Err()
+			return Message{}, reason(ctx)
 		default:
 		}
 		if out := s.out.get(); out != nil {
@@ -401,7 +403,7 @@ func (s *Subscription) receive(ctx context.Context, out <-chan Message) (Message
 	case m := <-out:
 		return m, nil
 	case <-ctx.Done():
-		return Message{}, ctx.Err()
+		return Message{}, reason(ctx)
 	case <-s.Canceled():
 	}
 	select {

@@ -393,3 +393,132 @@ func TestResetWaitsForUserCodeThatStoppedTheServer(t *testing.T) {
 		require.NoError(t, server.Stop())
 	})
 }
+
+// Reset would wait for user code that calls it; so it says that it is too early.
+// Later, or of another server that has ended, it is allowed.
+func TestResetInUserCodeDoesNotWaitForIt(t *testing.T) {
+	for name, arrange := range map[string]func(server *pubsub.Server, reset func()){
+		"observer": func(server *pubsub.Server, reset func()) { server.Observe(func(pubsub.Message) { reset() }) },
+		"query": func(server *pubsub.Server, reset func()) {
+			_, _ = server.Subscribe(ctx, "bad", queryFunc{"bad", func(map[string][]string) (bool, error) { reset(); return true, nil }})
+		},
+		"logger": func(server *pubsub.Server, reset func()) {
+			server.Observe(func(pubsub.Message) { panic("no room") })
+			server.SetLogger(logFunc(func(msg string) {
+				if msg == "pubsub: observer panicked" {
+					reset()
+				}
+			}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, other := pubsub.NewServer(), newServer(t)
+				require.NoError(t, other.Stop())
+				var tooEarly, ofAnother error
+				arrange(server, func() {
+					_ = server.Stop()
+					tooEarly, ofAnother = server.Reset(), other.Reset()
+				})
+				require.NoError(t, server.Start())
+				publish(t, server, 1)
+				server.Wait()
+				synctest.Wait()
+				require.ErrorContains(t, tooEarly, "pubsub: Reset in an observer, a query or a logger")
+				require.NoError(t, ofAnother)
+				require.NoError(t, server.Reset())
+				require.NoError(t, server.Start())
+				require.NoError(t, server.Stop())
+			})
+		})
+	}
+}
+
+// What was found for a group of queued publications is not taken for the next
+// one, which comes alone.
+func TestLonePublicationAfterAnExitIsMatchedItself(t *testing.T) {
+	for n := 2; n <= 20; n++ {
+		for exit := 1; exit <= n; exit++ {
+			synctest.Test(t, func(t *testing.T) {
+				server := pubsub.NewServer(pubsub.BufferCapacity(n))
+				a := subscribe(t, server, "a", "a = 1", 100, pubsub.Cancel)
+				b := subscribe(t, server, "b", "b = 1", 100, pubsub.Cancel)
+				server.Observe(func(m pubsub.Message) {
+					if m.Sequence() == uint64(exit) {
+						runtime.Goexit()
+					}
+				})
+				for i := range n {
+					key := "a"
+					if i == n-1 {
+						key = "b"
+					}
+					publish(t, server, i, key, "1")
+				}
+				require.NoError(t, server.Start())
+				synctest.Wait()
+				publish(t, server, n, "b", "1")
+				require.NoError(t, server.Stop())
+				require.Equal(t, count(0, n-1), buffered(t, a), "exit at %d of %d", exit, n)
+				require.Equal(t, count(n-1, 2), buffered(t, b), "exit at %d of %d", exit, n)
+			})
+		}
+	}
+}
+
+// A publication whose Publish has not returned nil did not happen, whatever the
+// context does while there is no room.
+func TestPublishWhoseContextFailsDidNotHappen(t *testing.T) {
+	for name, misdeed := range misdeeds {
+		for _, where := range []string{"Done", "Err"} {
+			t.Run(name+" in "+where, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					server := pubsub.NewServer()
+					sub := subscribe(t, server, "c", "", 10, pubsub.Cancel)
+					over, cancel := context.WithCancel(ctx)
+					bad := &hostile{Context: over, done: misdeed}
+					if where == "Err" {
+						bad = &hostile{Context: over, err: misdeed}
+					}
+					var returned atomic.Bool
+					go func() {
+						defer func() { _ = recover() }()
+						_ = server.Publish(bad, 1)
+						returned.Store(true)
+					}()
+					synctest.Wait()
+					cancel()
+					synctest.Wait()
+					require.False(t, returned.Load())
+					require.NoError(t, server.Start())
+					publish(t, server, 2)
+					require.NoError(t, server.Stop())
+					require.Equal(t, []int{2}, buffered(t, sub))
+				})
+			})
+		}
+	}
+}
+
+// A mute context is done and does not say why.
+type mute struct{ context.Context }
+
+func (mute) Err() error { return nil }
+
+// A call that gave up says so.
+func TestContextThatIsDoneWithoutAReasonHasBeenCanceled(t *testing.T) {
+	over, cancel := context.WithCancel(ctx)
+	cancel()
+	server := pubsub.NewServer()
+	require.ErrorIs(t, server.Publish(mute{over}, 1), context.Canceled)
+	for _, open := range []bool{false, true} {
+		sub := subscribe(t, server, fmt.Sprint(open), "", 10, pubsub.Cancel)
+		if open {
+			sub.Out()
+		}
+		_, err := sub.Next(mute{over})
+		require.ErrorIs(t, err, context.Canceled)
+		_, err = sub.NextBatch(mute{over}, make([]pubsub.Message, 1))
+		require.ErrorIs(t, err, context.Canceled)
+	}
+}

@@ -116,9 +116,9 @@ func (q *Query) Syntax() syntax.Query {
 
 // Indexed returns what the query means, by which the bus indexes it; nil if it
 // has no condition.
-func (q *Query) Indexed() *query.Query {
+func (q *Query) Indexed() (receiver any, means *query.Query) {
 	if q == nil {
-		return query.All
+		return q, query.All
 	}
-	return q.means
+	return q, q.means
 }

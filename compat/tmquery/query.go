@@ -60,7 +60,13 @@ func translate(s string, terms []term) (*query.Query, error) {
 func (q *Query) String() string { return q.text }
 
 // Indexed returns what the query means, by which the bus indexes it.
-func (q *Query) Indexed() *query.Query { return q.means }
+// There is none for nil.
+func (q *Query) Indexed() (receiver any, means *query.Query) {
+	if q == nil {
+		return q, nil
+	}
+	return q, q.means
+}
 
 // Matches reports whether the events of one publication match. Its error is
 // always nil.
@@ -117,4 +123,4 @@ func (Empty) Matches(map[string][]string) (bool, error) { return true, nil }
 func (Empty) String() string { return "empty" }
 
 // Indexed returns [query.All].
-func (Empty) Indexed() *query.Query { return query.All }
+func (e Empty) Indexed() (receiver any, means *query.Query) { return e, query.All }

@@ -2,6 +2,7 @@ package pubsub
 
 import (
 	"context"
+	"runtime"
 	"sync"
 
 	"github.com/harkbus/pubsub/service"
@@ -31,9 +32,14 @@ func (s *Server) publish(ctx context.Context, m Message) (uint64, error) {
 		}
 	}
 	m.seq = p.sequence()
+	s.full.met = false
 	s.dispatch(&m, s.clock.now(), 0)
+	yield := s.full.met && s.queue.capacity == 0
 	if len(s.full.blocked) > 0 || !s.turn.leave(p) {
 		s.handed <- struct{}{}
+	}
+	if yield {
+		runtime.Gosched() // the reader runs now, not once this goroutine waits
 	}
 	return p.sequence(), nil
 }

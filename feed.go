@@ -7,6 +7,7 @@ type verdict uint8
 
 const (
 	taken    verdict = iota
+	met              // taken by a reader that waited for it at the channel
 	dropped          // it, or an older one for it, by the policy
 	overfull         // dropped, and the subscription is to be cut
 	mustWait         // the delivery waits for room
@@ -17,6 +18,7 @@ const (
 // goroutine that has the pass.
 type fullness struct {
 	dropped int
+	met     bool // a reader that waited at a channel has it
 	cut     []*Subscription
 	wake    []*topic // with readers that wait for the log
 
@@ -26,6 +28,8 @@ type fullness struct {
 
 func (f *fullness) add(sub *Subscription, v verdict) {
 	switch v {
+	case met:
+		f.met = true
 	case dropped:
 		f.dropped++
 	case overfull:
@@ -58,8 +62,12 @@ func (s *Subscription) mayRejoin() bool {
 // subscription does not end.
 func (s *Subscription) offer(m *Message) verdict {
 	s.matched++
+	out := s.out.get()
 	select {
-	case s.out.get() <- *m: // never before Out was called
+	case out <- *m: // never before Out was called
+		if len(out) == 0 {
+			return met
+		}
 		return taken
 	default:
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -452,5 +453,52 @@ func TestIdleServerHasDeliveredWhenPublishReturns(t *testing.T) {
 		publishN(t, server, 1, 1)
 		require.Equal(t, 1, sub.Len())
 		require.NoError(t, server.Stop())
+	}
+}
+
+// A publisher to a server without capacity is not far ahead of its readers:
+// tests of Tendermint's consensus rely on it.
+func TestReaderThatWaitsAtTheChannelRunsBeforePublishReturns(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for name, subscribe := range map[string]func(*pubsub.Server) (*pubsub.Subscription, error){
+		"buffered": func(s *pubsub.Server) (*pubsub.Subscription, error) { return s.Subscribe(ctx, "a", query.All) },
+		"unbuffered": func(s *pubsub.Server) (*pubsub.Subscription, error) {
+			return s.SubscribeUnbuffered(ctx, "a", query.All)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newServer(t)
+			sub, err := subscribe(server)
+			require.NoError(t, err)
+			var read atomic.Int64
+			var reader sync.WaitGroup
+			reader.Go(func() {
+				for {
+					select {
+					case <-sub.Out():
+						read.Add(1)
+					case <-sub.Canceled():
+						return
+					}
+				}
+			})
+			const n = 1000
+			inTime := 0
+			for i := range n {
+				for range 10 {
+					runtime.Gosched() // the reader waits again
+				}
+				require.NoError(t, server.Publish(ctx, i))
+				if read.Load() == int64(i)+1 {
+					inTime++
+				}
+				for read.Load() <= int64(i) {
+					runtime.Gosched()
+				}
+			}
+			require.Greater(t, inTime, n*9/10, "but for now and then, when the scheduler is fair to all")
+			require.NoError(t, server.Stop())
+			reader.Wait()
+		})
 	}
 }

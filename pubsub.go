@@ -105,7 +105,9 @@ type Option func(*Server)
 
 // BufferCapacity sets how many publications the server accepts while another
 // one is being dispatched, or before Start; when there are more, Publish waits.
-// Without this option, and for capacities below one, it is none.
+// Without this option, and for capacities below one, it is none: then a
+// publisher that hands a message to a reader that waits at the channel of Out
+// also lets that reader run before it goes on.
 func BufferCapacity(capacity int) Option {
 	return func(s *Server) { s.queue.capacity = max(capacity, 0) }
 }

@@ -66,9 +66,10 @@
 // observer each failure is logged. Observers and queries may subscribe,
 // unsubscribe and call Stop, which does not wait for them then; Reset, which would
 // have to, returns an error. They may publish where Publish need not wait for
-// room, which comes only once they have returned. The logger is called by a
-// goroutine of its own and may do all of that; lines that it is too slow for are
-// counted in place of being written.
+// room, which comes only once they have returned. The logger is called by
+// goroutines of its own and may do all of that; lines that it is too slow for are
+// counted in place of being written. Start and Stop wait until their lines have
+// been written, so a logger that never returns keeps them, and nobody else.
 //
 // # Regular expressions
 //

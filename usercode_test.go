@@ -133,22 +133,22 @@ func TestLoggerCannotKeepThePass(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := pubsub.NewServer()
-				require.NoError(t, server.Start())
 				lines := 0
 				server.SetLogger(logFunc(func(string) {
 					lines++
 					misdeed()
 				}))
+				require.NoError(t, server.Start())
 				server.Observe(func(pubsub.Message) { panic("no room") })
 				for i := range 5 {
 					subscribe(t, server, fmt.Sprint(i), "", i+1, pubsub.Cancel)
 				}
 				publishN(t, server, 1, 6)
 				synctest.Wait()
-				require.Equal(t, 6+5, lines, "none is lost")
+				require.Equal(t, 1+6+5, lines, "none is lost")
 				require.Zero(t, server.NumClients())
-				server.SetLogger(nil) // for Stop tells, on the goroutine of its caller
 				require.NoError(t, server.Stop())
+				require.Equal(t, 1+6+5+1, lines)
 			})
 		})
 	}
@@ -157,17 +157,23 @@ func TestLoggerCannotKeepThePass(t *testing.T) {
 // A logger may publish, and wait for that, also where the queue has no room.
 func TestLoggerMayCallTheBus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := newServer(t)
+		server := pubsub.NewServer()
 		said := subscribe(t, server, "log", "", 100, pubsub.Cancel)
+		published := make(map[string]error)
 		server.SetLogger(logFunc(func(msg string) {
-			require.NoError(t, server.Publish(ctx, msg))
+			published[msg] = server.Publish(ctx, msg)
 			server.Stats()
 		}))
+		require.NoError(t, server.Start())
+		require.Equal(t, "service started", next(t, said))
 		subscribe(t, server, "slow", "", 1, pubsub.Cancel)
 		publishN(t, server, 1, 2)
 		synctest.Wait()
 		require.Equal(t, []any{1, 2, "pubsub: slow subscriber cut"}, []any{next(t, said), next(t, said), next(t, said)})
-		server.SetLogger(nil)
+		require.NoError(t, server.Stop())
+		require.Equal(t, map[string]error{
+			"service started": nil, "pubsub: slow subscriber cut": nil, "service stopped": pubsub.ErrServerStopped,
+		}, published)
 	})
 }
 

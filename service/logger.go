@@ -29,6 +29,20 @@ func (l *logger) Debug(msg string, keyvals ...any) { l.log(Logger.Debug, msg, ke
 func (l *logger) Info(msg string, keyvals ...any)  { l.log(Logger.Info, msg, keyvals) }
 func (l *logger) Error(msg string, keyvals ...any) { l.log(Logger.Error, msg, keyvals) }
 
+// tell writes a line on a goroutine of its own, which the logger may exit, and
+// waits for that. The caller holds no lock.
+func (l *logger) tell(msg string, keyvals ...any) {
+	if l.to.Load() == nil {
+		return
+	}
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		l.Info(msg, keyvals...)
+	}()
+	<-written
+}
+
 // log forwards one line. A service must not fail because its logger does, so a
 // panic goes no further than to the standard log.
 func (l *logger) log(at func(to Logger, msg string, keyvals ...any), msg string, keyvals []any) {

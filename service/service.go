@@ -47,8 +47,10 @@ type Service interface {
 	// String returns the name of the service.
 	String() string
 
-	// SetLogger sets where the service tells of its life; nil is silence. A
-	// line that makes the logger panic goes to the standard log instead.
+	// SetLogger sets where the service tells of its life; nil is silence. Start
+	// and Stop have the logger called by a goroutine of its own, which it may
+	// exit, and wait for it; it may call them. A line that makes it panic goes
+	// to the standard log instead.
 	SetLogger(Logger)
 }
 
@@ -141,6 +143,14 @@ func (b *life) OnReset() error { return ErrCannotReset }
 // IsRunning is false, so that goroutines that OnStart has left behind, and that
 // loop while it is true, end.
 func (b *life) Start() error {
+	if err := b.start(); err != nil {
+		return err
+	}
+	b.logger.tell("service started", "service", b.name) // it may call Stop
+	return nil
+}
+
+func (b *life) start() error {
 	b.mu.Lock()
 	switch b.state {
 	case isStarting, isRunning:
@@ -168,7 +178,6 @@ func (b *life) Start() error {
 		return err
 	}
 	next = isRunning
-	b.logger.Info("service started", "service", b.name)
 	return nil
 }
 
@@ -198,7 +207,7 @@ func (b *life) Stop() error {
 		b.mu.Unlock()
 	}()
 	b.impl.OnStop()
-	b.logger.Info("service stopped", "service", b.name)
+	b.logger.tell("service stopped", "service", b.name)
 	return nil
 }
 

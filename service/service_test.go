@@ -335,6 +335,72 @@ func TestLoggerThatPanicsStopsNothing(t *testing.T) {
 	}
 }
 
+// It may exit the goroutine that calls it.
+func TestLoggerThatExitsItsGoroutineStopsNothing(t *testing.T) {
+	lines := 0
+	n := newNode(logFunc(func(string) {
+		lines++
+		runtime.Goexit()
+	}))
+	for range 2 {
+		require.NoError(t, n.Start())
+		require.True(t, n.IsRunning())
+		require.NoError(t, n.Stop())
+		n.Wait()
+		require.NoError(t, n.Reset())
+	}
+	require.Equal(t, 4, lines)
+}
+
+// It may call the service that calls it.
+func TestLoggerMayStopTheService(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // who waits for itself is a deadlock
+		n := newNode(nil)
+		var calls []error
+		n.SetLogger(logFunc(func(msg string) {
+			if msg == "service started" {
+				calls = append(calls, n.Start(), n.Stop())
+				n.Wait()
+			}
+			calls = append(calls, n.Start(), n.Stop())
+		}))
+		require.NoError(t, n.Start())
+		require.False(t, n.IsRunning())
+		stopped := service.ErrAlreadyStopped
+		require.Equal(t, []error{stopped, stopped, service.ErrAlreadyStarted, nil, stopped, stopped}, calls)
+	})
+}
+
+// Whoever else calls the service does not wait for a logger that is slow to
+// hear of the start.
+func TestSlowLoggerKeepsNobodyButWhoStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(nil)
+		n.SetLogger(logFunc(func(msg string) {
+			if msg == "service started" {
+				time.Sleep(time.Hour)
+			}
+		}))
+		begin := time.Now()
+		started := make(chan error)
+		go func() { started <- n.Start() }()
+		synctest.Wait()
+		require.True(t, n.IsRunning())
+		require.NoError(t, n.Stop())
+		n.Wait()
+		require.Zero(t, time.Since(begin))
+		require.NoError(t, <-started)
+		require.Equal(t, time.Hour, time.Since(begin))
+	})
+}
+
+// A logFunc is a Logger.
+type logFunc func(msg string)
+
+func (f logFunc) Debug(msg string, _ ...any) { f(msg) }
+func (f logFunc) Info(msg string, _ ...any)  { f(msg) }
+func (f logFunc) Error(msg string, _ ...any) { f(msg) }
+
 // panicking is a Logger that does.
 type panicking struct{}
 

@@ -79,7 +79,9 @@
 // without a lock, the cheapest first. Subscriptions whose queries the budget
 // does not reach end with [ErrExpressionBudget] at that publication, after all
 // they got before. Within the default limits of package query that takes values
-// of more than 16 KiB under one key, or many expressions without a literal.
+// of more than 16 KiB under one key, or many expressions without a literal. A
+// query that another condition decides, or whose literal no value has, takes
+// nothing: add one of these to an expression that has to live with large values.
 //
 // # Cost
 //

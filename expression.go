@@ -11,16 +11,29 @@ import (
 // DefaultExpressionBudget is the budget of a server without the option
 // ExpressionBudget: four queries of the default query.Limits, each run over a
 // value of 16 KiB.
-const DefaultExpressionBudget = expressionShare * 400 * (16<<10 + 16)
+const DefaultExpressionBudget = expressionShare * (perQuery + 400*(16<<10+16))
 
 // expressionShare is the part of the budget that one query may take: a fourth.
 const expressionShare = 4
 
+// perQuery is how many steps a query takes beside its expressions: its memory
+// has to be loaded, and that of its programs, and its place found among all.
+const perQuery = 128
+
 // ExpressionBudget sets how many steps one publication may spend on the regular
 // expressions of all queries together, and a fourth of it on those of one. A
 // step is one instruction of an expression over one byte of a value, as
-// query.Query.Weigh counts them, and takes 1 to 7 ns. Without this option, and
-// for budgets below one, it is DefaultExpressionBudget, which is at most 0.2 s.
+// query.Query.Weigh counts them, and takes 1 to 7 ns; each query that is run
+// takes 128 steps more, so that many cheap ones are bounded as few expensive ones
+// are. Without this option, and for budgets below one, it is
+// DefaultExpressionBudget, which is at most 0.2 s.
+//
+// Only queries that depend on their expressions are counted. One that another
+// condition decides takes nothing, nor one that the index rules out since no
+// value has a literal of its expression, for which it looks if there are more
+// than 8 queries. So a subscription with a literal or a second condition may
+// outlive a publication that ends one with the same expression and nothing else;
+// rely on the budget, not on what the index spares.
 //
 // The cheapest queries are run first, and among equals the oldest. Those that
 // the budget does not reach cannot be answered for this publication: all
@@ -41,7 +54,7 @@ type expressions struct {
 	over    []weighed // beyond the budget
 }
 
-// weighed is a topic, and the steps that its query takes at most.
+// weighed is a topic, and the steps that its query takes at most, with perQuery.
 type weighed struct {
 	*topic
 	steps int64
@@ -63,6 +76,7 @@ func (x *expressions) decide(events map[string][]string) {
 	for _, w := range x.noted {
 		var matches bool
 		if matches, w.steps = w.query.(*query.Query).Weigh(events); w.steps > 0 {
+			w.steps += perQuery
 			open = append(open, w)
 		} else if matches {
 			x.matched = append(x.matched, w.topic)

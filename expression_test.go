@@ -12,6 +12,8 @@ import (
 	"github.com/harkbus/pubsub/query"
 )
 
+const overhead = 128 // steps of any query beside its regular expressions
+
 // long returns a value over which an expression of so many instructions takes
 // exactly so many steps.
 func long(t testing.TB, steps, instructions int) string {
@@ -26,7 +28,7 @@ func TestBudgetOfExpressionsIsExact(t *testing.T) {
 	for _, queued := range []bool{false, true} { // matched one by one, and in a group
 		t.Run(fmt.Sprintf("queued=%v", queued), func(t *testing.T) {
 			var log records
-			server := pubsub.NewServer(pubsub.ExpressionBudget(4*steps), pubsub.BufferCapacity(10))
+			server := pubsub.NewServer(pubsub.ExpressionBudget(4*(overhead+steps)), pubsub.BufferCapacity(10))
 			server.SetLogger(&log)
 			if !queued {
 				require.NoError(t, server.Start())
@@ -69,7 +71,7 @@ func TestBudgetOfExpressionsIsExact(t *testing.T) {
 // before them, and then the last of the four has no room.
 func TestExpensiveExpressionsEndBeforeCheapOnesAndNewBeforeOld(t *testing.T) {
 	const steps = 22 * 1000
-	server := newServer(t, pubsub.ExpressionBudget(4*steps))
+	server := newServer(t, pubsub.ExpressionBudget(5*overhead+4*steps))
 	value := long(t, steps, 22)
 	var subs []*pubsub.Subscription
 	gone := subscribe(t, server, "gone", "m EXISTS", 10, pubsub.Cancel)
@@ -97,10 +99,44 @@ func TestExpensiveExpressionsEndBeforeCheapOnesAndNewBeforeOld(t *testing.T) {
 	require.Equal(t, "third", next(t, again))
 }
 
+// Many cheap queries took 160 ms of a publication that counted two thirds of its
+// steps, when what each takes beside its expressions was not counted.
+func TestManyCheapExpressionsAreBoundedAsFewExpensiveOnesAre(t *testing.T) {
+	const cheap, fit = 5 * (1 + 16), 100 // steps of [xy]+$ over one byte, by hand
+	server := newServer(t, pubsub.ExpressionBudget(fit*(overhead+cheap)))
+	subs := make([]*pubsub.Subscription, 2*fit)
+	for i := range subs {
+		subs[i] = subscribe(t, server, fmt.Sprint(i), fmt.Sprintf("m MATCHES '[xy]+$' AND k != '%d'", i), 10, pubsub.Cancel)
+	}
+	_, steps := subs[0].Query().(*query.Query).Weigh(map[string][]string{"m": {"z"}, "k": {"q"}})
+	require.EqualValues(t, cheap, steps)
+	publish(t, server, 1, "m", "z", "k", "q")
+	for i, sub := range subs {
+		require.Equal(t, i >= fit, sub.Err() != nil, i)
+	}
+	require.EqualValues(t, fit, server.Stats().OverBudget)
+}
+
+// Whether a subscription ends depends on what rules its query out beforehand:
+// a literal that is not in the value, or another condition.
+func TestWhatIsRuledOutBeforehandTakesNothingOfTheBudget(t *testing.T) {
+	server := newServer(t, pubsub.ExpressionBudget(4000))
+	for i := range 8 { // the index just tries so few
+		subscribe(t, server, fmt.Sprint(i), fmt.Sprintf("n = %d", i), 10, pubsub.Cancel)
+	}
+	bare := subscribe(t, server, "bare", "m MATCHES '[ab][cd]$'", 10, pubsub.Cancel)
+	literal := subscribe(t, server, "literal", "m MATCHES 'never[ab][cd]$'", 10, pubsub.Cancel)
+	other := subscribe(t, server, "other", "m MATCHES '[ab][cd]$' AND k = 'v'", 10, pubsub.Cancel)
+	publish(t, server, 1, "m", strings.Repeat("a", 1000))
+	require.Equal(t, pubsub.ErrExpressionBudget, bare.Err())
+	require.NoError(t, literal.Err())
+	require.NoError(t, other.Err())
+}
+
 // Who is not to get a publication takes nothing of what it may spend.
 func TestExpressionsOfLaterSubscriptionsCostNothing(t *testing.T) {
 	const steps = 22 * 21 * 100
-	server := pubsub.NewServer(pubsub.ExpressionBudget(4*steps), pubsub.BufferCapacity(10))
+	server := pubsub.NewServer(pubsub.ExpressionBudget(4*(overhead+steps)), pubsub.BufferCapacity(10))
 	value := long(t, steps, 22)
 	early := subscribe(t, server, "early", "m MATCHES 'x{20}'", 10, pubsub.Cancel)
 	publish(t, server, 1, "m", value)

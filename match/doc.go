@@ -97,7 +97,9 @@
 //     NOT ….
 //   - Regular expressions are tried one by one on each candidate, over all values
 //     of their key: [Stats] counts them as Undecided. Anchor them, keep
-//     repetitions short, and add a condition that rules most events out.
+//     repetitions short, and add a condition that rules most events out, or a
+//     literal to the expression: what is ruled out takes no step of a budget, and
+//     without it a large value may end the subscription.
 //   - != and EXISTS, a regular expression without a literal of its own
 //     (MATCHES '[a-z]+'), and CONTAINS of the empty text are tried wherever
 //     their key is present. Write a literal into the expression, or add an

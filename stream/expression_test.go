@@ -154,8 +154,8 @@ func TestRegularExpressionsOfAllAreLimitedOnEveryWayIn(t *testing.T) {
 }
 
 func TestClientsAreToldThatTheirExpressionsTakeTooLong(t *testing.T) {
-	const instructions, bytes = 20, 1000
-	r := newRig(t, Config{}, pubsub.ExpressionBudget(4*instructions*(bytes+16)))
+	const instructions, bytes, overhead = 20, 1000, 128
+	r := newRig(t, Config{}, pubsub.ExpressionBudget(4*(overhead+instructions*(bytes+16))))
 	text := strings.Replace(withInstructions(t, instructions, "other"), "other", "yes", 1)
 	p := r.dial()
 	p.subscribe("1", text)

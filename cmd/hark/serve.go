@@ -58,9 +58,9 @@ const serveExamples = `  hark serve --simulate 500
   hark serve --listen :443 --tls-cert cert.pem --tls-key key.pem --token-key public.pem --token-algorithm ES256 --token-audience hark`
 
 // serveExpressionBudget lets regular expressions take less than half a second
-// of a publication, whatever clients subscribe to. A value of 32,000 bytes is
+// of a publication, whatever clients subscribe to. A value of 31,000 bytes is
 // within it for all that --all-expressions lets them have, and one of 1 MB for
-// up to 64 instructions, of which one query has at most 16.
+// up to 64 instructions, of which one query has at most 15.
 const serveExpressionBudget = 64_000_000
 
 // serveOptions are the flags of serve.

@@ -1,15 +1,19 @@
 package bars
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/harkbus/pubsub/bench/internal/delivery"
 	"github.com/harkbus/pubsub/bench/internal/trial"
+	"github.com/harkbus/pubsub/query"
 )
 
 // measureChurn measures publishing to a server with n subscriptions while
 // another goroutine subscribes and unsubscribes as fast as it can, beside the
-// same while nothing else happens.
+// same while nothing else happens, and while the changes are to another server:
+// these take no lock of the first one, so what they cost is the machine.
 func (s *Session) measureChurn(n int) error {
 	st, err := newStage("equality", n)
 	if err != nil {
@@ -24,44 +28,69 @@ func (s *Session) measureChurn(n int) error {
 		return err
 	}
 	defer server.Close()
-
-	var idle, churned latencies
-	changes := 0
-	publish := func(of *latencies) trial.Contender {
-		return trial.Contender{Sample: func(n int) (float64, error) { return of.sample(server, n) }}
-	}
-	churning := publish(&churned)
-	under := trial.Contender{Sample: func(n int) (float64, error) {
-		churn := server.StartChurn(strangers)
-		p50, err := churning.Sample(n)
-		if err := churn.Stop(); err != nil {
-			return 0, err
-		}
-		changes += churn.Count
-		return p50, err
-	}}
-	plan := s.Plan
-	plan.Sample *= 5 // so that the two share the processors as the scheduler likes
-	r, err := trial.Run(plan, publish(&idle), under)
+	other, err := delivery.NewHarkQueries(st.Queries[:min(n, hundred)], nil, nil)
 	if err != nil {
 		return err
 	}
-	at := "publish under full churn ÷ idle at " + number(n)
-	s.compare(at+": p50", onlyText(n, million, "1.7–2.5"), onlyAt(n, million, AtMost(2)), r[1], r[0])
-	for _, p := range []float64{99, 99.9} {
-		a, b := trial.Percentile(churned.all, p), trial.Percentile(idle.all, p)
-		s.count(fmt.Sprintf("%s: p%g", at, p), "", Goal{}, a/b, Nanoseconds(a)+" ÷ "+Nanoseconds(b)+" of all samples")
+	defer other.Close()
+
+	for _, pause := range []time.Duration{0, 200 * time.Microsecond} {
+		var idle, beside, under latencies
+		r, err := trial.Run(s.longer(5), // so that the two share the processors as the scheduler likes
+			idle.contender(server, pause, nil, nil),
+			beside.contender(server, pause, other, strangers),
+			under.contender(server, pause, server, strangers))
+		if err != nil {
+			return err
+		}
+		at := " ÷ idle at " + number(n)
+		if pause > 0 {
+			at += fmt.Sprintf(", one every %v", pause)
+		}
+		full, elsewhere := "publish under full churn"+at, "publish beside changes to another server"+at
+		s.compare(full+": p50", onlyText(n, million, "1.7–2.5"), AtMost(2), r[2], r[0])
+		s.percentile(full, 99, AtMost(10), under, idle)
+		s.percentile(full, 99.9, Goal{}, under, idle)
+		s.compare(elsewhere+": p50", "", Goal{}, r[1], r[0])
+		s.percentile(elsewhere, 99, Goal{}, beside, idle)
+		s.percentile(elsewhere, 99.9, Goal{}, beside, idle)
+		s.count("subscriptions made and ended meanwhile, for each publication", "", Goal{}, float64(under.changes)/float64(len(under.all)), "")
 	}
-	s.count("subscriptions made and ended meanwhile, for each publication", "", Goal{}, float64(changes)/float64(len(churned.all)), "")
 	return nil
 }
 
-// latencies are how long publications took.
-type latencies struct{ all, last []float64 }
+// longer is the plan of the session with longer samples.
+func (s *Session) longer(times time.Duration) trial.Plan {
+	plan := s.Plan
+	plan.Sample *= times
+	return plan
+}
 
-// sample publishes n times and returns the median.
-func (l *latencies) sample(server *delivery.Queries, n int) (p50 float64, err error) {
-	l.last, err = server.Publish(n, l.last[:0])
-	l.all = append(l.all, l.last...)
-	return trial.Percentile(l.last, 50), err
+// percentile compares one of all samples of a with that of b.
+func (s *Session) percentile(what string, p float64, goal Goal, a, b latencies) {
+	of, to := trial.Percentile(a.all, p), trial.Percentile(b.all, p)
+	s.count(fmt.Sprintf("%s: p%g", what, p), "", goal, of/to, Nanoseconds(of)+" ÷ "+Nanoseconds(to)+" of all samples")
+}
+
+// latencies are how long publications took.
+type latencies struct {
+	all, last []float64
+	changes   int // subscriptions made and ended meanwhile
+}
+
+// contender publishes to server, with a pause before each publication, while the
+// subscriptions of churned change, if it is not nil. The cost is the median.
+func (l *latencies) contender(server *delivery.Queries, pause time.Duration, churned *delivery.Queries, strangers []*query.Query) trial.Contender {
+	return trial.Contender{Sample: func(n int) (p50 float64, err error) {
+		if churned != nil {
+			churn := churned.StartChurn(strangers)
+			defer func() {
+				err = errors.Join(err, churn.Stop())
+				l.changes += churn.Count
+			}()
+		}
+		l.last, err = server.Publish(n, pause, l.last[:0])
+		l.all = append(l.all, l.last...)
+		return trial.Percentile(l.last, 50), err
+	}}
 }

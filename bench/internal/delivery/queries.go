@@ -133,10 +133,11 @@ func (q *Queries) Contender() trial.Contender {
 	}}
 }
 
-// Publish publishes n events, receives them, and appends to took how long each
-// Publish took, in nanoseconds.
-func (q *Queries) Publish(n int, took []float64) ([]float64, error) {
+// Publish publishes n events with a pause before each, receives them, and
+// appends to took how long each Publish took, in nanoseconds.
+func (q *Queries) Publish(n int, pause time.Duration, took []float64) ([]float64, error) {
 	for range n {
+		time.Sleep(pause)
 		began := time.Now()
 		event, err := q.send()
 		took = append(took, float64(time.Since(began)))

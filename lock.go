@@ -52,14 +52,21 @@ func (l *lock) Unlock() {
 func (l *lock) wait() {
 	l.awaited.Store(true)
 	defer l.awaited.Store(false)
-	for range lockLooks {
+	for i := range lockLooks {
 		if l.mu.TryLock() {
 			return
+		}
+		if i%lockYield == lockYield-1 {
+			runtime.Gosched()
 		}
 	}
 	l.mu.Lock()
 }
 
-// lockLooks is how often the goroutine with the pass looks at the lock before
-// it sleeps: longer than most changes take.
-const lockLooks = 2000
+// How often the goroutine with the pass looks at the lock before it sleeps, longer
+// than most changes take, and after how many looks it lets others run: who holds
+// the lock may have been taken from this very processor.
+const (
+	lockLooks = 2000
+	lockYield = 200
+)

@@ -50,8 +50,8 @@ func (b *backlog) push(m *Message) {
 }
 
 // add adds a run before the first push, its own or one that others read too.
-func (b *backlog) add(r run) {
-	b.link(&r)
+func (b *backlog) add(r *run) {
+	b.link(r)
 	b.tail = len(r.msgs)
 	b.n += len(r.msgs)
 }
@@ -121,7 +121,10 @@ func (b *backlog) popRun() Message {
 		b.first, b.head = r.next, 0
 		r.next = nil
 		if len(r.msgs) >= min(b.n, largeChunk) { // those of one size take turns
-			b.spare = r
+			b.spare, r = r, b.spare
+		}
+		if r != nil {
+			r.msgs = nil // r may be one of many made in one piece
 		}
 	}
 	return m

@@ -29,7 +29,7 @@ func TestBacklogIsAQueue(t *testing.T) {
 			if model = append(model, msgs...); shared {
 				given, kept = append(given, msgs), append(kept, slices.Clone(msgs))
 			}
-			b.add(run{msgs: msgs, shared: shared})
+			b.add(&run{msgs: msgs, shared: shared})
 		}
 		for _, n := range rapid.SliceOf(rapid.IntRange(-90, 90)).Draw(t, "pushes and pops") {
 			if n > 0 {

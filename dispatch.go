@@ -165,10 +165,7 @@ func (s *Server) distributeAndUnlock(m *Message, now int64, i int) {
 	}
 	members := s.deliver(m, matched) + s.deliver(m, s.expressions.matched) + s.deliver(m, s.scans)
 	s.endOver()
-	for _, sub := range s.full.cut {
-		s.remove(sub, ErrOutOfCapacity)
-		s.totals.cut++
-	}
+	s.cutOverfull()
 	s.totals.published(now, members, s.full.dropped)
 	s.finished = m.seq
 	if len(s.full.blocked) > 0 {
@@ -191,6 +188,26 @@ func (s *Server) deliver(m *Message, topics []*topic) (members int) {
 		t.deliver(m, &s.full)
 	}
 	return members
+}
+
+// cutOverfull ends the subscriptions that a publication did not fit, in bounded
+// steps. It leaves those in s.full.cut that nobody else has ended in between.
+// The caller holds s.mu and has the pass.
+func (s *Server) cutOverfull() {
+	cut := s.full.cut[:0]
+	for i, sub := range s.full.cut {
+		if i%step == step-1 {
+			s.mu.Unlock()
+			s.mu.LockFirst()
+		}
+		if s.registry.slots.get(sub.id) == sub {
+			s.remove(sub, ErrOutOfCapacity)
+			s.totals.cut++
+			cut = append(cut, sub)
+		}
+	}
+	clear(s.full.cut[len(cut):])
+	s.full.cut = cut
 }
 
 // settle does what the delivery of m left to do without s.mu.

@@ -1,7 +1,5 @@
 package pubsub
 
-import "slices"
-
 // latent holds the subscriptions that were made while publications with a
 // sequence that is not for them are accepted but not dispatched. They begin
 // just before the first one that is. It is guarded by the server's mu.
@@ -14,7 +12,22 @@ type latent struct {
 	subs  []*Subscription // by rising after; nil where one was removed
 	first uint32          // place of subs[0]; those of others stay when some begin
 	gone  int             // how many are nil
+	sweep sweep
 }
+
+// A sweep moves subscriptions to the front, over the places of those that were
+// removed, a few with each removal:
+//
+//	┌─────┬─────┬─────┬─────┬─────┬─────┐
+//	│ sub │ sub │ nil │ nil │ sub │ nil │
+//	└─────┴─────┴─────┴─────┴─────┴─────┘
+//	             ▲ to        ▲ from
+type sweep struct {
+	under    bool // one is under way
+	from, to uint32
+}
+
+const sweptAtOnce = 4
 
 func (l *latent) add(sub *Subscription) {
 	sub.place.list = inLatent
@@ -29,12 +42,36 @@ func (l *latent) put(i int, sub *Subscription) { sub.place.index = int32(l.first
 func (l *latent) remove(sub *Subscription) {
 	l.subs[uint32(sub.place.index)-l.first] = nil
 	sub.place.list = nowhere
-	if l.gone++; l.gone > len(l.subs)/2 {
-		l.subs = slices.DeleteFunc(l.subs, func(sub *Subscription) bool { return sub == nil })
-		l.gone = 0
-		for i, sub := range l.subs {
-			l.put(i, sub)
+	l.gone++
+	l.tidy()
+}
+
+// tidy goes on with a sweep, or begins one if more than half are gone. A sweep
+// comes to the end however many are added, and then there are no places beyond
+// its to.
+func (l *latent) tidy() {
+	if !l.sweep.under {
+		if l.gone <= len(l.subs)/2 {
+			return
 		}
+		l.sweep = sweep{under: true, from: l.first, to: l.first}
+	}
+	at := &l.sweep
+	for range sweptAtOnce {
+		from, to := int(at.from-l.first), int(at.to-l.first)
+		if from == len(l.subs) {
+			l.gone -= from - to
+			l.subs = l.subs[:to]
+			at.under = false
+			return
+		}
+		if sub := l.subs[from]; sub != nil {
+			l.subs[from] = nil
+			l.subs[to] = sub
+			l.put(to, sub)
+			at.to++
+		}
+		at.from++
 	}
 }
 
@@ -52,6 +89,12 @@ func (l *latent) begin(sequence uint64) (more bool) {
 		}
 		l.subs[0] = nil
 		l.subs = l.subs[1:]
+		if l.sweep.to == l.first { // it goes on behind what has begun
+			l.sweep.to++
+		}
+		if l.sweep.from == l.first {
+			l.sweep.from++
+		}
 		l.first++
 	}
 	return true

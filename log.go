@@ -331,15 +331,23 @@ func (c *cursor) leave(pos, to uint64) (unread *backlog, ok bool) {
 		return nil, false
 	}
 	unread = new(backlog)
+	var runs []run // made many at a time
 	for at := c.at.Swap(nil); pos < to; {
 		at = at.holding(pos)
 		msgs := at.run(pos, to)
+		if len(runs) == cap(runs) {
+			runs = make([]run, 0, min(1+(to-pos)/uint64(len(msgs)), runsAtOnce))
+		}
 		pos += uint64(len(msgs))
 		whole := len(msgs) == len(at.msgs)
 		if !whole {
 			msgs = slices.Clone(msgs)
 		}
-		unread.add(run{msgs: msgs, shared: whole})
+		runs = append(runs, run{msgs: msgs, shared: whole})
+		unread.add(&runs[len(runs)-1])
 	}
 	return unread, true
 }
+
+// runsAtOnce is how many runs of a backlog are made in one piece.
+const runsAtOnce = 512

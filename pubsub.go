@@ -458,6 +458,7 @@ func (s *Server) remove(sub *Subscription, reason error) {
 			delete(s.registry.topics, t.text)
 		}
 	}
+	s.registry.shrink()
 	sub.end(reason)
 }
 

@@ -102,18 +102,31 @@ func (r *registry) remove(sub *Subscription) {
 	r.slots.remove(sub.id)
 }
 
+// shrink gives back what many subscriptions took, when all have ended: maps do
+// not shrink by themselves.
+func (r *registry) shrink() {
+	if r.slots.reset() {
+		*r = newRegistry(r.slots, r.births)
+	}
+}
+
 // slots gives subscriptions their IDs and walks over them in steps.
 //
 //	ID = generation of the slot (32 bits) | number of the slot + 1 (32 bits)
 //
 // A slot that becomes free is used again with the next generation. After its
 // last generation it is not used again, which costs its 16 bytes after four
-// billion subscriptions: no ID is given twice.
+// billion subscriptions: no ID is given twice. When all are free and are
+// forgotten, new ones begin with a generation that none of them had.
 type slots struct {
 	pages []*[slotsPerPage]slot // grown a page at a time: no step copies all
 	used  int                   // slots that were ever used
 	free  []uint32
 	live  int // slots with a subscription
+
+	first uint32 // generation of a slot that was never used
+	next  uint32 // generation that no slot has had, unless spent
+	spent bool   // a slot has had its last generation
 }
 
 type slot struct {
@@ -134,6 +147,7 @@ func (s *slots) add(sub *Subscription) (id uint64) {
 			s.pages = append(s.pages, new([slotsPerPage]slot))
 		}
 		s.used++
+		s.at(i).generation = s.first
 	}
 	at := s.at(i)
 	at.sub = sub
@@ -157,8 +171,21 @@ func (s *slots) remove(id uint64) {
 	s.live--
 	if at.generation < math.MaxUint32 {
 		at.generation++
+		s.next = max(s.next, at.generation)
 		s.free = append(s.free, i)
+	} else {
+		s.spent = true
 	}
+}
+
+// reset forgets all slots if they are free and more than a page, and tells
+// whether it did. It keeps them if a slot has had its last generation.
+func (s *slots) reset() bool {
+	if s.live > 0 || s.used <= slotsPerPage || s.spent {
+		return false
+	}
+	*s = slots{first: s.next, next: s.next}
+	return true
 }
 
 // walk calls f for the subscriptions in the next slots from i on, at most n

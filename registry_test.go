@@ -33,3 +33,59 @@ func TestSlotIsNotUsedBeyondItsLastGeneration(t *testing.T) {
 	require.Equal(t, 2, s.used, "another slot takes over")
 	require.Zero(t, s.get(0))
 }
+
+// Slots are forgotten when all are free, and no ID is given again for that.
+func TestNoIDIsGivenTwiceAfterAllHaveEnded(t *testing.T) {
+	var s slots
+	given := make(map[uint64]bool)
+	for round := range 5 {
+		var live []uint64
+		for range slotsPerPage + 1 + 100*round {
+			id := s.add(&Subscription{})
+			require.False(t, given[id], "ID %x is given again", id)
+			given[id] = true
+			live = append(live, id)
+		}
+		require.False(t, s.reset(), "subscriptions live")
+		for i, id := range live {
+			s.remove(id)
+			if i%3 == 0 { // some slots are used more often than others
+				id := s.add(&Subscription{})
+				require.False(t, given[id], "ID %x is given again", id)
+				given[id] = true
+				s.remove(id)
+			}
+		}
+		require.True(t, s.reset())
+		require.Empty(t, s.pages)
+		for id := range given {
+			require.Nil(t, s.get(id))
+		}
+	}
+}
+
+func TestSlotsThatHadTheirLastGenerationAreKept(t *testing.T) {
+	var s slots
+	var live []uint64
+	for range slotsPerPage + 1 {
+		live = append(live, s.add(&Subscription{}))
+	}
+	s.at(7).generation = math.MaxUint32
+	live[7] = uint64(math.MaxUint32)<<32 | 8
+	for _, id := range live {
+		s.remove(id)
+	}
+	require.False(t, s.reset())
+	require.NotEqual(t, live[7], s.add(&Subscription{}))
+}
+
+// A few slots are not worth forgetting: who subscribes and unsubscribes in a
+// loop would use up generations.
+func TestFewSlotsAreKept(t *testing.T) {
+	var s slots
+	for range 3 {
+		s.remove(s.add(&Subscription{}))
+		require.False(t, s.reset())
+	}
+	require.Equal(t, 1, s.used)
+}

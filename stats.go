@@ -72,15 +72,19 @@ func (s *Server) Stats() Stats {
 	now := time.Now()
 	stats := s.busStats(now)
 	stats.Queued, stats.QueueCapacity = s.queue.len(), s.queue.capacity
+	lines, failures := make([]SubscriptionStats, 0, step), make([]QueryFailures, 0, step)
 	for i, more := 0, true; more; {
+		lines, failures = lines[:0], failures[:0]
 		s.mu.Lock()
 		i, more = s.registry.slots.walk(i, step, func(sub *Subscription) {
-			stats.Subscriptions = append(stats.Subscriptions, sub.statsAt(now))
+			lines = append(lines, sub.statsAt(now))
 			if n := sub.topic.failures.Load(); n > 0 {
-				stats.Failures = append(stats.Failures, QueryFailures{sub.client.id, sub.topic.text, n})
+				failures = append(failures, QueryFailures{sub.client.id, sub.topic.text, n})
 			}
 		})
 		s.mu.Unlock()
+		stats.Subscriptions = append(stats.Subscriptions, lines...) // all of it moves when it grows
+		stats.Failures = append(stats.Failures, failures...)
 	}
 	return stats
 }

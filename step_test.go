@@ -3,6 +3,7 @@ package pubsub
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -61,4 +62,95 @@ func TestStopClosesTheQueueBeforeItEndsWaits(t *testing.T) {
 	<-s.stopping
 	require.True(t, s.turn.look().closed())
 	require.NoError(t, <-stopped)
+}
+
+// Somebody who waits for the lock does not wait until all are cut that one
+// publication did not fit.
+func TestThoseWhoAreCutTogetherAreCutInSteps(t *testing.T) {
+	const n = 50_000
+	s := NewServer()
+	for i := range n {
+		_, err := s.Subscribe(context.Background(), fmt.Sprint(i), query.All, 1)
+		require.NoError(t, err)
+	}
+	s.mu.LockFirst()
+	for sub := range n {
+		s.full.cut = append(s.full.cut, s.registry.slots.at(uint32(sub)).sub)
+	}
+	left := make(chan int)
+	go func() {
+		s.mu.Lock()
+		n := s.registry.slots.live
+		s.mu.Unlock()
+		left <- n
+	}()
+	time.Sleep(10 * time.Millisecond) // it waits; were it late, it would see none left
+	s.cutOverfull()
+	s.mu.Unlock()
+	require.NotZero(t, <-left)
+	require.Zero(t, s.NumClients())
+	require.EqualValues(t, n, s.totals.cut)
+}
+
+// What has been unsubscribed between two steps of cutting is not cut as well.
+func TestUnsubscribedBetweenTheStepsOfCutting(t *testing.T) {
+	s := NewServer()
+	subs := subscribeMany(t, s, "a", 3)
+	require.NoError(t, s.UnsubscribeID(context.Background(), subs[1].ID()))
+	s.mu.LockFirst()
+	s.full.cut = append(s.full.cut, subs...)
+	s.cutOverfull()
+	require.Equal(t, []*Subscription{subs[0], subs[2]}, s.full.cut)
+	s.mu.Unlock()
+	require.EqualValues(t, 2, s.totals.cut)
+	require.Equal(t, ErrUnsubscribed, subs[1].Err())
+	require.Equal(t, ErrOutOfCapacity, subs[2].Err())
+}
+
+// Many subscriptions that have ended leave no memory behind.
+func TestManySubscriptionsThatEndedTakeNoMemory(t *testing.T) {
+	s := NewServer()
+	before := heap()
+	for i := range 20_000 {
+		_, err := s.Subscribe(context.Background(), fmt.Sprint(i), query.MustParse(fmt.Sprintf("a = %d", i)))
+		require.NoError(t, err)
+	}
+	for i := range 20_000 {
+		require.NoError(t, s.UnsubscribeAll(context.Background(), fmt.Sprint(i)))
+	}
+	require.Less(t, heap()-before, int64(200_000))
+	require.Zero(t, s.NumClients()) // it is still there
+}
+
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// What a long tail took is given back as it is read, though it was taken off the
+// log in one piece.
+func TestTailIsGivenBackAsItIsRead(t *testing.T) {
+	const n = 500 * largeChunk
+	s := NewServer()
+	require.NoError(t, s.Start())
+	defer func() { require.NoError(t, s.Stop()) }()
+	sub, err := s.Subscribe(context.Background(), "c", query.All, n)
+	require.NoError(t, err)
+	before := heap()
+	for i := range n {
+		require.NoError(t, s.Publish(context.Background(), i))
+	}
+	require.NoError(t, s.UnsubscribeID(context.Background(), sub.ID()))
+	require.Greater(t, heap()-before, int64(1_000_000))
+	for range n - 1 {
+		_, err := sub.Next(context.Background())
+		require.NoError(t, err)
+	}
+	require.Less(t, heap()-before, int64(300_000))
+	m, err := sub.Next(context.Background())
+	require.NoError(t, err)
+	require.Equal(t, n-1, m.Data())
 }

@@ -15,7 +15,7 @@ import (
 func TestPlacesOfThoseThatWaitToBegin(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := latent{first: rapid.SampledFrom([]uint32{0, 1<<31 - 5, 1<<32 - 5}).Draw(t, "first")} // places wrap around
-		topic := newTopic(nil, nil, "", indexed)
+		topic := newTopic(NewServer(), nil, "", indexed)
 		want := make([]*Subscription, 0)
 		sequence := uint64(0)
 		check := func() {
@@ -69,7 +69,7 @@ func TestPlacesOfThoseThatWaitToBegin(t *testing.T) {
 func TestWaitingToBeginCostsNoLookAtTheOthers(t *testing.T) {
 	const n = 1000
 	var l latent
-	topic := newTopic(nil, nil, "", indexed)
+	topic := newTopic(NewServer(), nil, "", indexed)
 	for sequence := range uint64(n) {
 		l.add(&Subscription{topic: topic, capacity: 1, after: sequence})
 	}
@@ -90,7 +90,7 @@ func TestWaitingToBeginCostsNoLookAtTheOthers(t *testing.T) {
 // in whatever order they go, and no step looks at all of them.
 func TestPlacesOfThoseThatEndedAreUsedAgain(t *testing.T) {
 	var l latent
-	topic := newTopic(nil, nil, "", indexed)
+	topic := newTopic(NewServer(), nil, "", indexed)
 	l.add(&Subscription{topic: topic}) // waits in front of all
 	previous := &Subscription{topic: topic}
 	l.add(previous)

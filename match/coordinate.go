@@ -57,6 +57,26 @@ func coordinate(s scale, v string) int64 {
 	}
 }
 
+// exactDigits is how many digits, the point among them, float64 always tells
+// apart.
+const exactDigits = 15
+
+// hashPoint hashes a value that has a coordinate on a scale, so that values
+// share a hash only if they are equal. Mostly that is the coordinate itself.
+func (c *core) hashPoint(s scale, v string, at int64) uint64 {
+	switch {
+	case s == numbers && len(v) > exactDigits:
+		if n, _ := decimal.Parse(v); len(n.Digits()) > exactDigits {
+			return c.hashText(n.Digits()) + uint64(at)
+		}
+	case s == instants && len(v) > len("2006-01-02T15:04:05Z"):
+		exact, _ := instant.Parse(v)
+		_, nsec := exact.Unix()
+		return uint64(at) + uint64(nsec&63)*wordMix
+	}
+	return uint64(at)
+}
+
 // ordered maps a float64 to an integer in the same order.
 func ordered(f float64) int64 {
 	b := int64(math.Float64bits(f + 0)) // -0 + 0 is 0

@@ -98,7 +98,7 @@ func (c *core) askedHash(a *atom) uint64 {
 func (c *core) hashOperand(a *atom) uint64 {
 	switch wayOf(a) {
 	case byNumber, byInstant:
-		return uint64(a.coordinate)
+		return c.hashPoint(scaleOf(a.kind), a.text, a.coordinate)
 	case byPresence, byRange:
 		return 0
 	default:
@@ -191,7 +191,7 @@ func (c *core) costOfAtom(p *plan, n *node, b int32) int {
 		begin := len(p.bounds)
 		c.bind(p, begin, a)
 		return c.costOfBox(p, n, b, begin)
-	case n.under(a.key, f.way):
+	case n.knows(a, f.way):
 		return costNone
 	case f.way == byPresence:
 		return c.costOfPresence(f, n, a)
@@ -225,8 +225,8 @@ func costOfWay(w way, size int) int {
 // more than the estimate of what a condition tells moves about.
 func (c *core) costOfHot(f *filing, n *node, a *atom) int {
 	cost := costHot - int(costBit*a.bits+0.5)
-	if f.way == byGram {
-		f.offset = uint16(max(0, min(len(a.text), 1<<15)-gramSize(len(a.text)))) // the same for all
+	if f.way == byGram && !c.chooseHotGram(f, n, a) {
+		return costNone
 	}
 	if in := c.fieldOf(n, a.key); in != nil && 2*int(in.entries[f.way]) > n.total {
 		cost -= 2
@@ -245,7 +245,7 @@ func (c *core) costOfPresence(f *filing, n *node, a *atom) int {
 }
 
 func (c *core) hashOf(n *node, w way, a *atom, offset int) uint64 {
-	if w == byText {
+	if w == byText || w == byNumber || w == byInstant {
 		return slotHash(n.saltOf(a.key), w, a.hash)
 	}
 	return c.hash(n, w, a.key, a.text, a.coordinate, offset)
@@ -282,17 +282,14 @@ func wayOf(a *atom) way {
 }
 
 // chooseGram chooses the gram by which a text that is to be contained is
-// filed: that with the least company among a few, beginning at the end, since
-// texts have beginnings in common. It returns the company.
+// filed: that with the least company, of those that do not lead to n. It returns
+// the company, costNone if there is no such gram.
 func (c *core) chooseGram(f *filing, n *node, a *atom) int {
-	const looks = 5
-	size := gramSize(len(a.text))
-	places := min(len(a.text)-size, 1<<15) + 1
 	best := costNone
-	for i := range min(looks, places) {
-		offset := (places - 1) * (looks - 1 - i) / (looks - 1)
-		if places <= looks {
-			offset = places - 1 - i
+	for offset := range gramPlaces(a.text) {
+		c.steps++
+		if c.leadsTo(n, a, offset) {
+			continue
 		}
 		hash := c.hash(n, byGram, a.key, a.text, 0, offset)
 		if crowd := c.crowd(c.grams.find(hash)); crowd < best {
@@ -304,6 +301,34 @@ func (c *core) chooseGram(f *filing, n *node, a *atom) int {
 		}
 	}
 	return best
+}
+
+// chooseHotGram chooses the first gram that does not lead to n, which is the
+// same for all that ask for the condition. There is no use in one if they are
+// most of what the node has.
+func (c *core) chooseHotGram(f *filing, n *node, a *atom) bool {
+	if n.under(a.key, byGram) && 2*a.asked > n.total {
+		return false
+	}
+	for offset := range gramPlaces(a.text) {
+		c.steps++
+		if !c.leadsTo(n, a, offset) {
+			f.offset = uint16(offset)
+			return true
+		}
+	}
+	return false
+}
+
+// leadsTo reports whether the gram of an atom's text at offset is among the
+// conditions that lead to n.
+func (c *core) leadsTo(n *node, a *atom, offset int) bool {
+	for ; n.parent != nil; n = n.parent {
+		if n.key == a.key && n.way == byGram && n.hash == c.hash(n.parent, byGram, a.key, a.text, 0, offset) {
+			return true
+		}
+	}
+	return false
 }
 
 // crowd is the cost of the entries in a posting.

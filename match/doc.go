@@ -50,6 +50,11 @@
 // the order in which queries come does not matter. What an Add has not the
 // time to move waits in the node of its condition, and later ones move it.
 //
+// What values have in common does not make them alike: numbers are hashed with
+// all of their digits, and long texts after STARTSWITH, ENDSWITH, CONTAINS and
+// MATCHES that share what they are filed by move to a node where they are filed
+// by other bytes of theirs.
+//
 // The file of each structure begins with its picture: plan.go, tally.go and
 // cover.go choose, keys.go names, node.go, posting.go and pile.go hold, table.go, gram.go, sieve.go,
 // affix.go and tree.go find, record.go and holds.go decide, slab.go, shelf.go

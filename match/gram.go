@@ -2,6 +2,8 @@ package match
 
 import (
 	"encoding/binary"
+	"iter"
+	"math"
 	"math/bits"
 	"unsafe"
 )
@@ -25,6 +27,25 @@ func gramClass(size int) int {
 		class--
 	}
 	return class
+}
+
+// gramPlaces yields where in a text to look for a gram to file it by. It begins
+// at the end, since texts have beginnings in common, and goes in strides that
+// leave out no byte, so that texts are told apart wherever they differ; then it
+// looks between.
+func gramPlaces(text string) iter.Seq[int] {
+	const stride, between = 8, 64
+	last := min(len(text)-gramSize(len(text)), math.MaxUint16)
+	return func(yield func(int) bool) {
+		looks := last/stride + 1 + between
+		for _, begin := range [stride]int{0, 4, 2, 6, 1, 3, 5, 7} {
+			for offset := last - begin; offset >= 0 && looks > 0; offset -= stride {
+				if looks--; !yield(offset) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func gramSize(textSize int) int { return gramSizes[gramClass(textSize)] }

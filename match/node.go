@@ -20,6 +20,7 @@ type node struct {
 	key    uint32 // what the entries of the node have in common: the condition
 	way    way    // of the parent that leads here
 	hash   uint64
+	span   span // of byPrefix and bySuffix
 
 	salt    uint64
 	visited uint64 // the last event that came through
@@ -42,8 +43,8 @@ type field struct {
 	next     *field
 	salt     uint64
 	entries  [ways]int32 // filed by the field, here or in nodes below; not byRange
-	prefixes uint64      // which lengths there may be; see affix.go
-	suffixes uint64
+	prefixes affixes
+	suffixes affixes
 	grams    uint8
 	trees    []*tree
 }
@@ -95,6 +96,20 @@ func (c *core) dropNode(n *node) {
 	c.nodes.drop(n.number)
 }
 
+// knows reports whether an atom tells no more than the conditions that lead to
+// n. Of grams it does not know; see chooseGram.
+func (n *node) knows(a *atom, w way) bool {
+	switch w {
+	case byPrefix, bySuffix:
+		_, more := n.spanOf(a.key, w).class(len(a.text))
+		return !more
+	case byGram:
+		return false
+	default:
+		return n.under(a.key, w)
+	}
+}
+
 // under reports whether n is below a condition of that key and way, so that
 // there is no use in filing by another one. Any condition of a key implies that
 // there is a value.
@@ -141,6 +156,7 @@ func (c *core) makeField(n *node, key uint32) *field {
 		return f
 	}
 	f = &field{key: key, node: n, salt: n.saltOf(key), next: n.first}
+	f.prefixes.span, f.suffixes.span = n.spanOf(key, byPrefix), n.spanOf(key, bySuffix)
 	f.number = c.fields.all.add(f)
 	if n.first != nil {
 		n.first.before = f
@@ -190,9 +206,9 @@ func (c *core) remember(n *node, key uint32, w way, size int) {
 	n.tally(f, w, +1)
 	switch w {
 	case byPrefix:
-		f.prefixes |= 1 << affixClass(size)
+		f.prefixes.use(size)
 	case bySuffix:
-		f.suffixes |= 1 << affixClass(size)
+		f.suffixes.use(size)
 	case byGram:
 		f.grams |= 1 << gramClass(size)
 	}
@@ -207,9 +223,9 @@ func (c *core) forget(n *node, key uint32, w way) {
 	}
 	switch w {
 	case byPrefix:
-		f.prefixes = 0
+		f.prefixes.classes = 0
 	case bySuffix:
-		f.suffixes = 0
+		f.suffixes.classes = 0
 	case byGram:
 		f.grams = 0
 	}

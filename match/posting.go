@@ -82,6 +82,11 @@ func (c *core) postToList(p *plan, n *node, e ref, f filing, at posting) {
 func (c *core) split(p *plan, n *node, e ref, f filing, at posting) {
 	_, t := c.termOf(e)
 	child := c.newNode(n, t.key, f)
+	if f.way == byPrefix || f.way == bySuffix {
+		within := n.spanOf(t.key, f.way)
+		class, _ := within.class(int(t.size))
+		child.span = within.of(class)
+	}
 	c.tableOf(f.way).set(f.hash, newPosting(noded, child.number))
 	l := c.list(at)
 	for _, other := range l.ref[:l.len] {

@@ -25,11 +25,14 @@ func (c *core) hash(n *node, w way, key uint32, text string, coordinate int64, o
 	switch w {
 	case byText:
 		return slotHash(salt, w, c.hashText(text))
-	case byNumber, byInstant:
-		return slotHash(salt, w, uint64(coordinate))
+	case byNumber:
+		return slotHash(salt, w, c.hashPoint(numbers, text, coordinate))
+	case byInstant:
+		return slotHash(salt, w, c.hashPoint(instants, text, coordinate))
 	case byPrefix, bySuffix:
-		size := affixSize(affixClass(len(text)))
-		return slotHash(salt, w, c.hashText(affix(w, text, size))+uint64(size))
+		within := n.spanOf(key, w)
+		class, _ := within.class(len(text))
+		return c.hashAffix(salt, w, text, min(within.size(class), len(text)))
 	case byGram:
 		class := gramClass(len(text))
 		return gramHash(gramSalt(salt, class), gramAt(text, offset, gramSizes[class]))
@@ -138,10 +141,10 @@ func (c *core) gatherFrom(f *field) {
 	if f.entries[byInstant] > 0 {
 		c.gatherPoints(f, a, byInstant, instants)
 	}
-	if f.prefixes != 0 {
+	if f.prefixes.classes != 0 {
 		c.gatherAffixes(f, a, byPrefix, f.prefixes)
 	}
-	if f.suffixes != 0 {
+	if f.suffixes.classes != 0 {
 		c.gatherAffixes(f, a, bySuffix, f.suffixes)
 	}
 }
@@ -198,9 +201,9 @@ const cacheLine = 64
 // gatherPoints looks up the values that are on a scale.
 func (c *core) gatherPoints(f *field, a *attribute, w way, s scale) {
 	first := c.event.project(a, s).first
-	for i := range a.values {
+	for i, v := range a.values {
 		if at := c.event.coordinates[first+i]; at != none {
-			c.cue(cue{hash: slotHash(f.salt, w, uint64(at)), key: f.key, way: w, value: uint32(i)})
+			c.cue(cue{hash: slotHash(f.salt, w, c.hashPoint(s, v, at)), key: f.key, way: w, value: uint32(i)})
 		}
 	}
 }

@@ -135,6 +135,10 @@ func (n Number) magnitude() float64 {
 	return f
 }
 
+// Digits returns the digits of n with the point among them, which are the same
+// for equal numbers and, but for the sign, for no others.
+func (n Number) Digits() string { return n.digits }
+
 // Append appends the shortest spelling of n: no leading zero before another
 // digit, no trailing zero in a fraction, no sign before zero.
 func (n Number) Append(b []byte) []byte {

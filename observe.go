@@ -43,8 +43,8 @@ func (o *observers) change(f func(old []*observer) []*observer) {
 // soon. If it panics, or exits its goroutine as t.FailNow does, that is logged
 // and the publication goes on.
 //
-// f may subscribe and unsubscribe, and may call Stop, which does not wait then.
-// It must not publish where that may have to wait: room comes only when f has
+// f may subscribe and unsubscribe, and may call Stop, which does not wait then,
+// while Reset is an error until f has returned and Stop is done. It must not publish where that may have to wait: room comes only when f has
 // returned. So Publish under f needs a BufferCapacity, which is none by
 // default, that leaves room, or a context that ends.
 //

@@ -20,15 +20,17 @@ const expressionShare = 4
 // has to be loaded, and that of its programs, and its place found among all.
 const perQuery = 128
 
-// ExpressionBudget sets how many steps one publication may spend on the regular
-// expressions of all queries together, and a fourth of it on those of one. A
-// step is one instruction of an expression over one byte of a value, as
-// query.Query.Weigh counts them, and takes 1 to 7 ns; each query that is run
-// takes 128 steps more, so that many cheap ones are bounded as few expensive ones
-// are. Without this option, and for budgets below one, it is
-// DefaultExpressionBudget, which is at most 0.2 s.
+// ExpressionBudget sets how many steps one publication may spend on the
+// conditions of all queries together that take long, and a fourth of it on those
+// of one. These are regular expressions, and, where values are many or long, what
+// the index cannot answer by one pass over them for all: CONTAINS, STARTSWITH and
+// ENDSWITH. A step is one instruction of an expression over one byte of a value,
+// or as much of another condition as query.Query.Weigh counts for it, and takes
+// 1 to 7 ns; each query that is run takes 128 steps more, so that many cheap ones
+// are bounded as few expensive ones are. Without this option, and for budgets
+// below one, it is DefaultExpressionBudget, which is at most 0.2 s.
 //
-// Only queries that depend on their expressions are counted. One that another
+// Only queries that depend on such conditions are counted. One that another
 // condition decides takes nothing, nor one that the index rules out since no
 // value has a literal of its expression, for which it looks if there are more
 // than 8 queries. So a subscription with a literal or a second condition may
@@ -43,12 +45,13 @@ func ExpressionBudget(steps int64) Option {
 }
 
 // expressions decides the queries of a publication that the index leaves
-// undecided, because it takes regular expressions. That happens without the
-// server's mu, and for a bounded time. What is beyond ends, and is not run
+// undecided, because they take regular expressions, or long for another reason.
+// That happens without the server's mu, and for a bounded time. What is beyond ends, and is not run
 // later: an order of delivery that waited for it would be one that a stranger
 // can hold up, and what is kept for it memory that a stranger can fill.
 type expressions struct {
-	budget  int64     // steps
+	budget  int64 // steps
+	scale   query.Scale
 	noted   []weighed // the undecided queries; reused, as all below
 	matched []*topic  // whose query matches
 	over    []weighed // beyond the budget
@@ -72,10 +75,12 @@ func (x *expressions) note(undecided []*topic) {
 
 // decide answers what was noted for the events of a publication.
 func (x *expressions) decide(events map[string][]string) {
+	x.scale.Put(events)
+	defer x.scale.Put(nil)
 	open := x.noted[:0]
 	for _, w := range x.noted {
 		var matches bool
-		if matches, w.steps = w.query.(*query.Query).Weigh(events); w.steps > 0 {
+		if matches, w.steps = x.scale.Weigh(w.query.(*query.Query)); w.steps > 0 {
 			w.steps += perQuery
 			open = append(open, w)
 		} else if matches {
@@ -112,9 +117,9 @@ func (x *expressions) clear() {
 	x.noted, x.matched, x.over = x.noted[:0], x.matched[:0], x.over[:0]
 }
 
-// decide runs the regular expressions of the topics that the index left
-// undecided, without s.mu, which the caller holds. It has the pass, so that
-// whoever subscribes meanwhile does so for later publications.
+// decide answers for the topics that the index left undecided, without s.mu,
+// which the caller holds. It has the pass, so that whoever subscribes meanwhile
+// does so for later publications.
 func (s *Server) decide(m *Message, undecided []*topic) {
 	s.expressions.note(undecided)
 	s.mu.Unlock()
@@ -142,7 +147,7 @@ func (s *Server) endOver() {
 // tellOver logs why queries ended. The caller has the pass and no lock.
 func (s *Server) tellOver() {
 	for _, w := range s.expressions.over {
-		s.reports.add(service.Logger.Info, "pubsub: query ended: its regular expressions take too long",
+		s.reports.add(service.Logger.Info, "pubsub: query ended: its regular expressions or searches take too long",
 			"query", w.text, "steps", w.steps, "budget", s.expressions.limit(), "instructions", w.query.(*query.Query).Instructions())
 	}
 }

@@ -243,3 +243,53 @@ func TestExpressionsRunWithoutTheLock(t *testing.T) {
 	require.Greater(t, calls, 100)
 	require.Equal(t, 1, next(t, sub))
 }
+
+// TestOneMegabyteCostsLittleWithoutExpressions has what hark serve lets clients
+// subscribe to, without MATCHES, meet values that are many or long.
+func TestOneMegabyteCostsLittleWithoutExpressions(t *testing.T) {
+	repeated := func(v string, n int) []string { return strings.Split(strings.Repeat(v+",", n-1)+v, ",") }
+	zeros := strings.Repeat("0", 900_000)
+	for condition, values := range map[string][]string{
+		"k>=5":                    {zeros + "5"},
+		"k>=1":                    {"1." + zeros},
+		"k>=DATE 2013-05-03":      {"2013-05-03T00:00:00." + zeros + "Z"},
+		"k CONTAINS 'aab'":        {strings.Repeat("a", 900_000) + "b"},
+		"k CONTAINS 'abababac'":   {strings.Repeat("ab", 450_000) + "ac"},
+		"k!='z'":                  repeated("a", 200_000),
+		"k!=5":                    repeated("7", 200_000),
+		"NOT k='z'":               repeated("a", 200_000),
+		"NOT k IN (1,2,3,4,5,6)":  repeated("7", 200_000),
+		"NOT k STARTSWITH 'z'":    repeated("a", 200_000),
+		"NOT k ENDSWITH 'z'":      repeated("a", 200_000),
+		"NOT missing EXISTS":      {"a"},
+		"NOT k CONTAINS 'aaaaab'": {strings.Repeat("a", 900_000)},
+	} {
+		t.Run(condition, func(t *testing.T) {
+			server := newServer(t, pubsub.ExpressionBudget(64_000_000))
+			const queries = 500
+			var subs []*pubsub.Subscription
+			events := map[string][]string{"k": values, "u": nil}
+			for i := range queries {
+				text := strings.Repeat(condition+" AND ", 500/(len(condition)+5)) + fmt.Sprint("u=", i)
+				subs = append(subs, subscribe(t, server, fmt.Sprint(i), text, 1, pubsub.Cancel))
+				events["u"] = append(events["u"], fmt.Sprint(i))
+			}
+			since := time.Now()
+			require.NoError(t, server.PublishWithEvents(ctx, "all", events))
+			require.Less(t, time.Since(since), 10*time.Second) // half a minute, if each condition reads the values
+			got := 0
+			for _, sub := range subs {
+				if sub.Err() == nil {
+					require.Equal(t, "all", next(t, sub))
+					got++
+				} else {
+					require.Equal(t, pubsub.ErrExpressionBudget, sub.Err())
+				}
+			}
+			require.EqualValues(t, queries-got, server.Stats().OverBudget)
+			if !strings.Contains(condition, "S") || strings.Contains(condition, "EXISTS") { // a comparison
+				require.Equal(t, queries, got)
+			}
+		})
+	}
+}

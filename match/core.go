@@ -212,7 +212,7 @@ func (c *core) position(id ID) (position uint32, ok bool) {
 }
 
 // match leaves the records of the queries that match in c.found, and in c.open
-// those of the queries for which it takes regular expressions.
+// those of the queries for which it takes long to say so.
 func (c *core) match(events map[string][]string) {
 	c.found, c.open = emptied(c.found), emptied(c.open)
 	c.stats.Events++
@@ -233,11 +233,28 @@ func (c *core) count() {
 	c.stats.Undecided += uint64(len(c.open))
 }
 
+// tryAll tries an event on all queries. It takes the event in hand only if some
+// query cannot be answered at a glance.
 func (c *core) tryAll(events map[string][]string) {
 	c.stats.Candidates += uint64(c.live.n)
+	c.event.scale.Put(events)
+	inHand := false
 	for i := range c.live.n {
 		h := c.live.at(i)
-		c.note(try(h.query, events), h.record)
+		v := c.weighed(h.query)
+		if v == undecided {
+			if !inHand {
+				c.event.begin(events)
+				inHand = true
+			}
+			v = c.verdict(c.record(h.record), accept)
+		}
+		c.note(v, h.record)
+	}
+	if inHand {
+		c.end()
+	} else {
+		c.event.scale.Put(nil)
 	}
 }
 
@@ -251,7 +268,7 @@ func (c *core) note(v verdict, record ref) {
 	}
 }
 
-// ask runs the regular expressions of an undecided query.
+// ask decides an undecided query.
 func (c *core) ask(record ref, events map[string][]string) bool {
 	ok, _ := c.live.at(c.record(record).position).query.Matches(events)
 	if ok {

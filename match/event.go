@@ -3,6 +3,10 @@ package match
 import (
 	"math"
 	"strings"
+
+	"github.com/harkbus/pubsub/internal/decimal"
+	"github.com/harkbus/pubsub/internal/instant"
+	"github.com/harkbus/pubsub/query"
 )
 
 // An event is the publication in hand. What matching needs to know about it is
@@ -17,6 +21,12 @@ type event struct {
 	projections []projection
 	coordinates []int64
 
+	numbers  summaries[decimal.Number]
+	instants summaries[instant.Instant]
+	texts    summaries[string]
+	scale    query.Scale // for queries that have no record
+	left     int64       // steps that the query in hand may take
+
 	types     []uint32 // keys that are the type part of another
 	typesOf   uint64   // the event that types is of
 	present   []uint32 // keys of the event, and types
@@ -29,6 +39,21 @@ type attribute struct {
 	typed  uint64 // the last event that had a key of which this one is the type
 	values []string
 	on     [scales]uint32 // 1 + index in event.projections, 0 if not projected yet
+	summed [scales]uint32 // 1 + index in event.numbers, instants or texts, 0 if not summed up yet
+	asked  uint32         // how often values that are many or long were looked at
+	size   int64          // of the values, perValue more for each; 0 if not known yet
+}
+
+const perValue = 16 // bytes, as package query counts
+
+// weight returns the size of the values.
+func (a *attribute) weight() int64 {
+	if a.size == 0 {
+		for _, v := range a.values {
+			a.size += int64(len(v)) + perValue
+		}
+	}
+	return a.size
 }
 
 // A projection is the values of an attribute on one scale. Its hull is all
@@ -51,7 +76,8 @@ func (c *core) take(key uint32, values []string) {
 	a := &c.key(key).attribute
 	a.of = c.event.number
 	a.values = values
-	a.on = [scales]uint32{}
+	a.on, a.summed = [scales]uint32{}, [scales]uint32{}
+	a.asked, a.size = 0, 0
 	c.event.read = append(c.event.read, key)
 }
 
@@ -77,6 +103,7 @@ func (ev *event) project(a *attribute, s scale) projection {
 func (ev *event) begin(events map[string][]string) {
 	ev.number++
 	ev.keys = events
+	ev.scale.Put(events)
 	ev.projections, ev.coordinates = ev.projections[:0], emptied(ev.coordinates)
 }
 
@@ -87,12 +114,17 @@ func (c *core) end() {
 		c.key(key).values = nil
 	}
 	ev.read, ev.keys = emptied(ev.read), nil
+	ev.scale.Put(nil)
+	ev.numbers.clear()
+	ev.instants.clear()
+	ev.texts.clear()
 }
+
+const usual = 1 << 14
 
 // emptied returns the memory of a slice for the next event, but lets go of what
 // an unusual event took.
 func emptied[T any](s []T) []T {
-	const usual = 1 << 14
 	if cap(s) > usual {
 		return nil
 	}

@@ -12,28 +12,31 @@ type verdict uint8
 const (
 	fails verdict = iota
 	holds
-	undecided // it takes a regular expression, which may take long
+	undecided // it takes a regular expression, or long for another reason
 )
 
-// verdict runs the terms of a record on the event in hand, up to the first
-// regular expression. The term numbered known is known to hold.
+// verdict runs the terms of a record on the event in hand, up to the first that
+// takes long. The term numbered known is known to hold.
 func (c *core) verdict(r *record, known int) verdict {
 	switch r.terms {
 	case 0:
 		return holds
 	case opaque:
-		return try(c.live.at(r.position).query, c.event.keys)
+		return c.weighed(c.live.at(r.position).query)
 	}
+	c.event.left = atOnce
 	for i := 0; ; {
 		t := r.term(i)
 		next := t.no
-		switch {
-		case i == known:
+		if i == known {
 			next = t.yes
-		case t.op == query.Matches:
-			return undecided // the pattern is with the query
-		case c.holdsTerm(r, t):
-			next = t.yes
+		} else {
+			switch c.verdictOfTerm(r, t) {
+			case undecided:
+				return undecided
+			case holds:
+				next = t.yes
+			}
 		}
 		if next >= reject {
 			if next == accept {
@@ -45,33 +48,70 @@ func (c *core) verdict(r *record, known int) verdict {
 	}
 }
 
-// try leaves the verdict to the query itself.
-func try(q *query.Query, events map[string][]string) verdict {
-	switch matches, work := q.Weigh(events); {
-	case work > 0:
+// atOnce is how many steps, as query.Query.Weigh counts them, one query may
+// take in the index, beside what costs no more than reading the query.
+const atOnce = 1 << 10
+
+// weighed leaves the verdict to the query itself.
+func (c *core) weighed(q *query.Query) verdict {
+	matches, work := c.event.scale.Weigh(q)
+	if work > 0 {
 		return undecided
-	case matches:
-		return holds
-	default:
-		return fails
 	}
+	return verdictOf(matches)
 }
 
-func (c *core) holdsTerm(r *record, t *term) bool {
+func verdictOf(ok bool) verdict {
+	if ok {
+		return holds
+	}
+	return fails
+}
+
+func (c *core) verdictOfTerm(r *record, t *term) verdict {
+	if t.op == query.Matches {
+		return undecided // the pattern is with the query
+	}
 	a := c.attribute(t.key)
 	switch {
 	case t.op == query.Exists:
-		return len(a.values) > 0 || c.isType(t.key)
-	case t.op == query.NotEqual:
-		return len(a.values) > 0 && !c.someSatisfies(r, t, a)
-	default:
-		return c.someSatisfies(r, t, a)
+		return verdictOf(len(a.values) > 0 || c.isType(t.key))
+	case len(a.values) == 0:
+		return fails
 	}
+	v := c.someSatisfies(r, t, a)
+	if t.op == query.NotEqual && v != undecided {
+		return verdictOf(v == fails)
+	}
+	return v
 }
 
-// someSatisfies reports whether some value satisfies the operator; for
-// NotEqual, whether some value is equal.
-func (c *core) someSatisfies(r *record, t *term, a *attribute) bool {
+// someSatisfies tells whether some value satisfies the operator; for NotEqual,
+// whether some value is equal.
+func (c *core) someSatisfies(r *record, t *term, a *attribute) verdict {
+	if a.weight() <= light {
+		return verdictOf(c.loop(r, t, a))
+	}
+	a.asked++
+	steps := t.op.Steps(t.kind, int(t.size), len(a.values), a.size)
+	compares := t.op != query.Contains && t.op != query.StartsWith && t.op != query.EndsWith
+	switch {
+	case steps <= c.event.left && !(compares && a.asked > rarely):
+		c.event.left -= steps
+		return verdictOf(c.loop(r, t, a))
+	case compares:
+		return verdictOf(c.summarySatisfies(a, t.op, scaleOf(t.kind), r.textOf(t)))
+	}
+	return undecided
+}
+
+const (
+	light  = 256 // weight of values that are compared without counting
+	rarely = 8   // how often heavier ones are looked at before they are summed up
+)
+
+// loop is someSatisfies by a look at each value.
+func (c *core) loop(r *record, t *term, a *attribute) bool {
 	if t.kind > query.String {
 		return c.someCompares(r, t, a)
 	}

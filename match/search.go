@@ -347,8 +347,16 @@ func (c *core) satisfies(q *cue, r *record, t *term, offset int) bool {
 	}
 }
 
-// coincides reports whether the value of the cue is the point of a term.
+// coincides reports whether the value of the cue is the point of a term, or, if
+// it is long, whether some value of the key is.
 func (c *core) coincides(a *attribute, q *cue, r *record, t *term, s scale) bool {
 	at := c.event.project(a, s).first + int(q.value)
-	return c.event.coordinates[at] == r.coordinateOf(t) && compareExactly(s, a.values[q.value], r.textOf(t)) == 0
+	switch value := a.values[q.value]; {
+	case c.event.coordinates[at] != r.coordinateOf(t):
+		return false
+	case len(value) > light:
+		return c.summarySatisfies(a, query.Equal, s, r.textOf(t))
+	default:
+		return compareExactly(s, value, r.textOf(t)) == 0
+	}
 }

@@ -13,6 +13,9 @@ type Expr interface {
 	// appendText appends the canonical text, in parentheses where the node
 	// stands below one that binds tighter than it does.
 	appendText(b []byte, above binding) []byte
+
+	// glance is Holds for events that take little to try; else it is open.
+	glance(events map[string][]string) answer
 }
 
 // AllOf holds if all its terms hold. It has two terms or more, and none of

@@ -11,27 +11,74 @@ func (c *Condition) instructions() int64 {
 	return int64(c.Operands[0].pattern.instructions)
 }
 
-// Weigh tells what Matches would cost, for who must not wait for the regular
-// expressions of a stranger. It runs none of them.
+// Weigh tells what Matches would cost, for who must not wait for the work of a
+// stranger's query.
 //
-// If work is 0, no regular expression is needed, and matches is what Matches
-// returns. Otherwise the answer depends on them, and work is what they take at
-// most, in steps of one instruction over one byte: each has its instructions
-// run over all values of its key, and a value costs as much as one 16 bytes
-// longer. A step takes 1 to 7 ns. More than 2⁵⁰ steps are told as 2⁵⁰.
+// If work is 0, the answer takes little, and matches is what Matches returns.
+// Otherwise it depends on conditions that take long, of which none was run, and
+// work is what they take at most, in steps. A step takes 1 to 7 ns; it is
+//
+//	MATCHES                an instruction of the expression over a byte
+//	numbers, DATE, TIME    a byte
+//	CONTAINS               four bytes
+//	other comparisons      16 bytes of the operand with one value; at least two a value
+//	EXISTS of a type       a key of the events
+//
+// of all values of the key, and a value costs as much as one 16 bytes longer. A
+// condition of MATCHES takes long wherever the key has a value, another one if
+// it would take the query beyond 1,024 steps, those not counted over values of
+// at most 256 bytes together. More than 2⁵⁰ steps are told as 2⁵⁰.
+//
+// Weighing takes time linear in the conditions and in the number of the values;
+// who weighs many queries for the same events has a [Scale].
 func (q *Query) Weigh(events map[string][]string) (matches bool, work int64) {
-	if q.instructions == 0 {
-		matches, _ = q.Matches(events)
-		return matches, 0
+	s := Scale{events: events}
+	return s.Weigh(q)
+}
+
+// A Scale weighs queries for the events of one publication, and looks once only
+// at how long their values are. It is for one goroutine at a time; used again,
+// it takes no memory.
+type Scale struct {
+	events map[string][]string
+	sizes  map[string]int64 // of keys with many values
+	left   int64            // of what a query may take at once
+}
+
+// Put puts events on the scale, or, if they are nil, lets go of those there.
+func (s *Scale) Put(events map[string][]string) {
+	s.events = events
+	if len(s.sizes) > 1<<10 {
+		s.sizes = nil // not to keep the memory
 	}
-	a, work := weigh(q.expr, events)
+	clear(s.sizes)
+}
+
+const (
+	atOnce    = 1 << 10 // steps that are not worth telling
+	light     = 256     // size of values that may be compared without counting
+	fewValues = light / perValue
+)
+
+// Weigh is [Query.Weigh] for the events on the scale.
+func (s *Scale) Weigh(q *Query) (matches bool, work int64) {
+	if q.expr == nil {
+		return true, 0
+	}
+	if q.instructions == 0 {
+		if a := q.expr.glance(s.events); a != open {
+			return a == yes, 0
+		}
+	}
+	s.left = atOnce
+	a, work := s.weigh(q.expr)
 	if a == open {
 		return false, work
 	}
 	return a == yes, 0
 }
 
-// An answer is what is known without regular expressions, in an order in which
+// An answer is what is known without what takes long, in an order in which
 // AND takes the least of its terms, OR the greatest, and NOT the opposite.
 type answer int8
 
@@ -41,26 +88,95 @@ const (
 	yes  answer = +1
 )
 
-// weigh adds up the work of all expressions below e, since Holds may run them
-// before it comes to the term that makes them needless.
-func weigh(e Expr, events map[string][]string) (a answer, work int64) {
+func answerOf(holds bool) answer {
+	if holds {
+		return yes
+	}
+	return no
+}
+
+// glance is Holds up to the first condition that is not light.
+func (e AllOf) glance(events map[string][]string) answer {
+	var key string
+	var values []string
+	for _, term := range e {
+		var a answer
+		if c, ok := term.(*Condition); ok {
+			if c.Key != key {
+				key, values = c.Key, events[c.Key]
+			}
+			a = c.glanceAt(values, events)
+		} else {
+			a = term.glance(events)
+		}
+		if a != yes {
+			return a
+		}
+	}
+	return yes
+}
+
+func (e AnyOf) glance(events map[string][]string) answer {
+	for _, term := range e {
+		if a := term.glance(events); a != no {
+			return a
+		}
+	}
+	return no
+}
+
+func (e Not) glance(events map[string][]string) answer { return -e.Term.glance(events) }
+
+func (c *Condition) glance(events map[string][]string) answer {
+	return c.glanceAt(events[c.Key], events)
+}
+
+func (c *Condition) glanceAt(values []string, events map[string][]string) answer {
+	if c.isLight(values, events) {
+		return answerOf(c.holds(values, events))
+	}
+	return open
+}
+
+// isLight reports whether it takes so little to try the condition that counting
+// would take more.
+func (c *Condition) isLight(values []string, events map[string][]string) bool {
+	switch c.Op {
+	case Matches:
+		return len(values) == 0
+	case Exists:
+		return len(values) > 0 || len(events) <= light
+	}
+	return len(values) <= fewValues && size(values) <= light
+}
+
+func size(values []string) (n int64) {
+	for _, v := range values {
+		n += int64(len(v)) + perValue
+	}
+	return n
+}
+
+// weigh adds up the work of all that takes long below e, since Holds may do it
+// before it comes to the term that makes it needless.
+func (s *Scale) weigh(e Expr) (a answer, work int64) {
 	switch e := e.(type) {
 	case AllOf:
-		return weighTerms(e, events, yes, func(a, b answer) answer { return min(a, b) })
+		return s.weighTerms(e, yes, func(a, b answer) answer { return min(a, b) })
 	case AnyOf:
-		return weighTerms(e, events, no, func(a, b answer) answer { return max(a, b) })
+		return s.weighTerms(e, no, func(a, b answer) answer { return max(a, b) })
 	case Not:
-		a, work = weigh(e.Term, events)
+		a, work = s.weigh(e.Term)
 		return -a, work
 	default:
-		return e.(*Condition).weigh(events)
+		return s.weighCondition(e.(*Condition))
 	}
 }
 
-func weighTerms(terms []Expr, events map[string][]string, a answer, join func(a, b answer) answer) (answer, int64) {
+func (s *Scale) weighTerms(terms []Expr, a answer, join func(a, b answer) answer) (answer, int64) {
 	var work int64
 	for _, term := range terms {
-		b, more := weigh(term, events)
+		b, more := s.weigh(term)
 		a, work = join(a, b), min(work+more, maxWork)
 	}
 	return a, work
@@ -71,23 +187,65 @@ const (
 	perValue = 16 // bytes that take as long as to begin with a value
 )
 
-func (c *Condition) weigh(events map[string][]string) (answer, int64) {
-	if c.Op != Matches {
-		if c.Holds(events) {
-			return yes, 0
+func (s *Scale) weighCondition(c *Condition) (answer, int64) {
+	values := s.events[c.Key]
+	if c.isLight(values, s.events) {
+		return answerOf(c.holds(values, s.events)), 0
+	}
+	steps := s.steps(c, values)
+	if c.Op != Matches && steps <= s.left {
+		s.left -= steps
+		return answerOf(c.holds(values, s.events)), 0
+	}
+	return open, steps
+}
+
+// steps returns what a condition takes at most.
+func (s *Scale) steps(c *Condition, values []string) int64 {
+	switch c.Op {
+	case Exists:
+		return int64(len(s.events))
+	case Matches:
+		instructions := c.instructions()
+		if bytes := s.size(c.Key, values); bytes <= maxWork/instructions {
+			return bytes * instructions
 		}
-		return no, 0
+		return maxWork
 	}
-	var bytes int64
-	for _, v := range events[c.Key] {
-		bytes += int64(len(v)) + perValue
+	bytes := s.size(c.Key, values)
+	var steps int64
+	for i := range c.Operands {
+		o := &c.Operands[i]
+		steps = min(steps+c.Op.Steps(o.kind, len(o.text), len(values), bytes), maxWork)
 	}
-	instructions := c.instructions()
+	return steps
+}
+
+// size is size, which it remembers where that is worth it.
+func (s *Scale) size(key string, values []string) int64 {
+	if len(values) <= fewValues {
+		return size(values)
+	}
+	n, ok := s.sizes[key]
+	if !ok {
+		if s.sizes == nil {
+			s.sizes = make(map[string]int64)
+		}
+		n = size(values)
+		s.sizes[key] = n
+	}
+	return n
+}
+
+// Steps returns how many steps an operator other than MATCHES and EXISTS takes
+// at most, for an operand of a kind with a text of a length, and so many values
+// that have so many bytes, with 16 added for each.
+func (op Op) Steps(k Kind, text, values int, bytes int64) int64 {
 	switch {
-	case bytes == 0:
-		return no, 0
-	case bytes > maxWork/instructions:
-		return open, maxWork
+	case k > String:
+		return bytes
+	case op == Contains:
+		return bytes / 4
 	}
-	return open, bytes * instructions
+	return int64(values) * int64(2+text/16)
 }

@@ -1,6 +1,7 @@
 package query_test
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -121,4 +122,77 @@ func FuzzMatchesIsTheExpression(f *testing.F) {
 			require.Contains(t, value, literal)
 		}
 	})
+}
+
+// TestWeighCountsAllThatIsLong counts what takes long without an expression.
+func TestWeighCountsAllThatIsLong(t *testing.T) {
+	many := make([]string, 1000)
+	events := map[string][]string{
+		"n": {"5"}, "short": {strings.Repeat("x", 240)}, "long": {strings.Repeat("0", 1<<20) + "5"}, "many": many,
+	}
+	const long = 1<<20 + 1 + 16
+	for text, want := range map[string]struct {
+		matches bool
+		work    int64
+	}{
+		"long >= 5":                              {false, long},
+		"long >= 5 AND n = 5":                    {false, long},
+		"long >= 5 AND n = 6":                    {false, 0},
+		"n = 6 AND long >= 5":                    {false, 0},
+		"long >= 5 OR n = 5":                     {true, 0},
+		"NOT (long >= 5 OR n = 5)":               {false, 0},
+		"long >= 5 AND long <= 5":                {false, 2 * long},
+		"long < DATE 2013-05-03":                 {false, long},
+		"long CONTAINS '5'":                      {false, long / 4},
+		"long = '5'":                             {false, 0}, // of another length
+		"long STARTSWITH '00'":                   {true, 0},
+		"long IN (1, 2)":                         {false, 2 * long},
+		"long MATCHES '5' AND long = 5":          {false, 3*long + long},
+		"many = 'x'":                             {false, 2000},
+		"many != 'x'":                            {false, 2000},
+		"many ENDSWITH '0123456789abcdef'":       {false, 3000},
+		"many > 5":                               {false, 16_000},
+		"many IN ('x', 5)":                       {false, 18_000},
+		"many EXISTS":                            {true, 0},
+		"NOT short CONTAINS 'y'":                 {true, 0},
+		"missing > 5 OR NOT missing MATCHES 'x'": {true, 0},
+	} {
+		matches, work := query.MustParse(text).Weigh(events)
+		require.Equal(t, want.work, work, text)
+		require.Equal(t, want.matches, matches, text)
+	}
+	events["short"] = []string{strings.Repeat("x", 1008)} // 256 steps
+	one := "NOT short CONTAINS 'y'"
+	_, work := query.MustParse(one + strings.Repeat(" AND "+one, 3)).Weigh(events)
+	require.Zero(t, work)
+	_, work = query.MustParse(one + strings.Repeat(" AND "+one, 4)).Weigh(events)
+	require.EqualValues(t, 256, work)
+}
+
+// A type is looked for among all keys.
+func TestWeighCountsKeysThatATypeIsLookedForIn(t *testing.T) {
+	events := make(map[string][]string)
+	for i := range 600 {
+		events[fmt.Sprintf("a.b%d", i)] = nil
+	}
+	missing := query.MustParse("x EXISTS OR y EXISTS")
+	_, work := missing.Weigh(events)
+	require.EqualValues(t, 600, work) // one of them at once
+	clear(events)
+	matches, work := missing.Weigh(map[string][]string{"x.y": {""}})
+	require.True(t, matches)
+	require.Zero(t, work)
+}
+
+func TestWeighingTakesNoMemory(t *testing.T) {
+	var s query.Scale
+	events := map[string][]string{"k": make([]string, 1000), "l": {strings.Repeat("0", 1000)}}
+	q := query.MustParse("k > 5 OR l > 5 OR k = 'x'")
+	s.Put(events)
+	s.Weigh(q)
+	require.Zero(t, testing.AllocsPerRun(20, func() {
+		s.Put(events)
+		s.Weigh(q)
+		s.Put(nil)
+	}))
 }

@@ -147,7 +147,7 @@ func (s *Server) endOver() {
 // tellOver logs why queries ended. The caller has the pass and no lock.
 func (s *Server) tellOver() {
 	for _, w := range s.expressions.over {
-		s.reports.add(service.Logger.Info, "pubsub: query ended: its regular expressions or searches take too long",
+		s.reports.add(service.Logger.Info, "pubsub: query ended: its conditions take too long",
 			"query", w.text, "steps", w.steps, "budget", s.expressions.limit(), "instructions", w.query.(*query.Query).Instructions())
 	}
 }

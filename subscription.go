@@ -18,9 +18,10 @@ var (
 	ErrOutOfCapacity = errors.New("internal subscription event buffer is out of capacity")
 
 	// ErrExpressionBudget is the reason of a subscription whose query has
-	// regular expressions that take longer on a publication than it may; see
+	// regular expressions, or other conditions that search values that are many
+	// or long, which take longer on a publication than they may; see
 	// ExpressionBudget. It got all its matches before that publication.
-	ErrExpressionBudget = errors.New("pubsub: the regular expressions of the query take too long on a publication")
+	ErrExpressionBudget = errors.New("pubsub: the conditions of the query take too long on a publication")
 
 	// ErrServerStopped is the reason of a subscription whose server stopped,
 	// and the error of calls to a server that was stopped.

@@ -64,7 +64,7 @@ func (s *Server) limits() query.Limits { return query.Limits{Regexp: s.config.Ma
 type expensiveError struct{ at history.Cursor }
 
 func (e *expensiveError) Error() string {
-	return "stream: the regular expressions of the query take too long over the history; go on from cursor " + e.at.String()
+	return "stream: the conditions of the query take too long over the history; go on from cursor " + e.at.String()
 }
 
 // A trial looks for the matches of a query in the history.

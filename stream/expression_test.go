@@ -171,7 +171,7 @@ func TestClientsAreToldThatTheirExpressionsTakeTooLong(t *testing.T) {
 	r.publish(2, map[string][]string{"m": {value + "x"}, TopicKey: {"/topic"}})
 	r.publish(3, map[string][]string{"m": {"z"}})
 
-	const reason = "the regular expressions of the query take too long on a publication"
+	const reason = "the conditions of the query take too long on a publication"
 	require.Contains(t, p.receive(), `"value":1`)
 	require.Contains(t, p.receive(), `"error":{"code":-32000,"message":"Server error","data":"subscription was canceled (reason: pubsub: `+reason+`)"}`)
 	requireLine(t, lines, `"value":1`)
@@ -214,7 +214,7 @@ func TestExpressionsOverTheHistoryAreLimitedOnEveryWayIn(t *testing.T) {
 			resumed := p.call(`{"id":1,"method":"subscribe","params":{"query":"` + text + `","after":"` + start + `"}}`)
 			require.Contains(t, resumed, `"cursor":"`+start)
 			forward, backward := r.server.config.History.Cursor(2).String(), r.server.config.History.Cursor(2).String()
-			const over = "stream: the regular expressions of the query take too long over the history; go on from cursor "
+			const over = "stream: the conditions of the query take too long over the history; go on from cursor "
 			if enough {
 				require.Contains(t, p.receive(), `"value":2`)
 			} else {

@@ -79,7 +79,7 @@ func TestALargeValueIsPublishedSoonWhateverClientsSubscribeTo(t *testing.T) {
 			require.NoError(t, err, queries[i])
 			require.Equal(t, 999_900, sizes[i][1])
 		} else {
-			require.ErrorContains(t, err, "the regular expressions of the query take too long on a publication")
+			require.ErrorContains(t, err, "the conditions of the query take too long on a publication")
 		}
 	}
 	require.Contains(t, body(t, "http://"+admin+"/metrics"), fmt.Sprintf("hark_bus_over_budget_total %d", len(queries)-2))

@@ -44,9 +44,10 @@ func (o *observers) change(f func(old []*observer) []*observer) {
 // and the publication goes on.
 //
 // f may subscribe and unsubscribe, and may call Stop, which does not wait then,
-// while Reset is an error until f has returned and Stop is done. It must not publish where that may have to wait: room comes only when f has
-// returned. So Publish under f needs a BufferCapacity, which is none by
-// default, that leaves room, or a context that ends.
+// while Reset is an error until f has returned and Stop is done. It must not
+// publish where that may have to wait: room comes only when f has returned. So
+// Publish under f needs a BufferCapacity, which is none by default, that leaves
+// room, or a context that ends.
 //
 // remove takes f out again. It may be called more than once and from f; a
 // publication that is being dispatched may still reach f.

@@ -41,6 +41,14 @@ func Explain(q *query.Query, events map[string][]string) Explanation {
 	return e
 }
 
+// ExplainSteps returns how many steps Explain takes at most, as
+// [query.Query.Weigh] counts them.
+func ExplainSteps(q *query.Query, events map[string][]string) int64 {
+	var s query.Scale
+	s.Put(events)
+	return 3 * s.Total(q) // tried, Holds, SatisfiedBy
+}
+
 // tried tells whether e holds, and notes the conditions that had to be asked.
 func tried(e query.Expr, events map[string][]string, looked map[*query.Condition]bool) bool {
 	switch e := e.(type) {

@@ -78,6 +78,15 @@ func (s *Scale) Weigh(q *Query) (matches bool, work int64) {
 	return a == yes, 0
 }
 
+// Total returns how many steps all conditions of a query take at most, whatever
+// the others say.
+func (s *Scale) Total(q *Query) (steps int64) {
+	for _, c := range q.Conditions() {
+		steps = min(steps+s.steps(c, s.events[c.Key]), maxWork)
+	}
+	return steps
+}
+
 // An answer is what is known without what takes long, in an order in which
 // AND takes the least of its terms, OR the greatest, and NOT the opposite.
 type answer int8

@@ -1,8 +1,10 @@
 package stream
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -191,12 +193,33 @@ func (s *Server) serveExplain(w http.ResponseWriter, r *http.Request) {
 		answerJSON(w, answer)
 		return
 	}
-	s.expressions.turn <- struct{}{}
-	e := match.Explain(q, asked.Events)
-	<-s.expressions.turn
+	e, err := s.explain(v, r, q, asked.Events)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
 	result := explained{Matched: e.Matched, Conditions: []explainedCondition{}}
 	for _, c := range e.Conditions {
 		result.Conditions = append(result.Conditions, explainedCondition{c.String(), c.Holds, c.Looked, append([]string{}, c.Values...)})
 	}
 	answerJSON(w, result)
+}
+
+// explain explains within the steps of a request, and waits for its turn no
+// longer than a request may.
+func (s *Server) explain(v *visit, r *http.Request, q *query.Query, events map[string][]string) (e match.Explanation, err error) {
+	waits, cancel := v.waits(r.Context())
+	defer cancel()
+	waits, cancel = context.WithTimeout(waits, s.config.MaxWait)
+	defer cancel()
+	if steps := match.ExplainSteps(q, events); steps > s.config.ReplaySteps {
+		s.expressions.ended.Add(1)
+		return e, fmt.Errorf("stream: the query takes too long on these events: %d steps, of which a request may take %d", steps, s.config.ReplaySteps)
+	}
+	done, err := s.expressions.begin(waits)
+	if err != nil {
+		return e, err
+	}
+	defer done()
+	return match.Explain(q, events), nil
 }

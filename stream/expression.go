@@ -11,7 +11,8 @@ import (
 	"github.com/harkbus/pubsub/query"
 )
 
-// expressions bounds what the regular expressions of clients may cost. Each
+// expressions bounds what the regular expressions of clients may cost, and what
+// else takes long where values are many or long (query.Query.Weigh). Each
 // query, each connection and all of them have a limit of instructions; the bus
 // bounds what they take of a publication, and ends those that are beyond
 // (pubsub.ExpressionBudget); and what a client asks of the history is bounded
@@ -67,51 +68,78 @@ func (e *expensiveError) Error() string {
 	return "stream: the conditions of the query take too long over the history; go on from cursor " + e.at.String()
 }
 
-// A trial looks for the matches of a query in the history.
+// A trial looks for the matches of a query in the history. It is for one
+// goroutine.
 type trial struct {
 	server *Server
 	query  *query.Query
+	light  int64          // steps counted for an entry of which the query looks at little
 	left   int64          // steps
 	at     history.Cursor // of the last entry that was looked at
+	scale  query.Scale
 }
 
 func (s *Server) try(q *query.Query, from history.Cursor) trial {
-	return trial{server: s, query: q, left: s.config.ReplaySteps, at: from}
+	return trial{server: s, query: q, light: lightCondition * int64(len(q.Conditions())), left: s.config.ReplaySteps, at: from}
 }
 
-// matches reports whether an entry matches. Its error is an expensiveError or
-// that of ctx; a query that fails does not match.
-func (t *trial) matches(ctx context.Context, entry history.Entry) (bool, error) {
+// lightCondition is how many steps a condition counts that is over at once.
+const lightCondition = 8
+
+// matches reports whether an entry matches. Its error is an expensiveError, or
+// that of waits, until which it waits for its turn, if it needs one; a query
+// that fails does not match.
+func (t *trial) matches(ctx, waits context.Context, entry history.Entry) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	w := weighing{Query: t.query}
+	w := weighing{Query: t.query, scale: &t.scale}
 	_, _ = entry.Message.Matches(&w)
-	if t.left -= w.steps; t.left < 0 {
+	steps := w.steps
+	if steps == 0 {
+		steps = t.light
+	}
+	if t.left -= steps; t.left < 0 {
 		return false, &expensiveError{t.at}
 	}
 	t.at = entry.Cursor
 	if w.steps == 0 {
 		return w.matches, nil
 	}
+	done, err := t.server.expressions.begin(waits)
+	if err != nil {
+		return false, err
+	}
+	defer done()
+	return entry.Message.Matches(t.query)
+}
+
+// begin waits for the turn to do what takes long, until the context ends. The
+// caller calls done when it is over.
+func (x *expressions) begin(waits context.Context) (done func(), err error) {
+	if err := waits.Err(); err != nil {
+		return nil, err
+	}
 	select {
-	case t.server.expressions.turn <- struct{}{}:
-		defer func() { <-t.server.expressions.turn }()
-		return entry.Message.Matches(t.query)
-	case <-ctx.Done():
-		return false, ctx.Err()
+	case x.turn <- struct{}{}:
+		return func() { <-x.turn }, nil
+	case <-waits.Done():
+		return nil, fmt.Errorf("stream: other queries that take long keep this one waiting: %w", waits.Err())
 	}
 }
 
 // A weighing is a query that weighs the events that a message shows it.
 type weighing struct {
 	*query.Query
+	scale   *query.Scale
 	matches bool
 	steps   int64
 }
 
 // Matches implements pubsub.Query.
 func (w *weighing) Matches(events map[string][]string) (bool, error) {
-	w.matches, w.steps = w.Weigh(events)
+	w.scale.Put(events)
+	defer w.scale.Put(nil)
+	w.matches, w.steps = w.scale.Weigh(w.Query)
 	return w.matches, nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
@@ -239,4 +240,75 @@ func TestExpressionsOverTheHistoryAreLimitedOnEveryWayIn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What takes long without an expression has the same steps, and what takes
+// little a few, so that they bound a request whatever it asks for.
+func TestAllWorkOverTheHistoryIsLimited(t *testing.T) {
+	const heavy = 2 * (2001 + 16)
+	for text, steps := range map[string]int64{
+		"m >= 5 AND m <= 5": heavy,
+		"k = 1 AND k < 2":   2 * lightCondition,
+	} {
+		for _, enough := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s enough=%v", text, enough), func(t *testing.T) {
+				config := Config{ReplaySteps: 3 * steps}
+				if !enough {
+					config.ReplaySteps--
+				}
+				r := newRig(t, config)
+				for i := range 3 {
+					r.publish(i, map[string][]string{"m": {strings.Repeat("0", 2000) + "5"}, "k": {"1"}})
+				}
+				answer := r.dial().call(`{"id":2,"method":"events","params":{"filter":{"query":"` + text + `"},"max_results":5}}`)
+				if enough {
+					require.Contains(t, answer, `"data":{"type":"hark/json","value":0}`)
+					return
+				}
+				require.Contains(t, answer, "the conditions of the query take too long over the history")
+				require.EqualValues(t, 1, r.server.Stats().OverBudget)
+			})
+		}
+	}
+}
+
+// Work over the history is done one request at a time, and waits for its turn
+// no longer than a request may; what takes little does not wait.
+func TestLongWorkOverTheHistoryWaitsForItsTurn(t *testing.T) {
+	r := newRig(t, Config{MaxWait: 50 * time.Millisecond, Identify: administrator})
+	r.publish("it", map[string][]string{"m": {strings.Repeat("0", 2000) + "5"}, "k": {"1"}})
+	ask := func(text string) string {
+		_, answer := r.post("/", "application/json", `{"id":2,"method":"events","params":{"filter":{"query":"`+text+`"}}}`)
+		return answer
+	}
+	explain := `{"query":"m = 5","events":{"m":["` + strings.Repeat("0", 2000) + `5"]}}`
+
+	r.server.expressions.turn <- struct{}{}
+	require.Contains(t, ask("m = 5"), "keep this one waiting")
+	require.Contains(t, ask("k = 1"), `"value":"it"`)
+	status, answer := r.post("/v1/explain", "application/json", explain)
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	require.Contains(t, answer, "keep this one waiting")
+	<-r.server.expressions.turn
+
+	require.Contains(t, ask("m = 5"), `"value":"it"`)
+	status, answer = r.post("/v1/explain", "application/json", explain)
+	require.Equal(t, http.StatusOK, status)
+	require.Contains(t, answer, `"matched":true`)
+	require.Empty(t, r.server.expressions.turn)
+}
+
+func administrator(*http.Request) (Identity, error) { return Identity{Admin: true}, nil }
+
+func TestExplainingHasTheStepsOfARequest(t *testing.T) {
+	r := newRig(t, Config{ReplaySteps: 3 * 2 * (1001 + 16), Identify: administrator})
+	explain := func(zeros int) (int, string) {
+		return r.post("/v1/explain", "application/json", `{"query":"m = 5 OR m = 6","events":{"m":["`+strings.Repeat("0", zeros)+`5"]}}`)
+	}
+	status, _ := explain(1000)
+	require.Equal(t, http.StatusOK, status)
+	status, answer := explain(1001)
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	require.Contains(t, answer, "the query takes too long on these events: 6108 steps")
+	require.EqualValues(t, 1, r.server.Stats().OverBudget)
 }

@@ -143,7 +143,7 @@ func (f *feed) catchUp(end history.Cursor, emit func(history.Entry) error) (n in
 		f.at = entry.Cursor
 		n++
 		if entry.Gap == nil {
-			if ok, err := f.trial.matches(f.ctx, entry); err != nil {
+			if ok, err := f.trial.matches(f.ctx, f.waits, entry); err != nil {
 				return n, err
 			} else if !ok {
 				continue

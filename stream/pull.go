@@ -188,7 +188,7 @@ func (c *caller) scan(req eventsRequest, trial *trial) (answer scanned, err erro
 		if req.hasAfter && !after.Before(entry.Cursor) {
 			break
 		}
-		if ok, err := trial.matches(c.ctx, entry); err != nil {
+		if ok, err := trial.matches(c.ctx, c.waits, entry); err != nil {
 			s.expressions.noteEnd(err)
 			return answer, err
 		} else if !ok {

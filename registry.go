@@ -191,7 +191,7 @@ func (s *slots) reset() bool {
 // walk calls f for the subscriptions in the next slots from i on, at most n
 // of them, and returns where to go on, or false after the last.
 func (s *slots) walk(i, n int, f func(*Subscription)) (next int, more bool) {
-	for end := min(i+n, s.used); i < end; i++ {
+	for end := i + n; i < min(end, s.used); i++ { // f may remove the last one, and with it all slots
 		if sub := s.at(uint32(i)).sub; sub != nil {
 			f(sub)
 		}

@@ -154,3 +154,20 @@ func TestTailIsGivenBackAsItIsRead(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, n-1, m.Data())
 }
+
+// The last of many subscriptions may end in the middle of a step.
+func TestStopEndsTheLastOfMany(t *testing.T) {
+	for _, freed := range []int{0, 1, step / 2, step} {
+		s := NewServer()
+		require.NoError(t, s.Start())
+		subs := subscribeMany(t, s, "a", slotsPerPage+2*step)
+		for _, sub := range subs[len(subs)-freed:] {
+			require.NoError(t, s.UnsubscribeID(context.Background(), sub.ID()))
+		}
+		require.NoError(t, s.Stop())
+		for _, sub := range subs[:len(subs)-freed] {
+			require.Equal(t, ErrServerStopped, sub.Err())
+		}
+		require.Zero(t, s.NumClients())
+	}
+}

@@ -25,11 +25,12 @@ type Limits struct {
 	//
 	// They are counted before anything is compiled, rather too many than too
 	// few: x{2,5} is eight, .* three, and a class of characters one, one more
-	// for every eight ranges, and one more for more than four, at least 8 for a
+	// for every eight ranges, and one more for more than two, at least 8 for a
 	// class of Unicode such as \pL (which has 84), and 32 for a range under
 	// (?i) that ends beyond ASCII. What takes longer than others counts more:
-	// under (?i) a letter of ASCII two, and any other that has cases six. Each
-	// expression has two for its beginning and its end.
+	// \b, \B and (?m)^ and $ two, and under (?i) a letter of ASCII two, k and s
+	// three, and any other that has cases six. Each expression has two for its
+	// beginning and its end.
 	Regexp int
 }
 

@@ -92,6 +92,8 @@ func instructions(re *syntax.Regexp) float64 {
 			times, choices = max(re.Min, 1), 2
 		}
 		return max(subs*float64(times)+float64(choices), 1)
+	case syntax.OpWordBoundary, syntax.OpNoWordBoundary, syntax.OpBeginLine, syntax.OpEndLine:
+		return 2 // they look at the characters on both sides
 	case syntax.OpStar:
 		return subs + 2
 	case syntax.OpCapture:
@@ -110,11 +112,13 @@ func instructions(re *syntax.Regexp) float64 {
 // table, of others they are searched for, again for each byte of a value, which
 // takes six times as long as a comparison.
 func literalCost(re *syntax.Regexp) (cost int) {
-	const tableOfCases, searchForCases = 2, 6
+	const tableOfCases, threeCases, searchForCases = 2, 3, 6
 	for _, r := range re.Rune {
 		switch {
 		case re.Flags&syntax.FoldCase == 0 || unicode.SimpleFold(r) == r:
 			cost++
+		case strings.ContainsRune("kKsS", r): // K is also U+212A, s U+017F
+			cost += threeCases
 		case r < utf8.RuneSelf:
 			cost += tableOfCases
 		default:
@@ -125,10 +129,10 @@ func literalCost(re *syntax.Regexp) (cost int) {
 }
 
 // classCost returns what a class of characters counts, which has a begin and an
-// end for each range. Up to four ranges are compared one by one, more are
-// searched; and what is large takes memory.
+// end for each range. Each is compared, or searched for among many; and what is
+// large takes memory.
 func classCost(ends []rune) int {
-	const fewRanges, endsPerInstruction = 4, 16 // 64 bytes
+	const fewRanges, endsPerInstruction = 2, 16 // 64 bytes
 	cost := 1 + len(ends)/endsPerInstruction
 	if len(ends) > 2*fewRanges {
 		cost++

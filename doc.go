@@ -71,7 +71,7 @@
 // counted in place of being written. Start and Stop wait until their lines have
 // been written, so a logger that never returns keeps them, and nobody else.
 //
-// # Regular expressions
+// # Expressions and searches
 //
 // The cost of MATCHES follows the value and the expression, which strangers may
 // choose. So a publication may spend a budget of steps on the expressions of all
@@ -82,6 +82,11 @@
 // of more than 16 KiB under one key, or many expressions without a literal. A
 // query that another condition decides, or whose literal no value has, takes
 // nothing: add one of these to an expression that has to live with large values.
+//
+// The same budget bounds CONTAINS, STARTSWITH and ENDSWITH where they would look
+// at more than 4 KB, or 512 values. What such a query compares besides counts too,
+// as query.Query.Weigh has it. Comparisons alone need no budget: values that are
+// many or long are read once for all of them.
 //
 // # Cost
 //

@@ -76,11 +76,15 @@
 //	         per key about 200 more, with ranges 600; an empty index has 25 KB. Remove
 //	         gives it back, but for 8 bytes a query until the last one is gone
 //
+//	per key with values of more than 256 bytes together, each counting 16 more: one pass for
+//	         all comparisons, which notes the extremes and a set (summary.go)
 //	per MATCHES of a candidate: up to 7 ns per instruction and byte of its values
+//	per CONTAINS, STARTSWITH and ENDSWITH of a candidate: a look at all values
 //
-// The last is what a stranger's query can make long. [Index.Find] does not run
-// expressions: it returns the queries that they alone decide, with which the
-// caller does what it can afford, outside its lock.
+// The last two are what a stranger's query can make long. [Index.Find] runs no
+// expressions, and of a query no more than 1,024 steps of the rest, as
+// [query.Query.Weigh] counts them: it returns the queries that take more, with
+// which the caller does what it can afford, outside its lock.
 //
 // Match takes no memory from the heap. With up to 8 queries it just tries them.
 // With many keys among the queries it looks up the keys of the event, and not

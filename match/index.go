@@ -59,7 +59,8 @@ func (x *Index[V]) Remove(id ID) bool {
 // once, in any order. It keeps nothing of events, and takes no memory once the
 // index has met events of that size, up to 16,384 values or matches.
 //
-// It runs the regular expressions of MATCHES, for as long as they take: if
+// It runs the regular expressions of MATCHES, and searches through values that are
+// many or long, for as long as they take: if
 // strangers choose them and the values, use [Index.Find].
 func (x *Index[V]) Match(events map[string][]string, dst []V) []V {
 	x.core.match(events)
@@ -67,10 +68,11 @@ func (x *Index[V]) Match(events map[string][]string, dst []V) []V {
 	return x.appendDecided(dst, x.core.open, events)
 }
 
-// Find is Match without regular expressions. It appends to undecided the values
-// of the queries that match or not as their regular expressions say, so that
-// the caller can see what that costs ([query.Query.Weigh]), and run them
-// ([query.Query.Matches]) without the lock around the index, or not at all.
+// Find is Match without what takes long: regular expressions, and searches
+// through values that are many or long. It appends to undecided the values of the
+// queries that match or not as these say, so that the caller can see what that
+// costs ([query.Query.Weigh]), and do it ([query.Query.Matches]) without the lock
+// around the index, or not at all.
 func (x *Index[V]) Find(events map[string][]string, matched, undecided []V) (m, u []V) {
 	x.core.match(events)
 	return x.appendValues(matched, x.core.found), x.appendValues(undecided, x.core.open)

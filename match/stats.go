@@ -12,7 +12,7 @@ type Stats struct {
 	Events     uint64 // matched
 	Candidates uint64 // queries that an event was tried on, in full or by one condition
 	Matches    uint64 // of these, matches; those that Find leaves undecided are none
-	Undecided  uint64 // of the candidates, those that it took regular expressions to decide
+	Undecided  uint64 // of the candidates, those that it took regular expressions, or long searches, to decide
 	Visited    uint64 // nodes, and blocks of range trees, that events passed through
 	Probes     uint64 // look-ups in the table of conditions
 	Moved      uint64 // entries that made room for others in Add and Remove

@@ -39,7 +39,9 @@
 // values are. An expression takes up to 7 ns for each of its instructions and
 // each byte of a value, by how package regexp runs it: what takes longer counts
 // as several instructions. 400 of them, which is the limit for one query, take up
-// to 50 ms over 16 KiB. [Query.Weigh] tells what a query would take, before it
+// to 50 ms over 16 KiB. Other conditions take up to 7 ns for each byte of a
+// number or a time and for each four bytes under CONTAINS, and as much for each
+// half of a value else. [Query.Weigh] tells what a query would take, before it
 // is run; package pubsub bounds it with a budget for each publication.
 // New(q.String()) is the same query as q. A Query is immutable: any goroutine may
 // use it.

@@ -83,7 +83,7 @@ func (q *Query) terms() AllOf {
 // keys to the values that each has. It takes no memory, and its error is
 // always nil: it is there for interfaces that other queries implement too.
 //
-// Nothing bounds the time that regular expressions take on long values but
+// Nothing bounds the time that it takes on values that are many or long but
 // [Limits], when the query was parsed: see Weigh.
 func (q *Query) Matches(events map[string][]string) (bool, error) {
 	return q.expr == nil || q.expr.Holds(events), nil

@@ -46,7 +46,7 @@ type Config struct {
 	MaxExpression  int   // instructions in one query; default 100
 	MaxExpressions int   // in the queries of one connection; default 200
 	AllExpressions int   // in the queries of all connections; default 2,000
-	ReplaySteps    int64 // that they may take over the history, for one request; default 500,000,000
+	ReplaySteps    int64 // steps of a query over the history, for one request; default 500,000,000
 
 	Buffer   int      // messages that wait for one subscription; default 200
 	Overflow Overflow // what happens to the one that does not fit; default OverflowCancel

@@ -50,7 +50,8 @@
 // bus, pubsub.ExpressionBudget, bounds what one publication spends on them: a
 // subscription that it does not reach ends, with the reason. It can resume: over
 // the history expressions run apart from the bus, one at a time, up to
-// ReplaySteps for a request.
+// ReplaySteps for a request. The same steps bound all else that follows the
+// length of values, as query.Query.Weigh counts it.
 //
 // # Cursors and gaps
 //

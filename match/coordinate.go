@@ -77,6 +77,37 @@ func (c *core) hashPoint(s scale, v string, at int64) uint64 {
 	return uint64(at)
 }
 
+// remainder returns what the coordinate of a value leaves out, in the order of
+// the values that share it.
+func remainder(s scale, v string, at int64) uint64 {
+	switch {
+	case s == numbers:
+		n, _ := decimal.Parse(v)
+		return n.Remainder()
+	case s == instants:
+		exact, _ := instant.Parse(v)
+		_, nsec := exact.Unix()
+		return uint64(nsec & 63)
+	case at == none+1 || len(v) <= 8: // the least two share one coordinate
+		return 0
+	default:
+		return leading(v[8:])
+	}
+}
+
+// hasRemainder reports whether the coordinate of a value leaves anything out.
+func hasRemainder(s scale, v string) bool {
+	switch s {
+	case numbers:
+		n, _ := decimal.Parse(v)
+		return len(n.Digits()) > exactDigits
+	case instants:
+		return remainder(s, v, 0) != 0
+	default:
+		return len(v) > 8
+	}
+}
+
 // ordered maps a float64 to an integer in the same order.
 func ordered(f float64) int64 {
 	b := int64(math.Float64bits(f + 0)) // -0 + 0 is 0

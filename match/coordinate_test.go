@@ -24,9 +24,30 @@ func TestCoordinatesRiseWithTheValues(t *testing.T) {
 			if a != b {
 				require.Equal(t, exact, cmp.Compare(a, b), "%q and %q", v, w)
 			}
+			if rest := cmp.Compare(remainder(s, v, a), remainder(s, w, b)); a == b && rest != 0 {
+				require.Equal(t, exact, rest, "%q and %q", v, w)
+			}
 			require.Equal(t, -exact, compareExactly(s, w, v))
 		}
 	})
+}
+
+func TestRemainderRisesWithTheValue(t *testing.T) {
+	low := strings.Repeat("\x00", 7)
+	for _, c := range []struct {
+		scale scale
+		v, w  string
+	}{
+		{texts, "account-1", "account-2"}, {texts, "account-", "account-0"},
+		{texts, low + "\x00z", low + "\x01"}, // these share a coordinate, too
+		{numbers, "10000000000000000000000001", "10000000000000000000000002"}, {numbers, "-10000000000000000000000002", "-10000000000000000000000001"},
+		{numbers, "0.3", "0.30000000000000000001"}, {numbers, strings.Repeat("9", 25), "1" + strings.Repeat("0", 25)},
+		{instants, "2013-05-03T00:00:00.000000001Z", "2013-05-03T00:00:00.000000002Z"},
+	} {
+		at := coordinate(c.scale, c.v)
+		require.Equal(t, at, coordinate(c.scale, c.w))
+		require.LessOrEqual(t, remainder(c.scale, c.v, at), remainder(c.scale, c.w, at), "%q and %q", c.v, c.w)
+	}
 }
 
 func TestCoordinateOfWhatIsNotOnTheScale(t *testing.T) {

@@ -352,6 +352,36 @@ type bound struct {
 	key   uint32
 	scale scale
 	upper bool
+	fine  bool // with its remainder
+}
+
+// sameEnd reports whether two bounds are of the same end of the same values.
+func (b bound) sameEnd(other bound) bool {
+	b.fine = other.fine
+	return b == other
+}
+
+// An end is where a range begins or ends.
+type end struct {
+	at, rest uint64 // its coordinate, and the remainder
+	fine     bool   // there is more to it than the coordinate
+}
+
+func (e end) compare(other end) int {
+	return cmp.Or(cmp.Compare(e.at, other.at), cmp.Compare(e.rest, other.rest))
+}
+
+// endOf returns the end of a range, to be at most that of the event.
+func endOf(a *atom, at bound) end {
+	x := a.coordinate
+	if at.scale == texts {
+		x = coordinate(texts, a.text)
+	}
+	e := end{at: upwards(x), rest: remainder(at.scale, a.text, x), fine: hasRemainder(at.scale, a.text)}
+	if at.upper {
+		e.at, e.rest = ^e.at, ^e.rest
+	}
+	return e
 }
 
 const maxBounds = 8
@@ -378,16 +408,9 @@ func (c *core) enclose(p *plan, b int32) bool {
 // coordinate: an upper end counts downwards.
 func (c *core) bind(p *plan, begin int, a *atom) {
 	at := boundOf(a)
-	end := a.coordinate
-	if at.scale == texts {
-		end = coordinate(texts, a.text)
-	}
-	x := upwards(end)
-	if at.upper {
-		x = ^x
-	}
+	x := endOf(a, at)
 	if i := slices.Index(p.bounds[begin:], at); i >= 0 {
-		p.point[begin+i] = max(p.point[begin+i], x) // both must hold
+		p.point[begin+i] = slices.MaxFunc([]end{p.point[begin+i], x}, end.compare) // both must hold
 		return
 	}
 	if len(p.bounds)-begin == maxBounds && !c.makeRoom(p, begin, a) {
@@ -399,6 +422,17 @@ func (c *core) bind(p *plan, begin int, a *atom) {
 	}
 	p.bounds = slices.Insert(p.bounds, i, at)
 	p.point = slices.Insert(p.point, i, x)
+}
+
+// refine adds remainders to the bounds from begin on, as far as there is room.
+func (p *plan) refine(begin int) {
+	planes := len(p.bounds) - begin
+	for i := begin; i < len(p.bounds); i++ {
+		if p.point[i].fine && planes < maxBounds {
+			p.bounds[i].fine = true
+			planes++
+		}
+	}
 }
 
 // makeRoom takes out the bound whose key most queries ask for, if these are
@@ -462,6 +496,7 @@ func (p *plan) isBox(f filing) bool {
 // that key the others make the trees.
 func (c *core) costOfBox(p *plan, n *node, b int32, begin int) int {
 	br := &p.branches[b]
+	p.refine(begin)
 	bounds := p.bounds[begin:]
 	rarest := c.rarest(bounds)
 	asked := int(c.key(rarest).uses)

@@ -131,8 +131,16 @@
 //     at most for one condition.
 //   - An event with many values for each of many keys passes through a node for
 //     each combination that queries ask for.
-//   - Ranges over texts are told apart by the first 8 bytes. Use STARTSWITH or =
-//     for what lies behind them.
+//   - Ranges over texts are told apart by the first 16 bytes, those over numbers
+//     by the first 32 digits (below 1e-250 and beyond 1e300 by 15), and ranges of
+//     more than 4 keys by half of that. Use STARTSWITH or = for what lies behind.
+//   - A gram that is all over a value is looked at wherever it is: CONTAINS of 300
+//     equal bytes costs up to 300 candidates for each query that is filed by
+//     them, of which there are few.
+//   - Texts to be contained of more than 64 KiB, or that have most grams in common
+//     with 15 others at each of the places that are looked at (one in 8, and 64
+//     more), and many conditions that are each asked for by many and differ in
+//     their middle: up to ten times as many candidates as ask for one of these.
 //   - Many queries with one and the same condition and nothing else to tell them
 //     apart: all are tried. The caller saves that by adding equal queries once.
 package match

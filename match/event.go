@@ -99,6 +99,21 @@ func (ev *event) project(a *attribute, s scale) projection {
 	return p
 }
 
+// remainder returns the remainder of the highest value of an attribute, or, for
+// an upper bound, counted downwards, of the lowest.
+func (ev *event) remainder(a *attribute, p projection, b bound) (rest uint64) {
+	end, turn := p.high, uint64(0)
+	if b.upper {
+		end, turn = p.low, ^turn
+	}
+	for i, v := range a.values {
+		if ev.coordinates[p.first+i] == end {
+			rest = max(rest, remainder(b.scale, v, end)^turn)
+		}
+	}
+	return rest
+}
+
 // begin takes an event in hand.
 func (ev *event) begin(events map[string][]string) {
 	ev.number++

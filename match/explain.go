@@ -154,7 +154,7 @@ func (c *core) filed(self ref) map[int]bool {
 func (c *core) addBounds(terms map[int]bool, r *record, bounds []bound) {
 	for i := range int(r.terms) {
 		t := r.term(i)
-		if a := (atom{op: t.op, kind: t.kind, key: t.key}); a.way() == byRange && slices.Contains(bounds, boundOf(&a)) {
+		if a := (atom{op: t.op, kind: t.kind, key: t.key}); a.way() == byRange && slices.ContainsFunc(bounds, boundOf(&a).sameEnd) {
 			terms[i] = true
 		}
 	}

@@ -90,6 +90,24 @@ func TestWhatDiffersInOnePlaceIsToldApart(t *testing.T) {
 	}
 }
 
+// ranges are families of ranges that follow one another: # … and what follows.
+func ranges() (all []family) {
+	between := func(before, after string) family {
+		text := func(i int) string { return fmt.Sprintf("%s%06d%s", before, i, after) }
+		value := func(i int) string { return strings.Trim(strings.TrimPrefix(text(i), "TIME "), "'") }
+		return family{
+			name:  "range " + before + "#" + after,
+			query: func(i int) string { return fmt.Sprintf("a >= %s AND a < %s", text(i), text(i+1)) },
+			event: func(i int) map[string][]string { return map[string][]string{"a": {value(i)}} },
+		}
+	}
+	for _, before := range []string{"1", "1.", "0.", "123456789.123", "1" + strings.Repeat("0", 16), "12345" + strings.Repeat("9", 20), "0.0000000000000000000", "98765432101234567.890"} {
+		all = append(all, between(before, ""), between(before+"1", "1"))
+	}
+	return append(all, between("TIME 2013-05-03T14:45:00.123", "Z"), between("TIME 2013-05-03T14:45:00.", "001Z"),
+		between("'user", "'"), between("'user-", "x'"), between("'2013-05-", "-archive'"))
+}
+
 func TestManyThatDifferInOnePlaceAreToldApart(t *testing.T) {
 	dashes := func(n int) string { return strings.Repeat("-", n) }
 	frame := dashes(20) + "#" + dashes(40)
@@ -103,6 +121,8 @@ func TestManyThatDifferInOnePlaceAreToldApart(t *testing.T) {
 		of("a CONTAINS '"+frame+"'", frame),
 		of("a CONTAINS '"+json+"'", "{"+json+"}"),
 		of("a MATCHES '"+frame+"'", frame),
+		ranges()[8],
+		ranges()[10],
 	} {
 		for _, n := range []int{10_000, 100_000} {
 			if n /= raceFactor; strings.Contains(f.name, "MATCHES") {
@@ -128,7 +148,7 @@ func (f *family) isToldApart(t *testing.T, n int) {
 			did := workOf(x, f.event(i))
 			require.Equal(t, 1.0, did.matches, "%s: %d", texts[0], i)
 			require.LessOrEqual(t, did.candidates, f.mostTried(0), texts[0])
-			require.LessOrEqual(t, did.visited, 6.0, texts[0])
+			require.LessOrEqual(t, did.visited, 10.0, texts[0])
 		}
 		did := workOf(x, f.event(999_999))
 		require.Zero(t, did.matches)
@@ -144,10 +164,23 @@ func (f *family) isToldApart(t *testing.T, n int) {
 	}
 }
 
+func TestEqualNumbersAreFoundHoweverTheyAreWritten(t *testing.T) {
+	number := strings.Repeat("1234567890", 3)
+	for _, c := range []struct{ operand, value string }{
+		{number, "000" + number}, {number, number + ".000"}, {number, number + "stake"}, {number + ".0", number + "."},
+		{"-" + number + ".50", "-0" + number + ".5"}, {"0." + number, "00." + number + "0"}, {"5", strings.Repeat("0", 40) + "5"},
+		{"5.00000000000000000000", "5"}, {"0.00000000000000000000", "-0"},
+	} {
+		texts := repeat(20, func(i int) string { return fmt.Sprintf("a = %d%s", i+1, number) })
+		x, _ := indexOf(t, append(texts, "a = "+c.operand)...)
+		require.Equal(t, 1.0, workOf(x, map[string][]string{"a": {c.value}}).matches, "%s and %s", c.operand, c.value)
+	}
+}
+
 // Each condition is asked for by so many that it is hot.
 func TestManyHotConditionsThatDifferInOnePlaceAreToldApart(t *testing.T) {
-	const copies, n = 40, 200
-	const most = 5 * copies // some wait on the piles of the nodes that lead there
+	const copies, n = 40, 1000
+	const most = 10 * copies // some wait on the piles of the nodes that lead there
 	frame := strings.Repeat("x", 20) + "#" + strings.Repeat("abcdefg", 4)
 	for _, f := range []family{
 		of("a CONTAINS '"+frame+"'", frame),

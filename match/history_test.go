@@ -31,6 +31,18 @@ func TestIndexIsThePlainLoopWhereFilingIsHard(t *testing.T) {
 	t.Logf("%d pairs of query and events", pairs)
 }
 
+// TestIndexIsThePlainLoopWhereValuesAreAlike has values that differ far behind
+// their first digits and letters, or only in how they are written.
+func TestIndexIsThePlainLoopWhereValuesAreAlike(t *testing.T) {
+	pairs := 0
+	for seed := range soak.Rounds(t, 3) {
+		random := rand.New(rand.NewPCG(seed, 2))
+		h := newHardship(random)
+		pairs += history(t, random, 4000, 1000, h.framed, h.events)
+	}
+	t.Logf("%d pairs of query and events", pairs)
+}
+
 // history adds and removes queries and matches events, for so many steps, on an
 // index of up to so many queries. It returns how many pairs of query and events
 // were decided.

@@ -18,7 +18,7 @@ type plan struct {
 	limit    int      // of entries in the node in hand
 	filings  []filing // a stack: an entry may be filed in a node while others wait for their turn
 	bounds   []bound  // of the filings by range, with the points beside them; the same
-	point    []uint64
+	point    []end
 }
 
 // An atom is a condition with one operand at most.

@@ -224,9 +224,13 @@ func (c *core) searchSlow(f *field) {
 func (c *core) searchTree(t *tree) {
 	var q [maxBounds]uint64
 	for k, b := range t.bounds {
-		p := c.event.project(c.attribute(b.key), b.scale)
+		a := c.attribute(b.key)
+		p := c.event.project(a, b.scale)
 		if p.low > p.high {
 			return
+		}
+		if r := t.rest[k]; r > 0 {
+			q[r] = c.event.remainder(a, p, b)
 		}
 		q[k] = upwards(p.high)
 		if b.upper {

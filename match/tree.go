@@ -36,11 +36,16 @@ import (
 //	block │ head │ 16 refs │ least coordinates, 16 for each bound │ greatest …
 //
 // In a leaf, the least coordinates are the points and there are no greatest.
+//
+// What coordinates leave out of long numbers and texts is one coordinate more.
+// It counts where the first ones are equal.
 type tree struct {
 	number uint32
 	node   *node
 	field  *field
 	bounds []bound
+	planes int              // how many: one for each bound, and then those of remainders
+	rest   [maxBounds]uint8 // of a bound: the plane of its remainder, or 0
 	root   ref
 	size   int
 	least  [maxBounds]uint64 // of all points there ever were
@@ -79,7 +84,7 @@ type item struct {
 func (c *core) block(r ref) *block { return view[block](&c.slab, r) }
 
 func (t *tree) newBlock(c *core, level uint16) ref {
-	planes := len(t.bounds)
+	planes := t.planes
 	if level > 0 {
 		planes *= 2
 	}
@@ -91,11 +96,11 @@ func (t *tree) newBlock(c *core, level uint16) ref {
 
 func (t *tree) get(b *block, i int) item {
 	it := item{ref: b.ref[i]}
-	for k := range t.bounds {
+	for k := range t.planes {
 		it.least[k] = b.planes[k][i]
 		it.most[k] = it.least[k]
 		if b.level > 0 {
-			it.most[k] = b.planes[len(t.bounds)+k][i]
+			it.most[k] = b.planes[t.planes+k][i]
 		}
 	}
 	return it
@@ -105,10 +110,10 @@ func (t *tree) get(b *block, i int) item {
 func (t *tree) set(c *core, r ref, i int, it *item) {
 	b := c.block(r)
 	b.ref[i] = it.ref
-	for k := range t.bounds {
+	for k := range t.planes {
 		b.planes[k][i] = it.least[k]
 		if b.level > 0 {
-			b.planes[len(t.bounds)+k][i] = it.most[k]
+			b.planes[t.planes+k][i] = it.most[k]
 		}
 	}
 	if b.level > 0 {
@@ -131,7 +136,7 @@ func (t *tree) hull(c *core, r ref) item {
 }
 
 func (t *tree) extend(box, it *item) {
-	for k := range t.bounds {
+	for k := range t.planes {
 		box.least[k] = min(box.least[k], it.least[k])
 		box.most[k] = max(box.most[k], it.most[k])
 	}
@@ -168,7 +173,10 @@ func (t *tree) choose(b *block, it *item) (best int) {
 	for i := range int(b.len) {
 		growth, margin := 0.0, 0.0
 		for k := range t.bounds {
-			least, most, x := b.planes[k][i], b.planes[len(t.bounds)+k][i], it.least[k]
+			if r := t.rest[k]; r > 0 && b.planes[k][i] == it.least[k] && b.planes[t.planes+k][i] == it.least[k] {
+				k = int(r)
+			}
+			least, most, x := b.planes[k][i], b.planes[t.planes+k][i], it.least[k]
 			scale := t.scale(k)
 			margin += scale * float64(most-least)
 			switch {
@@ -238,24 +246,34 @@ func (t *tree) raise(c *core, r, sibling ref) {
 func (t *tree) sortForSplit(items []item) {
 	best, widest := 0, -1.0
 	for k := range t.bounds {
-		low, high := middle(&items[0], k), middle(&items[0], k)
-		for i := range items {
-			low, high = min(low, middle(&items[i], k)), max(high, middle(&items[i], k))
+		low, high := spread(items, k)
+		if r := int(t.rest[k]); r > 0 && low == high {
+			k = r
+			low, high = spread(items, k)
 		}
 		if width := t.scale(k) * float64(high-low); width > widest {
 			best, widest = k, width
 		}
 	}
+	rest := best
+	if best < len(t.bounds) && t.rest[best] > 0 {
+		rest = int(t.rest[best])
+	}
 	slices.SortFunc(items, func(a, b item) int {
-		x, y := middle(&a, best), middle(&b, best)
-		switch {
-		case x < y:
-			return -1
-		case x > y:
-			return +1
-		}
-		return 0
+		return cmp.Or(
+			cmp.Compare(middle(&a, best), middle(&b, best)),
+			cmp.Compare(middle(&a, rest), middle(&b, rest)),
+		)
 	})
+}
+
+// spread returns how far items reach along a coordinate.
+func spread(items []item, k int) (low, high uint64) {
+	low, high = middle(&items[0], k), middle(&items[0], k)
+	for i := range items {
+		low, high = min(low, middle(&items[i], k)), max(high, middle(&items[i], k))
+	}
+	return low, high
 }
 
 func middle(it *item, k int) uint64 { return it.least[k] + (it.most[k]-it.least[k])/2 }
@@ -371,7 +389,12 @@ func (t *tree) search(c *core, q *[maxBounds]uint64) {
 func (t *tree) fitting(b *block, q *[maxBounds]uint64) uint32 {
 	fits := uint32(1)<<b.len - 1
 	for k := range t.bounds {
-		if fits &^= b.planes[k].exceeding(q[k], int(b.len)); fits == 0 {
+		if r := t.rest[k]; r > 0 {
+			fits &^= b.planes[k].exceedingWith(&b.planes[r], q[k], q[r], int(b.len))
+		} else {
+			fits &^= b.planes[k].exceeding(q[k], int(b.len))
+		}
+		if fits == 0 {
 			break
 		}
 	}
@@ -388,13 +411,27 @@ func (p *plane) exceeding(x uint64, n int) uint32 {
 	return uint32(bit)
 }
 
+// exceedingWith is exceeding for coordinates with remainders.
+func (p *plane) exceedingWith(rest *plane, x, r uint64, n int) (exceeding uint32) {
+	for i := range min(n, fan) {
+		_, borrow := bits.Sub64(r, rest[i], 0)
+		_, borrow = bits.Sub64(x, p[i], borrow)
+		exceeding |= uint32(borrow) << i
+	}
+	return exceeding
+}
+
 // inside returns those of the items which that are less than q.
 func (t *tree) inside(b *block, q *[maxBounds]uint64, which uint32) (inside uint32) {
 	for ; which != 0; which &= which - 1 {
 		i := bits.TrailingZeros32(which)
 		less := uint64(1)
 		for k := range t.bounds {
-			_, borrow := bits.Sub64(b.planes[k][i], q[k], 0)
+			borrow := uint64(0)
+			if r := t.rest[k]; r > 0 {
+				_, borrow = bits.Sub64(b.planes[r][i], q[r], 0)
+			}
+			_, borrow = bits.Sub64(b.planes[k][i], q[k], borrow)
 			less &= borrow
 		}
 		inside |= uint32(less) << i
@@ -417,7 +454,7 @@ func appendRefs(refs []ref, b *block, which uint32) []ref {
 //	height > 5 AND k2 > 7       k2 ─▶ tree of (height, k2)
 //
 // Where all keys have too many, the entry goes to a tree with fewer bounds.
-func (c *core) fileInTree(n *node, e ref, bounds []bound, point []uint64) {
+func (c *core) fileInTree(n *node, e ref, bounds []bound, point []end) {
 	t := c.treeOf(n, bounds)
 	if t == nil && c.hasHome(n, bounds) {
 		t = c.newTree(n, c.makeField(n, c.homeOf(n, bounds)), bounds)
@@ -428,9 +465,13 @@ func (c *core) fileInTree(n *node, e ref, bounds []bound, point []uint64) {
 	}
 	var at [maxBounds]uint64
 	for k, b := range t.bounds {
-		at[k] = point[slices.Index(bounds, b)]
+		x := point[slices.Index(bounds, b)]
+		at[k] = x.at
+		if r := t.rest[k]; r > 0 {
+			at[r] = x.rest
+		}
 	}
-	t.insert(c, e, at[:len(t.bounds)])
+	t.insert(c, e, at[:t.planes])
 }
 
 // hasHome reports whether there is a tree of exactly these bounds, or may be.
@@ -521,7 +562,13 @@ func (f *field) tree(bounds []bound) *tree {
 }
 
 func (c *core) newTree(n *node, f *field, bounds []bound) *tree {
-	t := &tree{node: n, field: f, bounds: slices.Clone(bounds)}
+	t := &tree{node: n, field: f, bounds: slices.Clone(bounds), planes: len(bounds)}
+	for k, b := range bounds {
+		if b.fine {
+			t.rest[k] = uint8(t.planes)
+			t.planes++
+		}
+	}
 	t.number = c.trees.add(t)
 	f.trees = append(f.trees, t)
 	n.slow++

@@ -139,6 +139,47 @@ func (n Number) magnitude() float64 {
 // for equal numbers and, but for the sign, for no others.
 func (n Number) Digits() string { return n.digits }
 
+// Remainder orders numbers that have one Float64: it rises with them, not always
+// strictly, and tells those apart that differ in their first 32 digits. Between
+// 1e-250 and 1e300 in magnitude, that is; elsewhere it is the same for all.
+//
+// Times a power of ten, all numbers with one float64 are within 2⁶² of it, so
+// the lowest 64 bits of both tell how far they are from it.
+func (n Number) Remainder() uint64 {
+	const digits = 33
+	f := n.magnitude()
+	if f < 1e-250 || f > 1e300 {
+		return 0
+	}
+	places := digits - 1 - int(math.Floor(math.Log10(f)))
+	far := n.shifted(places) - lowest(f*math.Pow10(places)) + 1<<63
+	if n.negative {
+		return ^far
+	}
+	return far
+}
+
+// shifted returns the lowest 64 bits of the magnitude of n times a power of ten.
+func (n Number) shifted(places int) (low uint64) {
+	left := n.whole + places
+	for i := 0; i < len(n.digits) && left > 0; i++ {
+		if d := n.digits[i]; d != '.' {
+			low = low*10 + uint64(d-'0')
+			left--
+		}
+	}
+	for ; left > 0; left-- {
+		low *= 10
+	}
+	return low
+}
+
+// lowest returns the lowest 64 bits of f, which is above 2⁵³.
+func lowest(f float64) uint64 {
+	fraction, exponent := math.Frexp(f)
+	return uint64(fraction*(1<<53)) << (exponent - 53)
+}
+
 // Append appends the shortest spelling of n: no leading zero before another
 // digit, no trailing zero in a fraction, no sign before zero.
 func (n Number) Append(b []byte) []byte {

@@ -1,8 +1,10 @@
 package decimal
 
 import (
+	"cmp"
 	"math"
 	"math/big"
+	"math/rand/v2"
 	"regexp"
 	"strings"
 	"testing"
@@ -151,4 +153,61 @@ func FuzzNumber(f *testing.F) {
 		}
 		requireSameAsBig(t, a, b)
 	})
+}
+
+// Numbers of every length, close to one another, in their exact order.
+func TestRemainderOrdersWhatOneFloatHolds(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 1))
+	digits := func(n int) string {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte('0' + random.IntN(10))
+			if random.IntN(3) == 0 {
+				b[i] = "09"[random.IntN(2)]
+			}
+		}
+		return string(b)
+	}
+	shared := 0
+	for range 200_000 {
+		front := digits(1 + random.IntN(30))
+		if random.IntN(4) == 0 {
+			front = "9" + strings.Repeat("9", random.IntN(30))
+		}
+		text := func() string {
+			s := front + digits(random.IntN(12))
+			if point := random.IntN(3 * len(front)); point > 0 && point < len(front) {
+				s = front[:point] + "." + s[point:]
+			} else if point >= 2*len(front) {
+				s = "0." + strings.Repeat("0", point) + s
+			}
+			return s
+		}
+		a, b := mustParse(t, text()), mustParse(t, text())
+		if random.IntN(8) == 0 { // on both sides of a power of ten
+			n := 17 + random.IntN(15)
+			a, b = mustParse(t, strings.Repeat("9", n)+"."+digits(9)), mustParse(t, "1"+strings.Repeat("0", n)+"."+digits(9))
+		}
+		if random.IntN(2) == 0 {
+			a, b = mustParse(t, "-"+a.String()), mustParse(t, "-"+b.String())
+		}
+		if a.Float64() != b.Float64() {
+			continue
+		}
+		shared++
+		switch order := cmp.Compare(a.Remainder(), b.Remainder()); a.Cmp(b) {
+		case order:
+		case 0:
+			t.Fatalf("%s and %s are equal", a, b)
+		default:
+			require.Zero(t, order, "%s and %s", a, b)
+			require.Greater(t, max(significant(a), significant(b)), 32, "%s and %s", a, b)
+		}
+	}
+	require.Greater(t, shared, 10_000)
+}
+
+// significant counts the digits of n from the first that is not 0.
+func significant(n Number) int {
+	return len(strings.TrimLeft(strings.Replace(n.digits, ".", "", 1), "0"))
 }

@@ -27,7 +27,7 @@ func (s *Server) echo(w http.ResponseWriter, r *http.Request) {
 	}
 	c := &topicClient{}
 	c.connection.init(s.ctx, "echo", v)
-	if c.upgrade(&s.upgrader, timing{time.Hour, 2 * time.Hour, 10 * time.Second, time.Second}, 32<<20, w, r, nil) != nil {
+	if c.upgrade(&s.upgrader, timing{time.Hour, 2 * time.Hour, 10 * time.Second, time.Second}, s.config.MaxFrame, w, r, nil) != nil {
 		v.leave()
 		return
 	}

@@ -61,6 +61,8 @@ func (a *attribute) weight() int64 {
 type projection struct {
 	first     int   // index of the first value in event.coordinates
 	low, high int64 // low > high if no value is on the scale
+	rests     [2]uint64
+	rested    [2]bool // whether the rest of high and, counted downwards, of low is known
 }
 
 // attribute returns what the event has under a key.
@@ -101,17 +103,22 @@ func (ev *event) project(a *attribute, s scale) projection {
 
 // remainder returns the remainder of the highest value of an attribute, or, for
 // an upper bound, counted downwards, of the lowest.
-func (ev *event) remainder(a *attribute, p projection, b bound) (rest uint64) {
-	end, turn := p.high, uint64(0)
+func (ev *event) remainder(a *attribute, b bound) uint64 {
+	p := &ev.projections[a.on[b.scale]-1]
+	end, turn, which := p.high, uint64(0), 0
 	if b.upper {
-		end, turn = p.low, ^turn
+		end, turn, which = p.low, ^turn, 1
+	}
+	if p.rested[which] {
+		return p.rests[which]
 	}
 	for i, v := range a.values {
 		if ev.coordinates[p.first+i] == end {
-			rest = max(rest, remainder(b.scale, v, end)^turn)
+			p.rests[which] = max(p.rests[which], remainder(b.scale, v, end)^turn)
 		}
 	}
-	return rest
+	p.rested[which] = true
+	return p.rests[which]
 }
 
 // begin takes an event in hand.

@@ -230,7 +230,7 @@ func (c *core) searchTree(t *tree) {
 			return
 		}
 		if r := t.rest[k]; r > 0 {
-			q[r] = c.event.remainder(a, p, b)
+			q[r] = c.event.remainder(a, b)
 		}
 		q[k] = upwards(p.high)
 		if b.upper {

@@ -72,7 +72,7 @@ func TestWorkDoesNotOverflow(t *testing.T) {
 			require.Equal(t, want, work, text)
 			require.False(t, most, text)
 		} else {
-			require.EqualValues(t, 1<<50, work, text)
+			require.EqualValues(t, int64(1<<50), work, text)
 			require.True(t, most, text)
 		}
 	}

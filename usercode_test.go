@@ -429,6 +429,7 @@ func TestResetInUserCodeDoesNotWaitForIt(t *testing.T) {
 				require.NoError(t, server.Start())
 				go server.Publish(ctx, 1)
 				time.Sleep(time.Minute)
+				synctest.Wait()
 				require.ErrorContains(t, tooEarly, "pubsub: Reset in an observer, a query or a logger")
 				require.NoError(t, ofAnother)
 				require.NoError(t, server.Reset())

@@ -208,6 +208,7 @@ func (c *Conn) keepAlive(ws *websocket.Conn) (stop func()) {
 	var ping *time.Timer
 	var mu sync.Mutex
 	stopped := false
+	mu.Lock() // until ping is set
 	ping = time.AfterFunc(interval, func() {
 		_ = ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(*c.options.PongDeadline/2))
 		mu.Lock()
@@ -216,6 +217,7 @@ func (c *Conn) keepAlive(ws *websocket.Conn) (stop func()) {
 			ping.Reset(interval)
 		}
 	})
+	mu.Unlock()
 	unwatch := context.AfterFunc(c.ctx, func() {
 		_ = c.sayGoodbye(ws)
 	})

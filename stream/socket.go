@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -164,7 +165,8 @@ func (c *watchedConn) SetWriteDeadline(t time.Time) error {
 
 // serve reads until the connection ends, and cleans up after it.
 func (s *socket) serve(handle func(kind int, payload []byte) error, ended func()) {
-	s.ping = time.AfterFunc(s.timing.ping, s.pingNow)
+	s.ping = time.AfterFunc(math.MaxInt64, s.pingNow)
+	s.ping.Reset(s.timing.ping) // not before ping is set
 	err := s.read(handle)
 	s.answerFault(err)
 	s.server.config.logDebug("stream: connection ends", "connection", s.id, "reason", err)

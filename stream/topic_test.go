@@ -126,7 +126,10 @@ func TestTopicsOutliveTheirPings(t *testing.T) {
 		pipes := newPipes()
 		web := &http.Server{Handler: WebSocketHandler(ctx)}
 		go func() { _ = web.Serve(pipes) }()
-		dialer := &websocket.Dialer{NetDialContext: func(context.Context, string, string) (net.Conn, error) { return pipes.dial() }}
+		dialer := &websocket.Dialer{NetDialContext: func(context.Context, string, string) (net.Conn, error) {
+			conn, err := pipes.dial()
+			return newBuffered(conn), err
+		}}
 		u := &url.URL{Scheme: "ws", Host: "pipe", Path: "/x"}
 		sub, _, err := subclient.New(ctx, nil, u, clients.Options{WebsocketDialer: dialer})
 		require.NoError(t, err)
@@ -145,6 +148,53 @@ func TestTopicsOutliveTheirPings(t *testing.T) {
 		cancel()
 		require.NoError(t, web.Close())
 	})
+}
+
+// A bufferedConn takes what is written at once, as a network does. Two ends of a
+// pipe that answer each other's pings at the same instant would wait for one
+// another.
+type bufferedConn struct {
+	net.Conn
+	written chan []byte
+	closed  chan struct{}
+	once    sync.Once
+}
+
+func newBuffered(conn net.Conn) *bufferedConn {
+	c := &bufferedConn{Conn: conn, written: make(chan []byte, 1000), closed: make(chan struct{})}
+	go func() {
+		defer c.Conn.Close()
+		for {
+			select {
+			case b := <-c.written:
+				if _, err := c.Conn.Write(b); err != nil {
+					return
+				}
+			case <-c.closed:
+				return
+			}
+		}
+	}()
+	return c
+}
+
+func (c *bufferedConn) Write(b []byte) (int, error) {
+	select {
+	case c.written <- append([]byte(nil), b...):
+		return len(b), nil
+	case <-c.closed:
+		return 0, net.ErrClosed
+	}
+}
+
+func (c *bufferedConn) SetWriteDeadline(time.Time) error { return nil }
+
+func (c *bufferedConn) Close() error {
+	c.once.Do(func() {
+		time.Sleep(time.Millisecond) // what was written is on its way
+		close(c.closed)
+	})
+	return c.Conn.Close()
 }
 
 // The seed reordered 4,400 of 50,000 messages, with a goroutine for each.

@@ -161,7 +161,7 @@ func TestSomeOfTheKeysWithFewValues(t *testing.T) {
 		}
 		did := workOf(x, events...)
 		t.Logf("%d: %+v, %d bytes a query", some, did, x.Stats().Bytes/n)
-		require.LessOrEqual(t, did.candidates-did.matches, n/20.0)
+		require.LessOrEqual(t, did.candidates-did.matches, max(n/20.0, 200)) // of few queries, as under the race detector, a larger part: lists of 15 are not split
 		removeAll(t, x, ids)
 	}
 }

@@ -189,7 +189,7 @@ func TestManyHotConditionsThatDifferInOnePlaceAreToldApart(t *testing.T) {
 	} {
 		x, ids := indexOf(t, repeat(copies*n, func(i int) string { return f.query(i%n) + fmt.Sprintf(" AND b = %d", i/n) })...)
 		event := f.event(5)
-		event["b"] = []string{"7"}
+		event["b"] = []string{"35"} // which came when all were hot
 		did := workOf(x, event)
 		require.Equal(t, 1.0, did.matches)
 		require.LessOrEqual(t, did.candidates, float64(most), f.name)

@@ -177,6 +177,16 @@ func TestEqualNumbersAreFoundHoweverTheyAreWritten(t *testing.T) {
 	}
 }
 
+func TestOfTwoEndsTheNarrowerIsSearched(t *testing.T) {
+	const number = "1000000000000000000000000"
+	x, _ := indexOf(t, repeat(1000, func(i int) string {
+		return fmt.Sprintf("a >= %s%06d AND a >= %s000000 AND a < %s%06d", number, i, number, number, i+1)
+	})...)
+	did := workOf(x, map[string][]string{"a": {number + "000007"}})
+	require.Equal(t, 1.0, did.matches)
+	require.LessOrEqual(t, did.candidates, 3.0)
+}
+
 // Each condition is asked for by so many that it is hot.
 func TestManyHotConditionsThatDifferInOnePlaceAreToldApart(t *testing.T) {
 	const copies, n = 40, 1000

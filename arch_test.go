@@ -36,7 +36,7 @@ type part struct {
 var layers = [][]part{
 	{
 		{packages: []string{"internal"}},
-		{packages: []string{"internal/redistest"}, vendors: []string{rueidis, "github.com/stretchr/testify"}}, // for tests only
+		{packages: []string{"internal/redistest"}, vendors: []string{rueidis, "github.com/stretchr/testify", "go.uber.org/goleak"}}, // for tests only
 	},
 	{
 		{packages: []string{"query"}},

@@ -14,17 +14,11 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/internal/redistest"
 	"github.com/harkbus/pubsub/query"
 )
 
-// The cluster client closes connections to nodes that left five seconds later,
-// on a goroutine that it waits for in no way.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"),
-		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"),
-		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).LazyDo.func1"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, redistest.Sleepers()...) }
 
 const patience = 30 * time.Second
 

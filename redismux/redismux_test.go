@@ -17,11 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// rueidis closes the connections to nodes that left a cluster after a sleep
-	// of five seconds that nothing ends.
-	goleak.VerifyTestMain(tests{m},
-		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"),
-		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"))
+	goleak.VerifyTestMain(tests{m}, redistest.Sleepers()...)
 }
 
 // tests end what tests share before goroutines are counted.

@@ -19,9 +19,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("REDISTEST_ABANDON") != "" {
 		abandon()
 	}
-	goleak.VerifyTestMain(m, // sleepers of rueidis that nobody can wait for
-		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"),
-		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"))
+	goleak.VerifyTestMain(m, redistest.Sleepers()...)
 }
 
 // abandon starts a server, tells its process id and dies without a word.

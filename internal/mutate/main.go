@@ -20,6 +20,9 @@
 // their indentation; the new ones, those with a plus or a blank, take their
 // place. "flags: -race" gives flags to the build.
 //
+// Tests that take too long or hold too much memory have noticed, too: what is
+// broken may loop.
+//
 // The tree is never touched: go test -overlay builds the changed file from
 // elsewhere. It is an error if the tests fail without a mutation, if a pattern
 // runs no test, and if a mutation is stale, which is when its old lines are not
@@ -42,6 +45,7 @@ func main() {
 	flag.IntVar(&o.repeat, "repeat", 1, "how often to run the tests; they must fail every time")
 	flag.StringVar(&o.only, "only", "", "try those whose description contains this text")
 	flag.DurationVar(&o.timeout, "timeout", 20*time.Second, "how long tests may run beyond ten times what they take without a mutation")
+	flag.Int64Var(&o.memory, "memory", 2<<30, "how many bytes tests may hold, the race detector's among them, before they are killed; 0: any number")
 	list := flag.Bool("list", false, "print the mutations and try none")
 	flag.Parse()
 	if err := start(o, flag.Args(), *list); err != nil {
@@ -56,6 +60,7 @@ type options struct {
 	repeat   int
 	only     string
 	timeout  time.Duration
+	memory   int64 // bytes of one run; 0: no limit
 }
 
 func start(o options, folders []string, list bool) error {

@@ -23,6 +23,8 @@ func Fits(n, most int) bool {
 	}
 	return n <= most
 }
+
+var hoard []byte
 `
 	tests = `package room
 
@@ -36,6 +38,7 @@ func TestFits(t *testing.T) {
 `
 	noticed  = "what: what is too large fits\nfile: room.go\nrun: TestFits\n-\treturn n <= most\n+\treturn true\n"
 	survives = "what: the exact value is refused\nfile: room.go\nrun: TestFits/.*\n-return n <= most\n+return n < most || n == 1000\n"
+	hoards   = "what: a loop holds all it can\nfile: room.go\nrun: TestFits\n-\tn = 1000\n+\thoard = append(hoard, make([]byte, 1<<20)...)\n"
 	hangs    = "what: a loop goes on\nfile: room.go\nrun: TestFits\n-\tn = 1000\n+\tn++; n--\n"
 )
 
@@ -52,7 +55,7 @@ func tryList(t *testing.T, list string, change ...func(*options)) (out string, e
 	}
 	t.Chdir(folder)
 	var b bytes.Buffer
-	o := options{out: &b, parallel: 2, repeat: 1, timeout: time.Second}
+	o := options{out: &b, parallel: 2, repeat: 1, timeout: time.Second, memory: 1 << 30}
 	for _, c := range change {
 		c(&o)
 	}
@@ -73,7 +76,7 @@ func TestSurvivorIsNamed(t *testing.T) {
 	out, err := tryList(t, noticed+"\n"+survives)
 	require.ErrorContains(t, err, "testdata/mutations.txt:7: survived, noticed 0 times of 1: the exact value is refused")
 	require.Contains(t, out, "SURVIVED .: the exact value is refused")
-	require.Contains(t, out, "1 noticed by a failure, 0 by a timeout, 1 survived")
+	require.Contains(t, out, "1 noticed by a failure, 0 by a timeout, 0 by their memory, 1 survived")
 }
 
 func TestTestsMustFailEveryTime(t *testing.T) {
@@ -88,6 +91,16 @@ func TestTimeoutIsNoticedAndReported(t *testing.T) {
 	require.NoError(t, err, out)
 	require.Contains(t, out, "timeout  .: a loop goes on")
 	require.Contains(t, out, "1 by a timeout")
+}
+
+func TestRunThatHoldsTooMuchIsKilledAndReported(t *testing.T) {
+	if residentOf(os.Getpid()) == 0 {
+		t.Skip("how much a process holds is not known here")
+	}
+	out, err := tryList(t, hoards, func(o *options) { o.memory, o.timeout = 200<<20, time.Minute })
+	require.NoError(t, err, out)
+	require.Contains(t, out, "memory   .: a loop holds all it can")
+	require.Contains(t, out, "1 by their memory")
 }
 
 func TestStaleMutationIsAnError(t *testing.T) {

@@ -20,7 +20,8 @@ import (
 // A verdict is what became of a mutation.
 type verdict struct {
 	noticed  int    // of the runs
-	timeouts int    // of those
+	timeouts int    // of those, by taking too long
+	killed   int    // of those, by taking too much memory
 	test     string // the first that failed
 	err      error  // it could not be tried
 }
@@ -92,6 +93,8 @@ func (r *runner) word(v verdict) string {
 		return "ERROR"
 	case v.noticed < r.repeat:
 		return "SURVIVED"
+	case v.killed > 0:
+		return "memory"
 	case v.timeouts > 0:
 		return "timeout"
 	}
@@ -112,8 +115,8 @@ func (r *runner) conclude(mutations []*mutation, verdicts []verdict, took time.D
 			wrong = append(wrong, fmt.Sprintf("%s: survived, noticed %d times of %d: %s", mutations[i].place(), v.noticed, r.repeat, mutations[i].what))
 		}
 	}
-	fmt.Fprintf(r.out, "mutate: %d mutations in %.0f s: %d noticed by a failure, %d by a timeout, %d survived, %d stale, %d in error\n",
-		len(mutations), took.Seconds(), count["noticed"], count["timeout"], count["SURVIVED"], count["STALE"], count["ERROR"])
+	fmt.Fprintf(r.out, "mutate: %d mutations in %.0f s: %d noticed by a failure, %d by a timeout, %d by their memory, %d survived, %d stale, %d in error\n",
+		len(mutations), took.Seconds(), count["noticed"], count["timeout"], count["memory"], count["SURVIVED"], count["STALE"], count["ERROR"])
 	if len(wrong) > 0 {
 		return errors.New(strings.Join(wrong, "\nmutate: "))
 	}
@@ -160,7 +163,7 @@ func (r *runner) baseline(mutations []*mutation, binary string) error {
 		}
 		ran = append(ran, m.run)
 		began := time.Now()
-		out, err := run(m, binary, 10*time.Minute, "-test.v")
+		out, err := run(m, binary, 10*time.Minute, r.memory, "-test.v")
 		if err != nil {
 			return fmt.Errorf("%s: %s fails without a mutation: %w\n%s", m.place(), m.run, err, passing.ReplaceAll(out, nil))
 		}
@@ -189,7 +192,7 @@ func (r *runner) one(m *mutation, i int) (v verdict) {
 	limit := 10*r.passing[m.key()] + r.timeout
 	r.mu.Unlock()
 	for range r.repeat {
-		out, err := run(m, binary, limit, "-test.failfast")
+		out, err := run(m, binary, limit, r.memory, "-test.failfast")
 		if err == nil {
 			continue
 		}
@@ -201,7 +204,10 @@ func (r *runner) one(m *mutation, i int) (v verdict) {
 		if failed := failure.FindSubmatch(out); failed != nil && v.test == "" {
 			v.test = string(failed[1])
 		}
-		if bytes.Contains(out, []byte("panic: test timed out")) || errors.Is(err, context.DeadlineExceeded) {
+		switch {
+		case errors.Is(err, errMemory):
+			v.killed++
+		case bytes.Contains(out, []byte("panic: test timed out")), errors.Is(err, context.DeadlineExceeded):
 			v.timeouts++
 		}
 	}
@@ -248,8 +254,9 @@ func compile(m *mutation, overlay, binary string) ([]byte, error) {
 	return cmd.CombinedOutput()
 }
 
-// run runs the tests that m names; they have a limit of time.
-func run(m *mutation, binary string, limit time.Duration, flags ...string) ([]byte, error) {
+// run runs the tests that m names, within a limit of time and one of memory, in
+// bytes.
+func run(m *mutation, binary string, limit time.Duration, memory int64, flags ...string) ([]byte, error) {
 	// Beyond its limit a test binary panics by itself, unless it is stuck.
 	ctx, cancel := context.WithTimeout(context.Background(), limit+10*time.Second)
 	defer cancel()
@@ -261,11 +268,22 @@ func run(m *mutation, binary string, limit time.Duration, flags ...string) ([]by
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Dir = m.folder
 	cmd.WaitDelay = time.Second
-	out, err := cmd.CombinedOutput()
-	if err != nil && ctx.Err() != nil {
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	ended := make(chan struct{})
+	tooMuch := watchMemory(cmd.Process, memory, ended)
+	err := cmd.Wait()
+	close(ended)
+	switch {
+	case <-tooMuch:
+		err = errors.Join(err, errMemory)
+	case err != nil && ctx.Err() != nil:
 		err = errors.Join(err, ctx.Err())
 	}
-	return out, err
+	return out.Bytes(), err
 }
 
 // usesRapid tells whether the tests of a package know the flags of rapid.

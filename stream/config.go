@@ -12,6 +12,7 @@ import (
 	"github.com/harkbus/pubsub/history"
 	"github.com/harkbus/pubsub/query"
 	"github.com/harkbus/pubsub/service"
+	"github.com/harkbus/pubsub/stream/comet"
 )
 
 // Config says how a [Server] behaves. The zero value is usable: every field
@@ -112,7 +113,7 @@ type Config struct {
 	// empty, with events. Default: everybody may publish.
 	AllowPublish func(id Identity, topic string, events map[string][]string) error
 
-	// Status is the result of the status method; default [NodeStatus] of a
+	// Status is the result of the status method; default [comet.NodeStatus] of a
 	// node that has nothing to tell.
 	Status func() any
 
@@ -208,6 +209,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Narrow == nil {
 		c.Narrow = func(_ Identity, q *query.Query) (*query.Query, error) { return q, nil }
+	}
+	if c.Status == nil {
+		c.Status = func() any { return comet.NewNodeStatus("hark", "tcp://127.0.0.1:26657") }
 	}
 	if c.Ready == nil {
 		c.Ready = func() error { return nil }

@@ -124,7 +124,7 @@ func (c *caller) health(*rpcRequest, arguments) (reply, *rpcError) {
 }
 
 func (c *caller) status(*rpcRequest, arguments) (reply, *rpcError) {
-	result, err := json.Marshal(c.server.status())
+	result, err := json.Marshal(c.server.config.Status())
 	if err != nil {
 		return reply{}, internalError("stream: status: " + err.Error())
 	}

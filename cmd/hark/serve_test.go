@@ -94,7 +94,7 @@ func TestServeSimulatesAChainWithoutAGap(t *testing.T) {
 	}
 	require.Contains(t, get("http://"+admin+"/metrics"), "hark_stream_frames_total")
 	require.Contains(t, get("http://"+address+"/metrics"), "for administrators only")
-	var status struct{ Result stream.NodeStatus }
+	var status struct{ Result comet.NodeStatus }
 	require.NoError(t, json.Unmarshal([]byte(get("http://"+address+"/status")), &status))
 	require.Equal(t, "hark-1", status.Result.NodeInfo.Network)
 	require.NotEqual(t, "1", status.Result.SyncInfo.LatestBlockHeight)

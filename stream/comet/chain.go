@@ -9,6 +9,7 @@
 // Heights begin at 1 and rise by one; each has one transaction. What happens
 // in it comes from package sim. The same seed gives the same chain, but for the
 // time of its blocks. A Chain is for one goroutine at a time, but for Status.
+// [NodeStatus] is what a node answers to the method status.
 package comet
 
 import (
@@ -23,7 +24,6 @@ import (
 	"time"
 
 	"github.com/harkbus/pubsub/sim"
-	"github.com/harkbus/pubsub/stream"
 )
 
 // A Publication is what a node tells its event bus at once.
@@ -39,13 +39,13 @@ type Chain struct {
 	block  NewBlock // the last one
 
 	mu     sync.Mutex
-	status stream.NodeStatus
+	status NodeStatus
 }
 
 // New returns a chain before its first block.
 func New(id string, seed uint64) *Chain {
 	c := &Chain{id: id, source: sim.New(sim.Config{Seed: seed})}
-	c.status = stream.NewNodeStatus(id, "tcp://127.0.0.1:26656")
+	c.status = NewNodeStatus(id, "tcp://127.0.0.1:26656")
 	return c
 }
 

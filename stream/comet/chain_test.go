@@ -3,17 +3,21 @@ package comet
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/harkbus/pubsub/stream"
 )
+
+// names is a registry.
+type names map[reflect.Type]string
+
+func (n names) Register(name string, example any) { n[reflect.TypeOf(example)] = name }
 
 // The nested module interop/ has real clients decode it; here is what it says.
 func TestHeightsHaveNoGapAndOneTransactionEach(t *testing.T) {
-	var registry stream.Registry
-	Register(&registry)
+	registry := names{}
+	Register(registry)
 	chain := New("test-1", 7)
 	for height := int64(1); height <= 200; height++ {
 		all := chain.Next()
@@ -30,14 +34,13 @@ func TestHeightsHaveNoGapAndOneTransactionEach(t *testing.T) {
 			require.NotEmpty(t, e.Attributes)
 		}
 		for i, name := range []string{TypeNewBlock, TypeNewBlockHeader, TypeTx} {
-			typ, value, err := registry.Encode(all[i].Data)
+			require.Equal(t, name, registry[reflect.TypeOf(all[i].Data)])
+			_, err := json.Marshal(all[i].Data)
 			require.NoError(t, err)
-			require.Equal(t, name, typ)
-			require.True(t, json.Valid(value))
 		}
 	}
-	require.Equal(t, "200", chain.Status().(stream.NodeStatus).SyncInfo.LatestBlockHeight)
-	require.Equal(t, "1", chain.Status().(stream.NodeStatus).SyncInfo.EarliestBlockHeight)
+	require.Equal(t, "200", chain.Status().(NodeStatus).SyncInfo.LatestBlockHeight)
+	require.Equal(t, "1", chain.Status().(NodeStatus).SyncInfo.EarliestBlockHeight)
 }
 
 func TestTheSameSeedGivesTheSameTransactions(t *testing.T) {

@@ -1,10 +1,6 @@
 package comet
 
-import (
-	"time"
-
-	"github.com/harkbus/pubsub/stream"
-)
+import "time"
 
 // Names of the types of data, as CometBFT's clients know them.
 const (
@@ -13,8 +9,11 @@ const (
 	TypeNewBlockHeader = "tendermint/event/NewBlockHeader"
 )
 
-// Register names the types of this package in a registry.
-func Register(r *stream.Registry) {
+// Register names the types of this package in a registry, such as a
+// stream.Registry.
+func Register(r interface {
+	Register(name string, example any)
+}) {
 	r.Register(TypeTx, Tx{})
 	r.Register(TypeNewBlock, NewBlock{})
 	r.Register(TypeNewBlockHeader, NewBlockHeader{})

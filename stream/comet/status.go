@@ -1,4 +1,4 @@
-package stream
+package comet
 
 import (
 	"crypto/sha256"
@@ -93,11 +93,4 @@ func NewNodeStatus(network, listenAddr string) NodeStatus {
 			VotingPower: "10",
 		},
 	}
-}
-
-func (s *Server) status() any {
-	if s.config.Status != nil {
-		return s.config.Status()
-	}
-	return NewNodeStatus("hark", "tcp://127.0.0.1:26657")
 }

@@ -175,6 +175,10 @@ func (b *Bridge) Publish(ctx context.Context, data any, events map[string][]stri
 	if err != nil {
 		w.box.unreserve(size)
 	}
+	if errors.Is(err, pubsub.ErrServerStopped) {
+		b.serverStopped()
+		return b.err()
+	}
 	return err
 }
 
@@ -307,7 +311,10 @@ func (m *member) stats(getting []*inbound) Stats {
 	s := m.counts.stats()
 	var failing bool
 	s.LastError, failing = m.notes.lastError()
-	s.Connected = m.link.isUp() && !failing && m.err() == nil
+	s.Connected = m.link.isUp() && !failing
+	if err := m.err(); err != nil {
+		s.Connected, s.LastError = false, err
+	}
 	s.Heartbeat = m.beat.heartbeat()
 	for _, in := range getting {
 		s.Inbox += in.inbox.len()

@@ -174,7 +174,7 @@ type Options struct {
 
 	// OnError is called when something fails that the bridge tries again, once
 	// until it works again; with a *DropError when an outbox begins to drop;
-	// and with what ended the bridge. The default drops them; Stats has the
+	// and with what ended the bridge, but Close. The default drops them; Stats has the
 	// last one. Like OnGap it may call any method of the bridge.
 	OnError func(error)
 }

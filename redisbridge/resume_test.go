@@ -288,66 +288,6 @@ func TestCloseWithinACallback(t *testing.T) {
 	})
 }
 
-// However a bridge ends, everybody is notified within a second.
-func TestEndIsAnEvent(t *testing.T) {
-	for name, end := range map[string]func(t *testing.T, redis *redistest.Server) (b *side, errs chan error){
-		"another layout": func(t *testing.T, redis *redistest.Server) (*side, chan error) {
-			join(t, redis, durable("end")).awaitReady(t)
-			o, errs := reporting("end")
-			o.Partitions, o.Route = 4, routeByNumber
-			return join(t, redis, o), errs
-		},
-		"the server stops": func(t *testing.T, redis *redistest.Server) (*side, chan error) {
-			o, errs := reporting("end")
-			b := join(t, redis, o).awaitReady(t)
-			b.proxy.Blackhole(true)
-			b.number(t, 0)
-			waiting := make(chan error, 1)
-			go func() { waiting <- b.Publish(background(), 1, nil) }()
-			eventually(t, "it waits", func() bool {
-				box := b.sending[0].box
-				box.mu.Lock()
-				defer box.mu.Unlock()
-				return len(box.waiters) == 1
-			})
-			require.NoError(t, b.server.Stop())
-			require.Error(t, <-waiting)
-			return b, errs
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			redis := redistest.Start(t)
-			b, errs := end(t, redis)
-			select {
-			case <-b.Done():
-			case <-time.After(patience):
-				t.Fatal("it has not ended")
-			}
-			require.Error(t, b.Err())
-			require.False(t, b.Stats().Connected)
-			ctx := within(t, patience)
-			require.ErrorIs(t, b.Publish(ctx, 2, nil), b.Err())
-			require.ErrorIs(t, b.Flush(ctx), b.Err())
-			eventually(t, "it is reported", func() bool {
-				select {
-				case err := <-errs:
-					return err == b.Err()
-				default:
-					return false
-				}
-			})
-		})
-	}
-}
-
-// reporting returns options with an outbox of one, and what is reported.
-func reporting(namespace string) (Options, chan error) {
-	o, errs := durable(namespace), make(chan error, 100)
-	o.OutboxCount, o.CloseTimeout = 1, time.Millisecond
-	o.OnError = func(err error) { errs <- err }
-	return o, errs
-}
-
 // Everything in Redis is deleted, and a process with another number of
 // partitions is the first to write the layout.
 func TestLayoutConflictDoesNotEndThoseThatWereThere(t *testing.T) {

@@ -1,9 +1,9 @@
 package node
 
 import (
+	"maps"
 	"os"
-	"regexp"
-	"strings"
+	"slices"
 	"testing"
 
 	"github.com/harkbus/pubsub/internal/soak"
@@ -13,36 +13,58 @@ import (
 func TestNodesBuildAndTheirEventsPass(t *testing.T) {
 	for name, r := range releases {
 		t.Run(name, func(t *testing.T) {
-			mustRun(t, r.grow(t, busAlone), "go", "test", "-vet=off", "./types")
+			r.requirePasses(t, r.grow(t, busAlone), "./types")
 			folder := r.grow(t, withQuery)
 			mustRun(t, folder, "go", append([]string{"build"}, r.all()...)...)
-			mustRun(t, folder, "go", "test", "-vet=off", "./types", "./state/txindex")
+			r.requirePasses(t, folder, "./types", "./state/txindex")
 		})
 	}
 }
 
-// A test of a node that passes without the change passes with it. Some fail by
-// chance either way, so one that fails has three more tries.
+// requirePasses runs all tests of packages. One that fails must not fail more
+// often than without the change.
+func (r release) requirePasses(t *testing.T, folder string, packages ...string) {
+	after := suite{packages: packages, run: "."}.outcomes(t, folder)
+	for pkg := range after {
+		for _, test := range (outcomes{}).differing(after, pkg) {
+			requireAsOften(t, r.grow(t, unmodified), folder, pkg, test)
+		}
+	}
+}
+
+// A test of a node ends with the change as it does without it. Some end by
+// chance: those must not fail more often.
 func TestNodesPassAsTheyDoUnmodified(t *testing.T) {
 	if os.Getenv(soak.Variable) == "" {
 		t.Skip("takes half an hour: make node")
 	}
 	for name, r := range releases {
-		for _, l := range []level{busAlone, withQuery} {
-			t.Run(name+"/"+string(l), func(t *testing.T) {
-				plain, changed := r.grow(t, unmodified), r.grow(t, l)
-				for _, s := range r.suites {
-					before, after := outcomes(t, plain, s), outcomes(t, changed, s)
-					for test, end := range before {
-						if end != "fail" && after[test] != end && !r.passesAtLast(t, changed, test) {
-							t.Errorf("%s: %s without the change, %q with it", test, end, after[test])
+		t.Run(name, func(t *testing.T) {
+			plain := r.grow(t, unmodified)
+			before := r.outcomes(t, plain)
+			for _, l := range []level{busAlone, withQuery} {
+				t.Run(string(l), func(t *testing.T) {
+					changed := r.grow(t, l)
+					after := r.outcomes(t, changed)
+					for _, pkg := range slices.Sorted(maps.Keys(before)) {
+						t.Logf("%s: %s; unmodified %s", pkg, after.in(pkg), before.in(pkg))
+						for _, test := range before.differing(after, pkg) {
+							requireAsOften(t, plain, changed, pkg, test)
 						}
 					}
-					t.Logf("%v: %d tests, of which %d fail without the change", s.packages, len(before), count(before, "fail"))
-				}
-			})
-		}
+				})
+			}
+		})
 	}
+}
+
+// outcomes runs all suites in a tree of the release.
+func (r release) outcomes(t *testing.T, tree string) outcomes {
+	all := outcomes{}
+	for _, s := range r.suites {
+		maps.Copy(all, s.outcomes(t, tree))
+	}
+	return all
 }
 
 // all returns the packages of all suites.
@@ -51,27 +73,4 @@ func (r release) all() (packages []string) {
 		packages = append(packages, s.packages...)
 	}
 	return packages
-}
-
-// passesAtLast tells whether a test, given as its package and name, passes
-// once in three more runs.
-func (r release) passesAtLast(t *testing.T, folder, test string) bool {
-	pkg, name, _ := strings.Cut(test, " ")
-	run := "^" + strings.ReplaceAll(regexp.QuoteMeta(name), "/", "$/^") + "$"
-	for range 3 {
-		if outcomes(t, folder, suite{packages: []string{pkg}, run: run})[test] == "pass" {
-			t.Logf("%s passed in another run", test)
-			return true
-		}
-	}
-	return false
-}
-
-func count(ends map[string]string, end string) (n int) {
-	for _, e := range ends {
-		if e == end {
-			n++
-		}
-	}
-	return n
 }

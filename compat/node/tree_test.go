@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"go/ast"
@@ -10,7 +9,6 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"strconv"
@@ -27,13 +25,6 @@ type release struct {
 	module, version string
 	compat          string  // what takes the place of its query package
 	suites          []suite // all that consumes the bus
-}
-
-// A suite is packages and which of their tests to run.
-type suite struct {
-	packages []string
-	run      string
-	apart    bool // each test in a process of its own: some of these hang by chance, unmodified too
 }
 
 var consumers = []string{"./types", "./state/txindex/...", "./state/indexer/...", "./rpc/core/...", "./rpc/client/...", "./mempool/...", "./node"}
@@ -100,11 +91,16 @@ func (r release) grow(t *testing.T, l level) (folder string) {
 		return os.WriteFile(to, text, 0o777)
 	}))
 	if l != unmodified {
-		here, err := filepath.Abs("../..")
-		require.NoError(t, err)
-		mustRun(t, folder, "go", "mod", "edit", "-require="+hark+"@v0.0.0", "-replace="+hark+"="+here)
+		requireHark(t, folder)
 	}
 	return folder
+}
+
+// requireHark lets the module of a folder require Hark as it is here.
+func requireHark(t *testing.T, folder string) {
+	here, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	mustRun(t, folder, "go", "mod", "edit", "-require="+hark+"@v0.0.0", "-replace="+hark+"="+here)
 }
 
 // source returns the folder of the node in the module cache.
@@ -142,70 +138,4 @@ func ported(text []byte, imports map[string]string) ([]byte, error) {
 	var b bytes.Buffer
 	err = format.Node(&b, files, file)
 	return b.Bytes(), err
-}
-
-// command returns a command that runs in a folder, outside of any workspace.
-func command(t *testing.T, folder, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(t.Context(), name, args...)
-	cmd.Dir = folder
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod -buildvcs=false")
-	return cmd
-}
-
-func mustRun(t *testing.T, folder, name string, args ...string) string {
-	cmd := command(t, folder, name, args...)
-	var stdout, stderr strings.Builder
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
-	require.NoError(t, err, "%v\n%s%s", cmd.Args, &stdout, &stderr)
-	return stdout.String()
-}
-
-// outcomes runs tests and returns how each ended: pass, fail or skip.
-func outcomes(t *testing.T, folder string, s suite) map[string]string {
-	if s.apart {
-		return outcomesApart(t, folder, s)
-	}
-	args := append([]string{"test", "-json", "-count=1", "-vet=off", "-p=1", "-timeout=20m", "-run=" + s.run}, s.packages...)
-	cmd := command(t, folder, "go", args...)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, _ := cmd.Output() // tests that fail are among the outcomes
-	ends := map[string]string{}
-	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
-		var event struct{ Action, Package, Test string }
-		if json.Unmarshal(lines.Bytes(), &event) != nil {
-			continue
-		}
-		switch event.Action {
-		case "build-fail":
-			t.Errorf("%s does not build", event.Package)
-		case "pass", "fail", "skip":
-			if event.Test != "" || event.Action == "fail" {
-				ends[event.Package+" "+event.Test] = event.Action
-			}
-		}
-	}
-	require.NotEmpty(t, ends, "%v\n%s", cmd.Args, &stderr)
-	return ends
-}
-
-// outcomesApart is outcomes for a package whose tests must not hold each other
-// up. A test has three tries of a minute.
-func outcomesApart(t *testing.T, folder string, s suite) map[string]string {
-	pkg, binary := s.packages[0], filepath.Join(t.TempDir(), "tests")
-	mustRun(t, folder, "go", "test", "-c", "-vet=off", "-o", binary, pkg)
-	within := filepath.Join(folder, pkg)
-	ends := map[string]string{}
-	for _, test := range strings.Fields(mustRun(t, within, binary, "-test.list="+s.run)) {
-		ends[pkg+" "+test] = "fail"
-		for range 3 {
-			if command(t, within, binary, "-test.timeout=1m", "-test.run=^"+test+"$").Run() == nil {
-				ends[pkg+" "+test] = "pass"
-				break
-			}
-			t.Logf("%s did not pass at once", test)
-		}
-	}
-	return ends
 }

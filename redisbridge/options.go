@@ -73,6 +73,7 @@ const (
 	steadyAfter      = 100 * time.Millisecond // a connection that held so long may be dialed again at once
 	refreshShards    = 2 * time.Second        // in a cluster: readers alone would not learn of new nodes
 	dialTimeout      = time.Minute            // in all; the connection has a deadline on progress
+	connBuffer       = 64 << 10               // each way; the client's own would be most of what a bridge holds
 )
 
 // Options say how to attach a bridge. The zero value of a field is its
@@ -249,6 +250,8 @@ func (o *Options) dialOptions(line *progress.Line) rueidis.ClientOption {
 	r.Dialer.KeepAlive = o.KeepAlive // of rueidis: when it sends PING
 	r.Dialer.Timeout = dialTimeout
 	r.ConnWriteTimeout = dialTimeout
+	setDefault(&r.ReadBufferEachConn, connBuffer)
+	setDefault(&r.WriteBufferEachConn, connBuffer)
 	if r.PipelineMultiplex == 0 {
 		r.PipelineMultiplex = -1 // one connection for all that does not block
 	}

@@ -1,0 +1,118 @@
+package redisbridge
+
+import (
+	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/internal/redistest"
+	"github.com/harkbus/pubsub/query"
+)
+
+// Whatever Redis forgets while a publisher of Live begins, what it accepts
+// reaches those who listen: nothing depends on what they had written there.
+func TestNothingVanishesWhileAPublisherBegins(t *testing.T) {
+	const publications = 633
+	for name, forget := range map[string]func(t *testing.T, redis *redistest.Server){
+		"FLUSHALL": func(t *testing.T, redis *redistest.Server) { redis.Do(t, "FLUSHALL") },
+		"keys are evicted": func(t *testing.T, redis *redistest.Server) {
+			for _, key := range must(redis.Do(t, "KEYS", "*").AsStrSlice()) {
+				redis.Do(t, "DEL", key)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			redis := redistest.Start(t)
+			o := Options{Namespace: "begin"}
+			var readers []*side
+			var subs []*pubsub.Subscription
+			for i := range 3 {
+				r := join(t, redis, o).awaitReady(t)
+				readers = append(readers, r)
+				subs = append(subs, r.subscribe(t, query.MustParse(fmt.Sprintf("reader = '%d'", i))))
+				require.NoError(t, r.Announce(within(t, patience)))
+			}
+			for range 3 { // another publisher each time
+				forget(t, redis)
+				publisher := join(t, redis, o) // not ready: it begins at once
+				for i := range publications {
+					if i%100 == 50 {
+						forget(t, redis)
+					}
+					events := map[string][]string{"reader": {strconv.Itoa(i % len(readers))}}
+					require.NoError(t, publisher.Publish(within(t, patience), i, events))
+				}
+				for i := range publications {
+					m, err := subs[i%len(subs)].Next(within(t, patience))
+					require.NoError(t, err)
+					require.Equal(t, i, m.Data())
+				}
+				require.NoError(t, publisher.Close())
+			}
+			for _, r := range readers {
+				require.Empty(t, r.gaps.all())
+			}
+		})
+	}
+}
+
+// Processes that start together neither wait for one another nor send one
+// another what their subscriptions ask for.
+func TestManyProcessesWithManyQueriesStartTogether(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector multiplies time and memory")
+	}
+	const processes, queries = 30, 500
+	redis := redistest.Start(t)
+	before, sent := memoryInUse(), sentBy(t, redis)
+	servers := make([]*pubsub.Server, processes)
+	for i := range servers {
+		servers[i] = startServer(t)
+		for q := range queries {
+			_, err := servers[i].Subscribe(background(), strconv.Itoa(q), query.MustParse(fmt.Sprintf("account = 'a%d-%d' AND amount > %d", i, q, q)), 1)
+			require.NoError(t, err)
+		}
+	}
+	alone := memoryInUse()
+	bridges := make([]*Bridge, processes)
+	began := time.Now()
+	var all sync.WaitGroup
+	for i, server := range servers {
+		all.Go(func() {
+			bridges[i] = must(Attach(server, Options{Redis: optionOf(redis.Addr), Namespace: "together"}))
+			if bridges[i].Ready(within(t, patience)) != nil || bridges[i].Announce(within(t, patience)) != nil {
+				t.Error("it is not ready")
+			}
+		})
+	}
+	all.Wait()
+	ready := time.Since(began)
+	held, received := memoryInUse()-before, sentBy(t, redis)-sent
+	t.Logf("%d processes × %d queries: ready in %v, %.1f MB held, %.1f of them by servers, %.3f MB from Redis",
+		processes, queries, ready.Round(time.Millisecond), float64(held)/1e6, float64(alone-before)/1e6, float64(received)/1e6)
+	for _, b := range bridges {
+		require.NoError(t, b.Close())
+	}
+	require.Less(t, ready, 6*time.Second)
+	require.Less(t, held, 120_000_000)
+	require.Less(t, received, 120_000_000)
+}
+
+func memoryInUse() int {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapInuse + m.StackInuse)
+}
+
+// sentBy returns how many bytes a server has sent.
+func sentBy(t *testing.T, redis *redistest.Server) int {
+	return must(strconv.Atoi(strings.TrimSpace(redis.Info(t, "total_net_output_bytes"))))
+}

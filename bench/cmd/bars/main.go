@@ -68,6 +68,9 @@ func run() error {
 	if len(os.Args) > 1 && os.Args[1] == wire.ClientsCommand {
 		return wire.Clients(os.Args[2:])
 	}
+	if len(os.Args) == 3 && os.Args[1] == bars.MemberCommand {
+		return bars.Member(os.Args[2])
+	}
 	o, err := parse()
 	if err != nil {
 		return err

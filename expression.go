@@ -61,6 +61,7 @@ type expressions struct {
 type weighed struct {
 	*topic
 	steps int64
+	age   uint64 // the topic's born: to sort by it without a look at every topic
 }
 
 // note takes note of the topics that are to be decided: those that anybody
@@ -82,12 +83,18 @@ func (x *expressions) decide(events map[string][]string) {
 		var matches bool
 		if matches, w.steps = x.scale.Weigh(w.query.(*query.Query)); w.steps > 0 {
 			w.steps += perQuery
+			w.age = w.born
 			open = append(open, w)
 		} else if matches {
 			x.matched = append(x.matched, w.topic)
 		}
 	}
-	slices.SortFunc(open, func(a, b weighed) int { return cmp.Or(cmp.Compare(a.steps, b.steps), cmp.Compare(a.born, b.born)) })
+	slices.SortFunc(open, func(a, b weighed) int {
+		if a.steps != b.steps {
+			return cmp.Compare(a.steps, b.steps)
+		}
+		return cmp.Compare(a.age, b.age)
+	})
 	left := x.limit()
 	most := left / expressionShare
 	for i, w := range open {
@@ -144,9 +151,19 @@ func (s *Server) endOver() {
 	}
 }
 
-// tellOver logs why queries ended. The caller has the pass and no lock.
+// fewLines is how many of the queries that one publication ended are logged.
+const fewLines = 16
+
+// tellOver logs why queries ended: of the first few, and how many more there
+// are. The caller has the pass and no lock.
 func (s *Server) tellOver() {
-	for _, w := range s.expressions.over {
+	over := s.expressions.over
+	if len(over) > fewLines {
+		s.reports.add(service.Logger.Info, "pubsub: many queries ended: their conditions take too long",
+			"queries", len(over), "logged", fewLines, "budget", s.expressions.limit())
+		over = over[:fewLines]
+	}
+	for _, w := range over {
 		s.reports.add(service.Logger.Info, "pubsub: query ended: its conditions take too long",
 			"query", w.text, "steps", w.steps, "budget", s.expressions.limit(), "instructions", w.query.(*query.Query).Instructions())
 	}

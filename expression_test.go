@@ -293,3 +293,20 @@ func TestOneMegabyteCostsLittleWithoutExpressions(t *testing.T) {
 		})
 	}
 }
+
+// One publication may end very many queries; the log hears of it in few lines.
+func TestManyQueriesOverTheBudgetAreFewLinesOfLog(t *testing.T) {
+	var log records
+	server := pubsub.NewServer(pubsub.ExpressionBudget(1))
+	server.SetLogger(&log)
+	require.NoError(t, server.Start())
+	for i := range 1000 {
+		subscribe(t, server, "a", fmt.Sprintf("m MATCHES '[xy]+$' AND k != '%d'", i), 1, pubsub.Cancel)
+	}
+	publish(t, server, 1, "m", "z", "k", "v")
+	require.Zero(t, server.NumClients())
+	require.EqualValues(t, 1000, server.Stats().OverBudget)
+	require.NoError(t, server.Stop())
+	require.Equal(t, 17, log.with("take too long"))
+	require.Equal(t, 1, log.with("many queries"))
+}

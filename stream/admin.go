@@ -26,14 +26,8 @@ import (
 // It asks for no identity, but host and origin must be allowed, since the pages
 // that an administrator's browser shows reach a loopback listener, too.
 func (s *Server) Admin() http.Handler {
-	return s.guarded(func(w http.ResponseWriter, r *http.Request) {
-		v := s.newVisit(r)
-		refused := s.checkHost(v.sender.host)
-		if refused == nil && !v.allowsOrigin(r) {
-			refused = &refusal{http.StatusForbidden, "the origin is not allowed"}
-		}
-		if refused != nil {
-			_ = s.turnAway(refused)
+	return s.guarded(func(w http.ResponseWriter, r *http.Request, v *visit) {
+		if refused := v.checkSite(r); refused != nil {
 			refused.write(w)
 			return
 		}
@@ -43,6 +37,7 @@ func (s *Server) Admin() http.Handler {
 
 func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request, v *visit) {
 	if !v.identity().Admin {
+		v.refused(refusedRight)
 		http.Error(w, "for administrators only", http.StatusForbidden)
 		return
 	}
@@ -176,7 +171,7 @@ func (s *Server) serveExplain(w http.ResponseWriter, r *http.Request) {
 	v := s.newVisit(r)
 	body, err := s.readBody(w, r, v)
 	if err != nil {
-		refuseBody(w, err)
+		refuseBody(w, v, err)
 		return
 	}
 	defer body.release()

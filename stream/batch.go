@@ -76,7 +76,7 @@ type writeCounts struct {
 	writes atomic.Uint64
 	frames atomic.Uint64
 	bytes  atomic.Uint64
-	stalls atomic.Uint64
+	stalls atomic.Uint64 // peers that did not read
 }
 
 func (c *writeCounts) add(bytes, frames int) {

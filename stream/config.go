@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"time"
@@ -127,6 +128,15 @@ type Config struct {
 	// Logger is told of connections and failures, never of tokens or data;
 	// default: silence.
 	Logger service.Logger
+
+	// AccessLog gets a line for each request when it has been answered, and for
+	// each connection when it ends: method, path, status, bytes, duration,
+	// identity and remote, the address behind trusted proxies. It is called by
+	// the request's own goroutine. Default: none.
+	AccessLog *slog.Logger
+
+	// Webhook is where refused and slow clients are reported; default: nowhere.
+	Webhook *Webhook
 }
 
 // An Identity is who sent a request.
@@ -276,6 +286,11 @@ func (c *Config) validate() error {
 	}
 	if _, err := c.Overflow.bus(); err != nil {
 		return fmt.Errorf("stream: Config.Overflow: %w", err)
+	}
+	if c.Webhook != nil {
+		if err := c.Webhook.validate(); err != nil {
+			return err
+		}
 	}
 	return checkOrigins(c.Origins)
 }

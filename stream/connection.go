@@ -123,6 +123,7 @@ func (c *connection) release() {
 	c.tasks.Wait()
 	c.drop()
 	c.w.await()
+	c.visit.entry.sent += c.w.sent
 }
 
 // drop forgets outlets whose pump never began.
@@ -312,7 +313,7 @@ func (c *connection) takeExpressionsLocked(instructions int) error {
 		sum += o.instructions
 	}
 	if most := c.server.config.MaxExpressions; sum > most {
-		return fmt.Errorf("max_expressions_per_client %d reached: the regular expressions of the connection would have %d instructions", most, sum)
+		return &limitError{refusedExpressions, fmt.Sprintf("max_expressions_per_client %d reached: the regular expressions of the connection would have %d instructions", most, sum)}
 	}
 	return c.server.expressions.take(instructions)
 }
@@ -347,7 +348,7 @@ func (s *Server) clientEnters() bool {
 }
 
 func (s *Server) tooManyClients() error {
-	return fmt.Errorf("max_subscription_clients %d reached", s.config.MaxClients)
+	return &limitError{refusedClients, fmt.Sprintf("max_subscription_clients %d reached", s.config.MaxClients)}
 }
 
 // add registers a connection. One that comes too late is ended at once.

@@ -20,24 +20,22 @@ import (
 //
 //	go test ./stream -run TestEchoForAutobahn -echo 127.0.0.1:9001 -timeout 0
 //	wstest -m fuzzingclient -s spec.json        # "url": "ws://127.0.0.1:9001"
-func (s *Server) echo(w http.ResponseWriter, r *http.Request) {
-	v, ok := s.enter(w, r)
-	if !ok {
-		return
-	}
+func (s *Server) echo(w http.ResponseWriter, r *http.Request) { s.visited(s.serveEcho)(w, r) }
+
+func (s *Server) serveEcho(w http.ResponseWriter, r *http.Request, v *visit) {
 	c := &topicClient{}
 	c.connection.init(s.ctx, "echo", v)
 	if c.upgrade(&s.upgrader, timing{time.Hour, 2 * time.Hour, 10 * time.Second, time.Second}, s.config.MaxFrame, w, r, nil) != nil {
-		v.leave()
 		return
 	}
+	v.kept = true
 	go c.serve(func(kind int, payload []byte) error {
 		opcode := byte(opText)
 		if kind == websocket.BinaryMessage {
 			opcode = opBinary
 		}
 		return c.w.send(frame{opcode: opcode, tail: append([]byte(nil), payload...)}, nil)
-	}, v.leave)
+	}, v.end)
 }
 
 var echoAddress = flag.String("echo", "", "serve the echo endpoint at this address until interrupted")

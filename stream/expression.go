@@ -29,7 +29,7 @@ type expressions struct {
 func (x *expressions) take(instructions int) error {
 	if n := int64(instructions); n > 0 && x.used.Add(n) > x.most {
 		x.give(instructions)
-		return fmt.Errorf("max_expressions %d reached: the regular expressions of all subscriptions may have so many instructions, and these have %d", x.most, n)
+		return &limitError{refusedExpressions, fmt.Sprintf("max_expressions %d reached: the regular expressions of all subscriptions may have so many instructions, and these have %d", x.most, n)}
 	}
 	return nil
 }

@@ -67,7 +67,8 @@ func TestAPageWhoseNameResolvesHereIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	response.Body.Close()
 	require.Equal(t, http.StatusForbidden, response.StatusCode, "a foreign page is none of the administrators'")
-	require.NotZero(t, r.server.Stats().Refused)
+	require.NotZero(t, refusalsOf(r.server, "host"))
+	require.NotZero(t, refusalsOf(r.server, "origin"))
 }
 
 func TestHostsOfAnAddressForOthers(t *testing.T) {

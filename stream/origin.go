@@ -51,14 +51,9 @@ func isPreflight(r *http.Request) bool {
 }
 
 // servePreflight answers a browser that asks.
-func (s *Server) servePreflight(w http.ResponseWriter, r *http.Request) {
-	v := s.newVisit(r)
-	if refused := s.checkHost(v.sender.host); refused != nil {
+func (s *Server) servePreflight(w http.ResponseWriter, r *http.Request, v *visit) {
+	if refused := v.checkSite(r); refused != nil {
 		refused.write(w)
-		return
-	}
-	if !v.allowsOrigin(r) {
-		http.Error(w, "the origin is not allowed", http.StatusForbidden)
 		return
 	}
 	answerOrigin(w, r)

@@ -91,6 +91,9 @@ func (o *outlet) pump() {
 // if nothing else keeps it or the policy says so.
 func (o *outlet) tell(err error) {
 	o.server.expressions.noteEnd(err)
+	if errors.Is(err, pubsub.ErrOutOfCapacity) {
+		o.conn.visit.slow("overflow", 1)
+	}
 	e := o.ending.Load()
 	switch {
 	case o.ctx.Err() != nil: // unsubscribed, or nobody there
@@ -197,6 +200,7 @@ func (o *outlet) heartbeat(live *pubsub.Subscription) error {
 		return nil
 	}
 	if gap, dropped := o.dropGap(live); dropped {
+		o.conn.visit.slow("dropped", gap.Count)
 		if f, ok := o.framing.gap(gap, o.at); ok {
 			if err := o.conn.w.send(f, nil); err != nil {
 				return err
@@ -238,6 +242,7 @@ func (o *outlet) frames(live *pubsub.Subscription, m pubsub.Message) (notice *fr
 	if !dropped {
 		return nil, o.frame(m, 0)
 	}
+	o.conn.visit.slow("dropped", gap.Count)
 	if f, ok := o.framing.gap(gap, o.at); ok {
 		return &f, o.frame(m, 0)
 	}

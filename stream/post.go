@@ -20,7 +20,7 @@ func (s *Server) ServeRPC(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveRPC(w http.ResponseWriter, r *http.Request, v *visit) {
 	body, err := s.readBody(w, r, v)
 	if err != nil {
-		refuseBody(w, err)
+		refuseBody(w, v, err)
 		return
 	}
 	defer body.release()
@@ -62,7 +62,8 @@ func (s *Server) limitRead(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.config.ReadTimeout))
 }
 
-func refuseBody(w http.ResponseWriter, err error) {
+func refuseBody(w http.ResponseWriter, v *visit, err error) {
+	v.refusedInput(err)
 	w.Header().Set("Connection", "close") // the rest is not read
 	var refused *refusal
 	var tooLarge *http.MaxBytesError

@@ -99,6 +99,7 @@ func (p *publisher) answer(w http.ResponseWriter, err error) {
 	if err != nil {
 		p.done.Error = err.Error()
 		status = statusOf(err)
+		p.visit.refusedInput(err)
 		w.Header().Set("Connection", "close") // the rest of the body is not read
 	}
 	body, err := json.Marshal(p.done)
@@ -192,6 +193,7 @@ func (p *publisher) publish(text []byte) error {
 		return err
 	}
 	if err := p.allowed(&one, topics); err != nil {
+		p.visit.refused(refusedRight)
 		return fmt.Errorf("%w: %w", errNotAllowed, err)
 	}
 	ctx, cancel := context.WithTimeout(p.waits, p.server.config.PublishTimeout)

@@ -42,7 +42,7 @@ func (c *caller) events(_ *rpcRequest, args arguments) (reply, *rpcError) {
 	switch {
 	case c.visit.identity().expired():
 		return reply{}, serverError(endExpired.reason)
-	case err != nil:
+	case c.visit.refusedFor(err) != nil:
 		return reply{}, c.pullError(err)
 	}
 	return reply{result: result}, nil
@@ -85,7 +85,7 @@ func (c *caller) eventsRequest(args arguments) (req eventsRequest, fault *rpcErr
 		req.hasBefore = true
 		req.before, err = history.ParseCursor(before)
 	}
-	if err != nil {
+	if c.visit.refusedFor(err) != nil {
 		return req, internalError(err.Error())
 	}
 	return req, nil

@@ -15,6 +15,7 @@ type quota struct {
 	total, perIP, perIdentity int64  // 0: no limit
 
 	refusals [scopes]atomic.Uint64
+	refused  func(ip, identity string) // is notified; does not wait
 
 	mu         sync.Mutex
 	used       int64
@@ -35,7 +36,7 @@ const (
 func newQuota(what string, total, perIP, perIdentity int) *quota {
 	return &quota{
 		what: what, total: int64(total), perIP: int64(perIP), perIdentity: int64(perIdentity),
-		ips: map[string]int64{}, identities: map[string]int64{},
+		ips: map[string]int64{}, identities: map[string]int64{}, refused: func(string, string) {},
 	}
 }
 
@@ -64,11 +65,11 @@ func (h *hold) more(n int64) *refusal {
 	defer q.mu.Unlock()
 	switch {
 	case q.total > 0 && q.used+n > q.total:
-		return q.refuse(ofAll)
+		return q.refuse(ofAll, h)
 	case q.perIP > 0 && q.ips[h.ip]+n > q.perIP:
-		return q.refuse(ofAddress)
+		return q.refuse(ofAddress, h)
 	case h.identity != "" && q.perIdentity > 0 && q.identities[h.identity]+n > q.perIdentity:
-		return q.refuse(ofIdentity)
+		return q.refuse(ofIdentity, h)
 	}
 	h.n += n
 	q.used += n
@@ -88,7 +89,7 @@ func (h *hold) name(identity string) *refusal {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.perIdentity > 0 && q.identities[identity]+h.n > q.perIdentity {
-		return q.refuse(ofIdentity)
+		return q.refuse(ofIdentity, &hold{ip: h.ip, identity: identity})
 	}
 	h.identity = identity
 	add(q.identities, identity, h.n)
@@ -115,8 +116,10 @@ func add(counts map[string]int64, key string, n int64) {
 	}
 }
 
-func (q *quota) refuse(s scope) *refusal {
+// refuse counts a refusal. The caller holds q.mu.
+func (q *quota) refuse(s scope, h *hold) *refusal {
 	q.refusals[s].Add(1)
+	q.refused(h.ip, h.identity)
 	switch s {
 	case ofAddress:
 		return &refusal{http.StatusTooManyRequests, "too many " + q.what + " from your address"}

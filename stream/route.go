@@ -21,7 +21,7 @@ import (
 // Anything else is answered with 400, as a topic without a role.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if isPreflight(r) {
-		s.servePreflight(w, r)
+		s.guarded(s.servePreflight)(w, r)
 		return
 	}
 	if len(r.Header[http.CanonicalHeaderKey(RoleHeader)]) > 0 {
@@ -36,7 +36,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.visited(s.serveAdmin)(w, r)
 		return
 	}
-	s.refuseTopic(w, r, fmt.Errorf("nothing is served at this path without the header %q", RoleHeader))
+	s.guarded(func(w http.ResponseWriter, r *http.Request, v *visit) {
+		s.refuseTopic(w, r, v, fmt.Errorf("nothing is served at this path without the header %q", RoleHeader))
+	})(w, r)
 }
 
 // lastSegment returns what is behind the last slash, but for one at the end of
@@ -61,11 +63,13 @@ func (s *Server) newRoutes() map[string]http.HandlerFunc {
 }
 
 // serveLive answers that the process is there.
-func (s *Server) serveLive(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }
+func (s *Server) serveLive(w http.ResponseWriter, _ *http.Request, _ *visit) {
+	_, _ = w.Write([]byte("ok\n"))
+}
 
 // serveReady answers whether connections are taken, the bus runs, and
 // Config.Ready agrees.
-func (s *Server) serveReady(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) serveReady(w http.ResponseWriter, _ *http.Request, _ *visit) {
 	switch {
 	case s.draining.Err() != nil:
 		http.Error(w, drainReason, http.StatusServiceUnavailable)

@@ -44,7 +44,8 @@ type Server struct {
 	clients     atomic.Int64 // connections with a subscription
 	requests    atomic.Uint64
 
-	turnedAway atomic.Uint64 // requests refused, but for limits
+	refusals refusals // but for those of quotas
+	webhook  webhook
 
 	topicOptions  SubscriptionOptions
 	topicUpgrader websocket.Upgrader
@@ -72,6 +73,10 @@ func New(bus *pubsub.Server, c Config) (*Server, error) {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.ctx)
 	s.quotas = newQuotas(&c)
+	s.webhook.init(c.Webhook, c.Logger)
+	s.quotas.each(func(name string, q *quota) {
+		q.refused = func(ip, identity string) { s.notice("refused", name, ip, identity, 1) }
+	})
 	s.expressions = expressions{most: int64(c.AllExpressions), turn: make(chan struct{}, 1)}
 	s.queued.limit = int64(c.TotalBytes)
 	s.encodings = encodings{encoder: c.Encoder, cursor: c.History.Cursor, failed: s.encodingFailed, limit: int64(c.EncodingBytes)}
@@ -120,7 +125,7 @@ func (s *Server) nextID(kind string) string {
 // may see.
 func (s *Server) compile(id Identity, text string) (compiled, error) {
 	if len(text) > s.config.MaxQuery {
-		return compiled{}, errors.New("maximum query length exceeded")
+		return compiled{}, errQueryTooLong
 	}
 	q, err := s.parse(text)
 	if err != nil {
@@ -129,6 +134,8 @@ func (s *Server) compile(id Identity, text string) (compiled, error) {
 	narrow, err := s.narrow(id, q)
 	return compiled{key: q.String(), instructions: q.Instructions(), narrow: narrow}, err
 }
+
+var errQueryTooLong = &limitError{refusedQuery, "maximum query length exceeded"}
 
 // compiled is a query as the client sent it, and as it may see it.
 type compiled struct {
@@ -162,29 +169,23 @@ func (s *Server) narrow(id Identity, q *query.Query) (*query.Query, error) {
 		err = errors.New("nothing is left of the query")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("not allowed: %w", err)
+		return nil, &limitError{refusedRight, "not allowed: " + err.Error()}
 	}
 	return narrow, nil
 }
 
 // ServeWebSocket upgrades a request to JSON-RPC over WebSocket.
 func (s *Server) ServeWebSocket(w http.ResponseWriter, r *http.Request) {
-	s.guarded(s.serveWebSocket)(w, r)
+	s.visited(s.serveWebSocket)(w, r)
 }
 
-func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
-	v, ok := s.enter(w, r)
-	if !ok {
-		return
-	}
+func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, v *visit) {
 	form, err := s.formOf(r)
 	if err != nil {
-		v.leave()
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	if !v.connect(w) {
-		v.leave()
 		return
 	}
 	sess := &session{socket: &socket{}, form: form}
@@ -193,10 +194,10 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	sess.refusal = sess.refuseNow
 	c := &s.config
 	if err := sess.upgrade(&s.upgrader, timing{c.PingInterval, c.ReadTimeout, c.WriteTimeout, c.CloseTimeout}, c.MaxFrame, w, r, nil); err != nil {
-		v.leave()
 		return
 	}
-	go sess.serve(sess.receive, v.leave)
+	v.kept = true
+	go sess.serve(sess.receive, v.end)
 }
 
 // Shutdown lets nobody in any more, tells every subscription and connection
@@ -219,6 +220,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		<-empty
 	}
 	s.unobserve()
+	s.webhook.close(ctx)
 	s.cancel()
 	return err
 }

@@ -56,6 +56,7 @@ func (s *session) ask(req *rpcRequest) error {
 	most := s.server.config.MaxSubscriptions
 	if int(s.asked.Add(1)) > most {
 		s.asked.Add(-1)
+		s.visit.refused(refusedSubscriptions)
 		return s.w.send(textOf(appendError(nil, req.id, tooManySubscriptions(most))), nil)
 	}
 	asking := s.connection.ask(func(waits context.Context) {
@@ -119,7 +120,7 @@ func (s *session) subscribe(a asked) (*outlet, *rpcError) {
 		return nil, fault
 	}
 	compiled, err := s.server.compile(*s.visit.identity(), a.query)
-	if err != nil {
+	if s.visit.refusedFor(err) != nil {
 		return nil, internalError(err.Error())
 	}
 	o, err := s.open(wanted{
@@ -132,7 +133,7 @@ func (s *session) subscribe(a asked) (*outlet, *rpcError) {
 	if errors.As(err, &closing) {
 		return nil, serverError(closing.reason)
 	}
-	if err != nil {
+	if s.visit.refusedFor(err) != nil {
 		return nil, internalError(err.Error())
 	}
 	return o, nil
@@ -143,9 +144,10 @@ func (s *session) room() *rpcError {
 	n := len(s.all())
 	c := &s.server.config
 	if n == 0 && int(s.server.clients.Load()) >= c.MaxClients {
-		return internalError(s.server.tooManyClients().Error())
+		return internalError(s.visit.refusedFor(s.server.tooManyClients()).Error())
 	}
 	if n >= c.MaxSubscriptions {
+		s.visit.refused(refusedSubscriptions)
 		return tooManySubscriptions(c.MaxSubscriptions)
 	}
 	return nil

@@ -53,7 +53,7 @@ type timing struct {
 // upgrade makes a WebSocket of the request that s was made for, and registers
 // it. On an error the request has been answered, and s released.
 func (s *socket) upgrade(u *websocket.Upgrader, t timing, limit int, w http.ResponseWriter, r *http.Request, header http.Header) error {
-	upgrader := *u
+	upgrader, v := *u, s.visit
 	upgrader.HandshakeTimeout = t.write
 	if upgrader.ReadBufferSize == 0 {
 		upgrader.ReadBufferSize = 512 // else the server's 4 KiB are kept
@@ -72,7 +72,7 @@ func (s *socket) upgrade(u *websocket.Upgrader, t timing, limit int, w http.Resp
 	}
 	s.ws, s.conn, s.timing, s.limit, s.transport = ws, hijacked.conn, t, limit, s
 	s.w.init(s.conn.Conn, t.write, s.server.config.QueueBytes, &s.server.queued, &s.server.writes)
-	s.w.failed, s.w.farewell = s.cancel, s.farewell
+	s.w.failed, s.w.slow, s.w.farewell = s.cancel, v.stalled, s.farewell
 	s.conn.w = &s.w
 	ws.SetReadLimit(int64(limit))
 	ws.SetPongHandler(func(string) error { return s.heard() })
@@ -81,6 +81,7 @@ func (s *socket) upgrade(u *websocket.Upgrader, t timing, limit int, w http.Resp
 		return s.heard()
 	})
 	ws.SetCloseHandler(s.peerCloses)
+	v.entry.answered(http.StatusSwitchingProtocols)
 	s.start()
 	return nil
 }
@@ -197,8 +198,12 @@ func (s *socket) peerCloses(code int, _ string) error {
 func (s *socket) answerFault(err error) {
 	text, fault := strings.CutPrefix(err.Error(), "websocket: ")
 	closed := isCloseError(err)
+	if isTimeout(err) && !s.isClosing() {
+		s.visit.refused(refusedTime)
+	}
 	switch {
 	case errors.Is(err, websocket.ErrReadLimit):
+		s.visit.refused(refusedSize)
 		s.w.drop()
 		s.w.finish(closePayload(websocket.CloseMessageTooBig, fmt.Sprintf("a message may have %d bytes", s.limit)))
 	case fault && !closed:

@@ -32,7 +32,7 @@ func (s *Server) ServeEvents(w http.ResponseWriter, r *http.Request) { s.visited
 
 func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request, v *visit) {
 	wanted, err := s.wantedEvents(r, *v.identity())
-	if err != nil {
+	if v.refusedFor(err) != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
@@ -48,7 +48,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request, v *visit) {
 	defer context.AfterFunc(s.ctx, stream.cancel)()
 	defer stream.cancel()
 	o, err := stream.open(wanted)
-	if err != nil {
+	if v.refusedFor(err) != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
@@ -90,8 +90,9 @@ func (s *eventStream) serve(o *outlet) {
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Accel-Buffering", "no") // for nginx, which would hold events back
 	s.out.WriteHeader(http.StatusOK)
+	s.visit.entry.answered(http.StatusOK)
 	s.w.init(s, s.server.config.WriteTimeout, s.server.config.QueueBytes, &s.server.queued, &s.server.writes)
-	s.w.bare, s.w.failed = true, s.cancel
+	s.w.bare, s.w.failed, s.w.slow = true, s.cancel, s.visit.stalled
 	s.start()
 	defer s.server.remove(&s.connection)
 	defer s.release()

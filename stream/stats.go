@@ -22,8 +22,11 @@ type Stats struct {
 	Expressions int64  `json:"expressions"` // instructions of the regular expressions of all subscriptions now
 	OverBudget  uint64 `json:"over_budget"` // subscriptions and requests ended because their regular expressions took too long
 
-	Refused uint64       `json:"refused"` // requests turned away by origin, host or identity
-	Limits  []LimitStats `json:"limits"`
+	Refusals []RefusalStats `json:"refusals"` // but for those of limits
+	Limits   []LimitStats   `json:"limits"`
+
+	WebhookSent uint64 `json:"webhook_sent"` // notices
+	WebhookLost uint64 `json:"webhook_lost"` // that did not fit, or could not be delivered
 
 	EventsDropped uint64 `json:"events_dropped"` // that did not fit into SubscriptionOptions.Events
 }
@@ -63,8 +66,10 @@ func (s *Server) Stats() Stats {
 		Queued:        s.queued.used.Load(),
 		Expressions:   s.expressions.used.Load(),
 		OverBudget:    s.expressions.ended.Load(),
-		Refused:       s.turnedAway.Load(),
+		Refusals:      s.refusals.stats(),
 		Limits:        s.limitStats(),
+		WebhookSent:   s.webhook.sent.Load(),
+		WebhookLost:   s.webhook.lost.Load(),
 		EventsDropped: s.eventsDropped.Load(),
 	}
 }

@@ -42,18 +42,13 @@ type topicClient struct {
 // ServeTopic upgrades a request to a topic, which its path names.
 func (s *Server) ServeTopic(w http.ResponseWriter, r *http.Request) { s.guarded(s.serveTopic)(w, r) }
 
-func (s *Server) serveTopic(w http.ResponseWriter, r *http.Request) {
+func (s *Server) serveTopic(w http.ResponseWriter, r *http.Request, v *visit) {
 	role, name := r.Header.Get(RoleHeader), r.Header.Get(NameHeader)
 	if err := checkRole(role, name); err != nil {
-		s.refuseTopic(w, r, err)
+		s.refuseTopic(w, r, v, err)
 		return
 	}
-	v, ok := s.enter(w, r)
-	if !ok {
-		return
-	}
-	if !v.connect(w) {
-		v.leave()
+	if !v.enter(w, r) || !v.connect(w) {
 		return
 	}
 	c := &topicClient{clientID: newClientID(name)}
@@ -68,7 +63,6 @@ func (s *Server) serveTopic(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		return
 	}
-	v.leave()
 	var refused *refusal
 	if errors.As(err, &refused) {
 		c.abandon()
@@ -79,7 +73,8 @@ func (s *Server) serveTopic(w http.ResponseWriter, r *http.Request) {
 }
 
 // refuseTopic answers a request that no route takes.
-func (s *Server) refuseTopic(w http.ResponseWriter, r *http.Request, err error) {
+func (s *Server) refuseTopic(w http.ResponseWriter, r *http.Request, v *visit, err error) {
+	v.refused(refusedRequest)
 	s.tellEvent(newClientID(""), r.URL.EscapedPath(), EventTypeBadHTTPHeaders)
 	http.Error(w, err.Error(), http.StatusBadRequest)
 }
@@ -126,6 +121,7 @@ func (s *Server) tellEvent(clientID, topic string, what EventType) {
 func (c *topicClient) servePublisher(w http.ResponseWriter, r *http.Request, path string) error {
 	s := c.server
 	if err := s.config.AllowPublish(*c.visit.identity(), path, nil); err != nil {
+		c.visit.refused(refusedRight)
 		return &refusal{http.StatusForbidden, "publishing is not allowed: " + err.Error()}
 	}
 	if err := c.upgradeTopic(false, w, r); err != nil {
@@ -133,10 +129,11 @@ func (c *topicClient) servePublisher(w http.ResponseWriter, r *http.Request, pat
 	}
 	c.topic = s.topics.join(path)
 	s.tellEvent(c.clientID, path, EventTypePublisherJoined)
+	c.visit.kept = true
 	go c.serve(c.publish, func() {
 		s.topics.leave(c.topic)
 		s.tellEvent(c.clientID, path, EventTypePublisherLeft)
-		c.visit.leave()
+		c.visit.end()
 	})
 	return nil
 }
@@ -164,7 +161,7 @@ const maxSlack = 4096
 func (c *topicClient) serveSubscriber(w http.ResponseWriter, r *http.Request, path string) error {
 	s := c.server
 	narrow, instructions, err := s.topicQuery(r, *c.visit.identity(), path)
-	if err != nil {
+	if c.visit.refusedFor(err) != nil {
 		return &refusal{http.StatusBadRequest, err.Error()}
 	}
 	c.topic = s.topics.join(path)
@@ -174,7 +171,7 @@ func (c *topicClient) serveSubscriber(w http.ResponseWriter, r *http.Request, pa
 		overflow: OverflowCancel, capacity: share + creditStep + min(s.config.MaxConnections, maxSlack),
 		framing: topicFraming{s}, taken: c.topic.caughtUp,
 	})
-	if err != nil {
+	if c.visit.refusedFor(err) != nil {
 		s.topics.leave(c.topic)
 		return &refusal{http.StatusServiceUnavailable, err.Error()}
 	}
@@ -186,11 +183,12 @@ func (c *topicClient) serveSubscriber(w http.ResponseWriter, r *http.Request, pa
 	c.topic.add(sub)
 	s.tellEvent(c.clientID, path, EventTypeSubscriberJoined)
 	c.spawn(o.pump)
+	c.visit.kept = true
 	go c.serve(ignore, func() {
 		c.topic.remove(sub)
 		s.topics.leave(c.topic)
 		s.tellEvent(c.clientID, path, EventTypeSubscriberLeft)
-		c.visit.leave()
+		c.visit.end()
 	})
 	return nil
 }
@@ -208,7 +206,7 @@ func (s *Server) topicQuery(r *http.Request, id Identity, path string) (narrow *
 	}
 	if text := r.URL.Query().Get("query"); text != "" {
 		if len(text) > s.config.MaxQuery {
-			return nil, 0, errors.New("maximum query length exceeded")
+			return nil, 0, errQueryTooLong
 		}
 		more, err := s.parse(text)
 		if err != nil {

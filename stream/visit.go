@@ -41,18 +41,20 @@ func (q *quotas) each(f func(name string, q *quota)) {
 	f("answer_bytes", q.answers)
 }
 
-// A visit is a request that was let in. Every request begins with one,
-// whatever becomes of it:
+// A visit is a request, and what becomes of it:
 //
 //	enter: quota of requests ─▶ host ─▶ origin ─▶ who is it ─▶ quota of the identity
 //	  ├─ a WebSocket or an event stream: connect ─▶ quota of connections
-//	  └─ anything else is answered, and leaves
+//	  └─ anything else is answered
+//	end: gives back what it holds, and is a line of the access log
 type visit struct {
 	server *Server
 	ip     string
 	sender sender
 	who    atomic.Pointer[Identity]
 	holds  []*hold
+	entry  accessEntry
+	kept   bool // it goes on when the handler returns; who keeps it calls end
 }
 
 // identity returns who it is: nobody yet, or whom the last token names.
@@ -63,39 +65,31 @@ func (v *visit) identity() *Identity {
 	return new(Identity)
 }
 
-// enter lets a request in. If it is refused it has been answered. The caller
-// calls leave.
-func (s *Server) enter(w http.ResponseWriter, r *http.Request) (*visit, bool) {
-	v := s.newVisit(r)
-	if err := v.admit(w, r); err != nil {
+// enter lets a request in. If it is refused it has been answered.
+func (v *visit) enter(w http.ResponseWriter, r *http.Request) bool {
+	refused := v.admit(w, r)
+	if refused != nil {
 		v.leave()
-		var refused *refusal
-		if errors.As(err, &refused) {
-			s.config.logDebug("stream: request refused", "remote", v.ip, "reason", refused.text)
-			refused.write(w)
-		}
-		return nil, false
+		v.server.config.logDebug("stream: request refused", "remote", v.ip, "reason", refused.text)
+		refused.write(w)
 	}
-	return v, true
+	return refused == nil
 }
 
 func (s *Server) newVisit(r *http.Request) *visit {
 	from := s.sender(r)
-	return &visit{server: s, ip: from.ip, sender: from}
+	return &visit{server: s, ip: from.ip, sender: from, entry: newAccessEntry(r)}
 }
 
-func (v *visit) admit(w http.ResponseWriter, r *http.Request) error {
+func (v *visit) admit(w http.ResponseWriter, r *http.Request) *refusal {
 	s := v.server
 	request, refused := s.quotas.requests.hold(v.ip, "", 1)
 	if refused != nil {
 		return refused
 	}
 	v.holds = append(v.holds, request)
-	if refused := s.checkHost(v.sender.host); refused != nil {
-		return s.turnAway(refused)
-	}
-	if !v.allowsOrigin(r) {
-		return s.turnAway(&refusal{http.StatusForbidden, "the origin is not allowed"})
+	if refused := v.checkSite(r); refused != nil {
+		return refused
 	}
 	answerOrigin(w, r)
 	id, err := s.config.Identify(r)
@@ -105,19 +99,24 @@ func (v *visit) admit(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		s.config.logDebug("stream: not authorized", "remote", v.ip, "error", err)
 		w.Header().Set("WWW-Authenticate", "Bearer")
-		return s.turnAway(&refusal{http.StatusUnauthorized, "not authorized"})
+		v.refused(refusedIdentity)
+		return &refusal{http.StatusUnauthorized, "not authorized"}
 	}
 	v.who.Store(&id)
-	if refused := request.name(id.Name); refused != nil {
-		return refused
-	}
-	return nil
+	return request.name(id.Name)
 }
 
-// turnAway counts a refusal that is no limit's.
-func (s *Server) turnAway(r *refusal) error {
-	s.turnedAway.Add(1)
-	return r
+// checkSite refuses a request that a page of another site may have sent.
+func (v *visit) checkSite(r *http.Request) *refusal {
+	if refused := v.server.checkHost(v.sender.host); refused != nil {
+		v.refused(refusedHost)
+		return refused
+	}
+	if !v.allowsOrigin(r) {
+		v.refused(refusedOrigin)
+		return &refusal{http.StatusForbidden, "the origin is not allowed"}
+	}
+	return nil
 }
 
 // expired tells whether the identity is one no more.
@@ -130,6 +129,7 @@ func (id *Identity) expired() bool {
 func (v *visit) connect(w http.ResponseWriter) bool {
 	s := v.server
 	if s.draining.Err() != nil {
+		v.refused(refusedDraining)
 		(&refusal{http.StatusServiceUnavailable, drainReason}).write(w)
 		return false
 	}
@@ -149,6 +149,13 @@ func (v *visit) leave() {
 		h.release()
 	}
 	v.holds = nil
+}
+
+// end is called once, when the request has been answered, or the connection
+// that it became is over.
+func (v *visit) end() {
+	v.leave()
+	v.log()
 }
 
 // waits returns the context of what a request waits for: it ends with the
@@ -174,22 +181,26 @@ func (id *Identity) until(ctx context.Context) (context.Context, context.CancelF
 
 // visited returns a handler that enters, and calls f with the visit.
 func (s *Server) visited(f func(w http.ResponseWriter, r *http.Request, v *visit)) http.HandlerFunc {
-	return s.guarded(func(w http.ResponseWriter, r *http.Request) {
-		v, ok := s.enter(w, r)
-		if !ok {
-			return
+	return s.guarded(func(w http.ResponseWriter, r *http.Request, v *visit) {
+		if v.enter(w, r) {
+			f(w, r, v)
 		}
-		defer v.leave()
-		f(w, r, v)
 	})
 }
 
-// guarded returns a handler whose writes have deadlines.
-func (s *Server) guarded(f http.HandlerFunc) http.HandlerFunc {
+// guarded returns a handler whose writes have deadlines, and whose requests are
+// in the access log.
+func (s *Server) guarded(f func(w http.ResponseWriter, r *http.Request, v *visit)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		g := &guardedWriter{ResponseWriter: w, control: http.NewResponseController(w), timeout: s.config.WriteTimeout, stalls: &s.writes.stalls}
-		defer g.end()
-		f(g, r)
+		v := s.newVisit(r)
+		g := &guardedWriter{ResponseWriter: w, control: http.NewResponseController(w), timeout: s.config.WriteTimeout, visit: v}
+		defer func() {
+			g.end()
+			if !v.kept {
+				v.end()
+			}
+		}()
+		f(g, r, v)
 	}
 }
 
@@ -199,23 +210,31 @@ type guardedWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	timeout time.Duration
-	stalls  *atomic.Uint64
+	visit   *visit
 	taken   bool // the connection is somebody else's
 }
 
 // answerPart is how much of an answer must be taken within WriteTimeout.
 const answerPart = 64 << 10
 
+// WriteHeader implements http.ResponseWriter.
+func (g *guardedWriter) WriteHeader(status int) {
+	g.visit.entry.answered(status)
+	g.ResponseWriter.WriteHeader(status)
+}
+
 // Write implements http.ResponseWriter.
 func (g *guardedWriter) Write(b []byte) (n int, err error) {
+	g.visit.entry.answered(http.StatusOK)
 	for len(b) > 0 && err == nil {
 		g.renew()
 		var part int
 		part, err = g.ResponseWriter.Write(b[:min(len(b), answerPart)])
 		n, b = n+part, b[part:]
 	}
+	g.visit.entry.sent += int64(n)
 	if isTimeout(err) {
-		g.stalls.Add(1)
+		g.visit.stalled()
 	}
 	return n, err
 }

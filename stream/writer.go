@@ -51,6 +51,8 @@ type writer struct {
 
 	bare   bool   // there are no control frames
 	failed func() // called when nothing can be written any more, but for a close frame
+	slow   func() // called when the peer has stalled
+	sent   int64  // bytes; of the goroutine that writes
 
 	// farewell returns what a peer is told that has stalled, if it can be told:
 	// frames, and the payload of the close frame.
@@ -76,7 +78,7 @@ func (w *writer) init(conn wire, timeout time.Duration, limit int, budget *budge
 	w.conn, w.timeout, w.limit, w.budget, w.counts = conn, timeout, limit, budget, counts
 	w.room.L = &w.mu
 	w.over = make(chan struct{})
-	w.failed = func() {}
+	w.failed, w.slow = func() {}, func() {}
 }
 
 // A source has frames ready for the goroutine that writes.
@@ -390,6 +392,7 @@ func (w *writer) write(b *batch) error {
 		}
 		n, err := w.conn.Write(b.buf[done:])
 		done += n
+		w.sent += int64(n)
 		switch {
 		case err == nil:
 			w.counts.add(done, len(b.starts))
@@ -430,7 +433,7 @@ func (w *writer) wrote(b *batch) {
 // peer reads again at the last moment it gets the rest of the frame it was in,
 // and the farewell.
 func (w *writer) stalled(b *batch, n int) error {
-	w.counts.stalls.Add(1)
+	w.slow()
 	end, ok := b.boundary(n)
 	if !ok || w.farewell == nil {
 		return errStalled

@@ -81,6 +81,9 @@ type serveOptions struct {
 	windowBytes         int
 	overflow            string
 	config              stream.Config
+	accessLog           string
+	webhook             stream.Webhook
+	webhookKey          string
 	redis               redisFlags
 	file                string
 }
@@ -168,6 +171,10 @@ func (a *app) newServe() *cobra.Command {
 	f.IntVar(&o.windowBytes, "window-bytes", history.DefaultWindowBytes, "bytes of them")
 	f.IntVar(&o.queue, "queue", 1000, "publications that wait to be dispatched")
 	f.DurationVar(&o.drain, "drain-timeout", 10*time.Second, "time for clients to take what is left when the server ends")
+	f.StringVar(&o.accessLog, "access-log", "", `file to which a line is added for each request, "-" for standard error`)
+	f.StringVar(&o.webhook.URL, "webhook", "", "URL to which refused and slow clients are reported")
+	f.StringVar(&o.webhookKey, "webhook-key", "", "file with the secret that signs these reports")
+	f.DurationVar(&o.webhook.Timeout, "webhook-timeout", 5*time.Second, "time for one of these reports")
 	o.redis.addTo(c)
 	f.StringVar(&o.file, "config", "", "file with settings, JSON")
 	complete(c, "overflow", "cancel", "close", "drop-oldest", "drop-newest")
@@ -208,6 +215,17 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	}
 	if err := stream.CheckListen(o.listen, tokens != nil, o.insecure); err != nil {
 		return fmt.Errorf("%w (--token-key, --listen or --insecure)", err)
+	}
+	access, err := a.openAccessLog(o.accessLog)
+	if err != nil {
+		return err
+	}
+	defer access.Close()
+	if o.config.AccessLog = a.logging.newAccessLogger(access); o.accessLog == "" {
+		o.config.AccessLog = nil
+	}
+	if o.config.Webhook, err = o.loadWebhook(); err != nil {
+		return err
 	}
 	s := &served{app: a, options: o, tokens: tokens}
 	if err := s.build(); err != nil {

@@ -26,7 +26,9 @@ var (
 	writes        = metric.Counter("hark_stream_writes_total", "Writes that the frames went out in.")
 	bytes         = metric.Counter("hark_stream_bytes_total", "Bytes written to WebSockets and event streams.")
 	stalls        = metric.Counter("hark_stream_stalls_total", "Connections ended because the peer did not read.")
-	refused       = metric.Counter("hark_stream_refused_requests_total", "Requests turned away because of their host, their origin or who sent them.")
+	refusals      = metric.Counter("hark_stream_refusals_total", "What was refused, but for what limit_refusals counts.", "reason")
+	noticesSent   = metric.Counter("hark_stream_webhook_sent_total", "Notices that the webhook took.")
+	noticesLost   = metric.Counter("hark_stream_webhook_lost_total", "Notices that did not fit, or that the webhook did not take.")
 	limitUsed     = metric.Gauge("hark_stream_limit_used", "How much of a limit is used.", "limit")
 	limitMost     = metric.Gauge("hark_stream_limit_max", "How much of it there is for all together.", "limit")
 	limitRefusals = metric.Counter("hark_stream_limit_refusals_total", "Refusals because a limit was reached: by all together, by one address or by one identity.", "limit", "by")
@@ -43,7 +45,7 @@ func New(server *stream.Server) *Collector { return &Collector{server} }
 
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(to chan<- *prometheus.Desc) {
-	metric.Describe(to, connections, clients, topics, queuedBytes, expressions, overBudget, requests, encodings, frames, writes, bytes, stalls, refused, limitUsed, limitMost, limitRefusals, eventsDropped)
+	metric.Describe(to, connections, clients, topics, queuedBytes, expressions, overBudget, requests, encodings, frames, writes, bytes, stalls, refusals, noticesSent, noticesLost, limitUsed, limitMost, limitRefusals, eventsDropped)
 }
 
 // Collect implements prometheus.Collector.
@@ -61,7 +63,11 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	writes.Send(to, float64(stats.Writes))
 	bytes.Send(to, float64(stats.Bytes))
 	stalls.Send(to, float64(stats.Stalls))
-	refused.Send(to, float64(stats.Refused))
+	for _, r := range stats.Refusals {
+		refusals.Send(to, float64(r.Count), r.Reason)
+	}
+	noticesSent.Send(to, float64(stats.WebhookSent))
+	noticesLost.Send(to, float64(stats.WebhookLost))
 	for _, l := range stats.Limits {
 		limitUsed.Send(to, float64(l.Used), l.Name)
 		limitMost.Send(to, float64(l.Max), l.Name)

@@ -264,7 +264,7 @@ func TestHostileClientsCostOthersNothing(t *testing.T) {
 		stop()
 		require.NoError(t, watched)
 		require.NoError(t, held)
-		require.Less(t, w.p99(), 5*time.Second)
+		require.Less(t, w.p99(), patience) // the machine may be busy with other tests
 		t.Logf("%d connections, %d stalls; the witness's p99 is %v", dialed, server.Stats().Stalls, w.p99())
 
 		eventually(t, func() bool {

@@ -90,7 +90,7 @@ func TestRefusedNameDoesNotStopTheOthers(t *testing.T) {
 					"~hark:{shop}:*", "&hark:{shop}:*", "~hark:{shop#"+names+"}:*", "&hark:{shop#"+names+"}:*")
 			}
 			grant("1")
-			o := Options{Namespace: "shop", Mode: mode, Partitions: 2, Route: routeByNumber, SendAll: true}
+			o := Options{Namespace: "shop", Mode: mode, Partitions: 2, Route: routeByNumber}
 			o.Redis.Username, o.Redis.Password = "hark", "secret"
 			a, b := join(t, redis, o), join(t, redis, o)
 			got := b.collect()
@@ -135,7 +135,7 @@ func TestFramesWithoutAValidMACAreDropped(t *testing.T) {
 	for _, mode := range []Mode{Live, Durable} {
 		for name, keys := range map[string][]Key{"missing": nil, "wrong": theirs} {
 			t.Run(mode.String()+" "+name, func(t *testing.T) {
-				o := Options{Namespace: mode.String() + name, Mode: mode, Keys: ours, SendAll: true}
+				o := Options{Namespace: mode.String() + name, Mode: mode, Keys: ours}
 				a, b, got := joinTwo(t, redis, o)
 				o.Keys = keys
 				stranger := join(t, redis, o)

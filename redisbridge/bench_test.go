@@ -64,7 +64,7 @@ const benchWindow = 1 << 15 // publications on their way
 
 func benchmarkBridge(b *testing.B, mode Mode, count func(*testing.B, *pubsub.Server, *atomic.Int64), publish func(sender *Bridge, i int) error) {
 	redis := redistest.Start(b)
-	o := Options{Mode: mode, SendAll: true, Redis: optionOf(redis.Addr), RetainFrames: 10_000}
+	o := Options{Mode: mode, Redis: optionOf(redis.Addr), RetainFrames: 10_000}
 	o.SendOnly = true
 	from := attach(b, startServer(b), o)
 	o.SendOnly, o.ReceiveOnly = false, true

@@ -2,6 +2,9 @@ package redisbridge
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,12 +14,13 @@ import (
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/codec"
 	"github.com/harkbus/pubsub/internal/redistest"
+	"github.com/harkbus/pubsub/query"
 )
 
 func TestPublicationIsNotSentBack(t *testing.T) {
 	redis := redistest.Start(t)
 	for _, mode := range []Mode{Live, Durable} {
-		o := Options{Namespace: "loop", Mode: mode, SendAll: true}
+		o := Options{Namespace: "loop", Mode: mode}
 		a := join(t, redis, o).awaitReady(t)
 		b := join(t, redis, o).awaitReady(t)
 		gotA, gotB := a.collect(), b.collect()
@@ -152,7 +156,6 @@ func TestOptionsThatAreWrongNameTheField(t *testing.T) {
 		"OutboxCount": {Redis: redis, OutboxCount: -1},
 		"OutboxBytes": {Redis: redis, OutboxBytes: -1},
 		"InboxBytes":  {Redis: redis, InboxBytes: -1},
-		"Full":        {Redis: redis, Full: 9},
 		"MaxFrame":    {Redis: redis, MaxFrame: 5},
 		"Timeout":     {Redis: redis, Timeout: 1},
 		"Retention":   {Redis: redis, Retention: 1},
@@ -235,12 +238,63 @@ func TestTypesCodecsAndTimesTravel(t *testing.T) {
 	}
 }
 
+// A trace goes on in the process that receives a publication or a request: its
+// W3C trace context travels among the events, in every mode and codec.
+func TestTraceContextTravels(t *testing.T) {
+	redis := redistest.Start(t)
+	for _, mode := range []Mode{Live, Durable} {
+		for _, sent := range []codec.Codec{codec.Binary, codec.Protobuf, codec.JSON} {
+			o := Options{Namespace: fmt.Sprintf("trace%d", sent.ID()), Mode: mode, Codec: sent}
+			a := join(t, redis, o).awaitReady(t)
+			b := join(t, redis, o).awaitReady(t)
+			sub := b.subscribe(t, query.MustParse("order.id = '7'"))
+			events := map[string][]string{"order.id": {"7"}}
+			span := traceCarrier(events)
+			span.Set("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+			span.Set("tracestate", "vendor=a,other=b=c")
+
+			require.NoError(t, a.Publish(background(), order{7, 1}, events))
+			m, err := sub.Next(within(t, patience))
+			require.NoError(t, err)
+			require.Equal(t, span, traceCarrier(m.Events()))
+
+			answered := make(chan string, 1)
+			go func() {
+				m, err := sub.Next(within(t, patience))
+				if err == nil {
+					err = b.Reply(background(), m, nil, map[string][]string{"traceparent": m.Events()["traceparent"]})
+				}
+				answered <- fmt.Sprint(err)
+			}()
+			reply, err := a.Request(within(t, patience), nil, events)
+			require.NoError(t, err)
+			require.Equal(t, "<nil>", <-answered)
+			require.Equal(t, span.Get("traceparent"), traceCarrier(reply.Events).Get("traceparent"))
+		}
+	}
+}
+
+// A traceCarrier is events as OpenTelemetry's propagation.TextMapCarrier, as in
+// docs/bridge.md.
+type traceCarrier map[string][]string
+
+func (c traceCarrier) Get(key string) string {
+	if values := c[key]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+func (c traceCarrier) Set(key, value string) { c[key] = []string{value} }
+
+func (c traceCarrier) Keys() []string { return slices.Collect(maps.Keys(c)) }
+
 func TestMarkOfADroppedTailReachesReaders(t *testing.T) {
 	for _, mode := range []Mode{Live, Durable} {
 		redis := redistest.Start(t)
-		o := Options{Namespace: "tail", Mode: mode, OutboxCount: 5, SendAll: true}
+		o := Options{Namespace: "tail", Mode: mode, OutboxCount: 5}
 		a := join(t, redis, o).awaitReady(t)
-		b := join(t, redis, Options{Namespace: "tail", Mode: mode, SendAll: true}).awaitReady(t)
+		b := join(t, redis, Options{Namespace: "tail", Mode: mode}).awaitReady(t)
 		got := b.collect()
 		a.number(t, 0)
 		require.NoError(t, a.Flush(within(t, patience)))

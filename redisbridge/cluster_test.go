@@ -12,7 +12,7 @@ import (
 func TestCluster(t *testing.T) {
 	cluster := redistest.StartCluster(t, 3)
 	options := func(namespace string, mode Mode) Options {
-		return Options{Redis: cluster.Option(), Namespace: namespace, Mode: mode, Partitions: 6, Route: routeByNumber, SendAll: true}
+		return Options{Redis: cluster.Option(), Namespace: namespace, Mode: mode, Partitions: 6, Route: routeByNumber}
 	}
 	for _, mode := range []Mode{Live, Durable} {
 		t.Run("partitions spread over nodes "+mode.String(), func(t *testing.T) {

@@ -64,7 +64,7 @@ func TestBlackHoleIsNoticedInTime(t *testing.T) {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()
 			redis := redistest.Start(t)
-			a, b, got := joinTwo(t, redis, Options{Mode: mode, SendAll: true})
+			a, b, got := joinTwo(t, redis, Options{Mode: mode})
 			a.number(t, 0)
 			got.await(t, has(0))
 			a.proxy.Blackhole(true)
@@ -354,39 +354,33 @@ func TestReaderThatIsPausedStopsReadingAndLosesNothing(t *testing.T) {
 }
 
 func TestOutboxThatDropsIsAGapInDurableToo(t *testing.T) {
-	for _, policy := range []DropPolicy{DropNewest, DropOldest} {
-		redis := redistest.Start(t)
-		episodes := make(chan int, 1000)
-		o := durable("drop")
-		o.OutboxCount, o.Full = 100, policy
-		o.OnError = func(err error) {
-			if drop, is := err.(*DropError); is {
-				episodes <- drop.Partition
-			}
-		}
-		a := join(t, redis, o).awaitReady(t)
-		b := join(t, redis, durable("drop")).awaitReady(t)
-		got := b.collect()
-		a.number(t, 0)
-		require.NoError(t, a.Flush(within(t, patience)))
-		got.await(t, has(0))
-		a.proxy.Refuse(t, true)
-		a.proxy.Cut()
-		for i := 1; i <= 1000; i++ {
-			require.NoError(t, a.server.PublishWithEvents(background(), i, numberEvents(i)))
-		}
-		require.Equal(t, 0, <-episodes)
-		require.EqualValues(t, 900, a.Stats().Dropped)
-		a.proxy.Refuse(t, false)
-		eventually(t, "everything is accounted for", func() bool { return len(got.all())+b.gaps.lost() == 1001 })
-		require.Equal(t, 900, b.gaps.lost())
-		require.Empty(t, episodes, "one episode is one call")
-		if policy == DropNewest {
-			require.Equal(t, 100, got.all()[100])
-		} else {
-			require.Equal(t, 1000, got.all()[100])
+	redis := redistest.Start(t)
+	episodes := make(chan int, 1000)
+	o := durable("drop")
+	o.OutboxCount = 100
+	o.OnError = func(err error) {
+		if drop, is := err.(*DropError); is {
+			episodes <- drop.Partition
 		}
 	}
+	a := join(t, redis, o).awaitReady(t)
+	b := join(t, redis, durable("drop")).awaitReady(t)
+	got := b.collect()
+	a.number(t, 0)
+	require.NoError(t, a.Flush(within(t, patience)))
+	got.await(t, has(0))
+	a.proxy.Refuse(t, true)
+	a.proxy.Cut()
+	for i := 1; i <= 1000; i++ {
+		require.NoError(t, a.server.PublishWithEvents(background(), i, numberEvents(i)))
+	}
+	require.Equal(t, 0, <-episodes)
+	require.EqualValues(t, 900, a.Stats().Dropped)
+	a.proxy.Refuse(t, false)
+	eventually(t, "everything is accounted for", func() bool { return len(got.all())+b.gaps.lost() == 1001 })
+	require.Equal(t, 900, b.gaps.lost())
+	require.Empty(t, episodes, "one episode is one call")
+	require.Equal(t, 100, got.all()[100], "what does not fit is dropped, not what is there")
 }
 
 func TestAnotherNumberOfPartitionsRefusesToStart(t *testing.T) {

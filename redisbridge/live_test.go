@@ -14,7 +14,7 @@ import (
 )
 
 func live(namespace string) Options {
-	return Options{Namespace: namespace, Mode: Live, SendAll: true}
+	return Options{Namespace: namespace, Mode: Live}
 }
 
 // Whatever is cut, what came and what is reported missing is everything.

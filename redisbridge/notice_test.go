@@ -15,7 +15,7 @@ import (
 // What a Publish has reserved is returned, whether its context ends before or
 // just after the room was granted.
 func TestReservationIsReturnedWhenPublishIsCancelled(t *testing.T) {
-	o := newTestOutbox(1, 1<<20, DropNewest)
+	o := newTestOutbox(1, 1<<20)
 	for range 20 {
 		require.NoError(t, o.reserve(background(), 1))
 		ctx, cancel := context.WithCancel(background())
@@ -36,7 +36,7 @@ func TestReservationIsReturnedWhenPublishIsCancelled(t *testing.T) {
 
 // The last publications are dropped, and nothing follows that would show it.
 func TestDropWakesWhoeverMarksIt(t *testing.T) {
-	o, s := newTestOutbox(1, 1<<20, DropNewest), &scale{}
+	o, s := newTestOutbox(1, 1<<20), &scale{}
 	o.offer(heavy(0, 0), &measure{}, false)
 	items, _ := o.take(s, nil, 10, 1<<20)
 	require.Len(t, items, 1)

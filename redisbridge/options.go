@@ -34,15 +34,6 @@ func (m Mode) String() string {
 	return "live"
 }
 
-// A DropPolicy says what happens to a publication when the outbox is full.
-type DropPolicy uint8
-
-// The policies.
-const (
-	DropNewest DropPolicy = iota // the publication that does not fit is not sent
-	DropOldest                   // it takes the place of the oldest that is not on its way
-)
-
 // Defaults of Options.
 const (
 	DefaultNamespace    = "hark"
@@ -132,9 +123,6 @@ type Options struct {
 	OutboxCount int
 	OutboxBytes int
 
-	// Full is what happens when the outbox is full.
-	Full DropPolicy
-
 	// InboxBytes bounds, per partition, what was received and not published
 	// here yet. In Durable the bridge stops reading then, in Live it drops.
 	InboxBytes int
@@ -152,9 +140,10 @@ type Options struct {
 	// Live. At least 2 s.
 	Lease time.Duration
 
-	// SendAll has every publication sent, whether another process has a
-	// subscription for it or not. That is what a bridge does in any case, for
-	// now: see Sizing in docs/bridge.md.
+	// SendAll has no effect: every publication is sent, whether another process
+	// has a subscription for it or not.
+	//
+	// Deprecated: leave it out. docs/scale.md says what sending everything costs.
 	SendAll bool
 
 	// Timeout is how long a connection may be silent when something is due,
@@ -290,8 +279,6 @@ func (o *Options) validate() error {
 		return wrong("OutboxBytes", "is %d: it must be 1 or more", o.OutboxBytes)
 	case o.InboxBytes < 1:
 		return wrong("InboxBytes", "is %d: it must be 1 or more", o.InboxBytes)
-	case o.Full > DropOldest:
-		return wrong("Full", "is %d: use DropNewest or DropOldest", o.Full)
 	case o.MaxFrame < smallestMaxFrame:
 		return wrong("MaxFrame", "is %d: it must be %d or more", o.MaxFrame, smallestMaxFrame)
 	case o.Retention < time.Second:

@@ -14,8 +14,7 @@ import (
 // offer until Redis has acknowledged it. Offering never waits.
 //
 //	offer ─▶ queue ──take──▶ flying ──release──▶ gone
-//	  │        │ DropOldest
-//	  ▼ full   ▼
+//	  ▼ full
 //	 dropped: counted in front of the item that comes next
 //
 // queue, flying and what bridge.Publish has reserved are bounded together, by
@@ -28,7 +27,6 @@ import (
 // scale.
 type outbox struct {
 	limit, limitBytes int
-	policy            DropPolicy
 
 	wake  chan struct{} // capacity 1: something came for whoever takes
 	weigh chan struct{} // capacity 1: there is much to weigh
@@ -41,7 +39,7 @@ type outbox struct {
 	skipped  uint64 // dropped since the last item of queue
 	waiters  []*roomWaiter
 	flushers []flusher
-	guessed  []guess // items whose size is a guess, in order; some may be gone
+	guessed  []*item // items of queue whose size is a guess, in order
 	mayGuess int     // how many they may be
 	idle     bool    // whoever takes has found nothing and waits for wake
 	err      error   // why nothing is taken in any more
@@ -96,7 +94,7 @@ func (e *DropError) Error() string {
 }
 
 func newOutbox(o *Options) *outbox {
-	return &outbox{limit: o.OutboxCount, limitBytes: o.OutboxBytes, policy: o.Full,
+	return &outbox{limit: o.OutboxCount, limitBytes: o.OutboxBytes,
 		mayGuess: min(firstGuessed, o.OutboxBytes/2/opaqueSize),
 		wake:     make(chan struct{}, 1), weigh: make(chan struct{}, 1)}
 }
@@ -121,30 +119,31 @@ func (o *outbox) offer(m pubsub.Message, s *measure, hasRoom bool) (episode bool
 		o.push(m, size)
 		return false
 	}
-	if o.policy == DropNewest && !o.fits(0) { // whatever its size
+	if !o.fits(0) { // whatever its size
 		return o.drop()
 	}
-	dropped := o.dropped
 	size, isGuess := s.guess(m)
 	if isGuess && (len(o.guessed) >= o.mayGuess || !o.fits(size)) {
 		size, isGuess = s.sizeOf(m), false
 	}
-	if !o.fits(size) && !o.makeRoom(size) {
+	if !o.fits(size) {
 		return o.drop()
 	}
 	i := o.push(m, size)
 	if isGuess {
 		o.remember(i)
 	}
-	return o.dropped > dropped && o.beginEpisode()
+	return false
 }
 
-// drop counts a message that does not fit. It tells whether an episode began.
-// The caller holds o.mu.
+// drop counts a message that does not fit. It tells whether that is the first
+// for a while. The caller holds o.mu.
 func (o *outbox) drop() (episode bool) {
 	o.skipped++
 	o.dropped++
-	return o.beginEpisode()
+	episode, o.dropping = !o.dropping, true
+	o.wakeTaker() // a mark tells readers of what was dropped last
+	return episode
 }
 
 // push puts a message into the queue. The caller holds o.mu.
@@ -153,37 +152,8 @@ func (o *outbox) push(m pubsub.Message, size int) *item {
 	i := o.queue.push(item{message: m, skipped: o.skipped, ticket: o.ticket, size: size})
 	o.queued.add(1, size)
 	o.skipped = 0
-	if o.mayFly() { // else release wakes
-		o.wakeTaker()
-	}
+	o.wakeTaker()
 	return i
-}
-
-// makeRoom drops the oldest of the queue until an item fits, if that is the
-// policy. What is flying stays. The caller holds o.mu.
-func (o *outbox) makeRoom(size int) bool {
-	if o.policy != DropOldest {
-		return false
-	}
-	for !o.fits(size) && o.queue.len() > 0 {
-		old := o.queue.pop()
-		o.queued.add(-1, -old.size)
-		o.dropped++
-		if o.queue.len() > 0 {
-			o.queue.front().skipped += old.skipped + 1
-		} else {
-			o.skipped += old.skipped + 1
-		}
-	}
-	return o.fits(size)
-}
-
-// beginEpisode tells whether what was dropped is the first for a while. The
-// caller holds o.mu.
-func (o *outbox) beginEpisode() (begins bool) {
-	begins, o.dropping = !o.dropping, true
-	o.wakeTaker() // a mark tells readers of what was dropped last
-	return begins
 }
 
 func (o *outbox) wakeTaker() {
@@ -191,10 +161,7 @@ func (o *outbox) wakeTaker() {
 		return
 	}
 	o.idle = false
-	select {
-	case o.wake <- struct{}{}:
-	default:
-	}
+	signal(o.wake)
 }
 
 // take moves up to count items and about so many bytes from the queue into dst,
@@ -204,10 +171,12 @@ func (o *outbox) wakeTaker() {
 func (o *outbox) take(s *scale, dst []item, count, bytes int) (items []item, skipped uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.queue.len() > 0 && len(dst) < count && bytes > 0 && o.mayFly() {
+	for o.queue.len() > 0 && len(dst) < count && bytes > 0 {
+		isGuess := len(o.guessed) > 0 && o.guessed[0] == o.queue.front() // it came since the last weighing
 		i := o.queue.pop()
 		o.queued.add(-1, -i.size)
-		if o.isGuess(&i) { // it came since the last weighing
+		if isGuess {
+			o.guessed = o.guessed[1:]
 			i.size = s.sizeOf(i.message)
 		}
 		dst = append(dst, i)
@@ -222,12 +191,6 @@ func (o *outbox) take(s *scale, dst []item, count, bytes int) (items []item, ski
 	return dst, skipped
 }
 
-// mayFly keeps half of the room for the queue: what flies cannot be dropped for
-// something newer. The caller holds o.mu.
-func (o *outbox) mayFly() bool {
-	return o.flying.count < max(1, o.limit/2) && o.flying.bytes < max(1, o.limitBytes/2)
-}
-
 // release forgets items that are acknowledged, up to a ticket.
 func (o *outbox) release(gone load, ticket uint64) {
 	o.mu.Lock()
@@ -236,9 +199,6 @@ func (o *outbox) release(gone load, ticket uint64) {
 	o.released = max(o.released, ticket)
 	if o.queued.count+o.flying.count <= o.limit/2 && o.queued.bytes+o.flying.bytes <= o.limitBytes/2 {
 		o.dropping = false
-	}
-	if o.queue.len() > 0 {
-		o.wakeTaker()
 	}
 	o.grantRoom()
 	o.notifyFlushed()

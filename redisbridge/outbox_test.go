@@ -12,8 +12,8 @@ import (
 	"github.com/harkbus/pubsub"
 )
 
-func newTestOutbox(count, bytes int, full DropPolicy) *outbox {
-	return newOutbox(&Options{OutboxCount: count, OutboxBytes: bytes, Full: full})
+func newTestOutbox(count, bytes int) *outbox {
+	return newOutbox(&Options{OutboxCount: count, OutboxBytes: bytes})
 }
 
 // heavy is a message of which a guess knows little.
@@ -28,7 +28,7 @@ func heavy(keys, bytes int) pubsub.Message {
 func exactly(m pubsub.Message) int { return new(measure).sizeOf(m) }
 
 func TestOfferedItemsAreWeighedForWhoeverTakes(t *testing.T) {
-	o, s := newTestOutbox(10_000, 4<<20, DropNewest), &scale{}
+	o, s := newTestOutbox(10_000, 4<<20), &scale{}
 	m := heavy(3, 1000)
 	for range firstGuessed {
 		o.offer(m, &measure{}, false)
@@ -49,7 +49,7 @@ func TestOfferedItemsAreWeighedForWhoeverTakes(t *testing.T) {
 func TestGuessesAreNoMoreThanHalfOfWhatMayBeHeld(t *testing.T) {
 	const limit = 1 << 20
 	for _, bytes := range []int{1, 100, 1000, 10_000, limit / 4, limit} {
-		o, s := newTestOutbox(1<<20, limit, DropNewest), &scale{}
+		o, s := newTestOutbox(1<<20, limit), &scale{}
 		m := heavy(1, bytes)
 		o.offer(m, &measure{}, false)
 		o.weighGuessed(s)
@@ -63,28 +63,11 @@ func TestGuessesAreNoMoreThanHalfOfWhatMayBeHeld(t *testing.T) {
 	}
 }
 
-func TestWhatIsDroppedWhileItIsWeighedIsPassedOver(t *testing.T) {
-	o, s := newTestOutbox(4, 1<<20, DropOldest), &scale{}
-	for range 3 {
-		o.offer(heavy(1, 10), &measure{}, false)
-	}
-	s.guesses, o.guessed = o.guessed, nil
-	o.copyOut(s, s.guesses)
-	s.weigh()
-	for range 600 { // the chunk that held the first ones is used again
-		o.offer(heavy(2, 500), &measure{}, false)
-	}
-	o.putIn(s, s.guesses)
-	o.weighGuessed(s)
-	require.Equal(t, load{4, 4 * exactly(heavy(2, 500))}, o.queued)
-}
-
 // Whatever happens, after a weighing the bytes are those of what is there.
 func TestOutboxKnowsWhatItHolds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(1, 50).Draw(t, "count")
-		policy := rapid.SampledFrom([]DropPolicy{DropNewest, DropOldest}).Draw(t, "policy")
-		o, s := newTestOutbox(limit, rapid.IntRange(100, 20_000).Draw(t, "bytes"), policy), &scale{}
+		o, s := newTestOutbox(limit, rapid.IntRange(100, 20_000).Draw(t, "bytes")), &scale{}
 		offered, seen := 0, 0 // seen: taken, or counted as skipped
 		var flying []item
 		take := func() {
@@ -146,7 +129,7 @@ func queuedMessages(o *outbox) (all []pubsub.Message) {
 }
 
 func TestPublishersOfferWhileItemsAreWeighed(t *testing.T) {
-	o, s := newTestOutbox(3000, 1<<20, DropOldest), &scale{}
+	o, s := newTestOutbox(3000, 1<<20), &scale{}
 	m := heavy(4, 20)
 	want := maps.Clone(m.Events())
 	const publishers, each = 4, 20_000

@@ -19,7 +19,7 @@ func routeByNumber(m pubsub.Message) string {
 func TestOrderIsKeptPerRoutingKey(t *testing.T) {
 	redis := redistest.Start(t)
 	for _, mode := range []Mode{Live, Durable} {
-		o := Options{Namespace: "routes", Mode: mode, Partitions: 8, Route: routeByNumber, SendAll: true}
+		o := Options{Namespace: "routes", Mode: mode, Partitions: 8, Route: routeByNumber}
 		a, b, got := joinTwo(t, redis, o)
 		const n, keys = 4000, 10
 		for i := range n {

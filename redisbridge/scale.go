@@ -1,11 +1,5 @@
 package redisbridge
 
-import (
-	"slices"
-
-	"github.com/harkbus/pubsub"
-)
-
 const (
 	// maxGuessed is how many items of an outbox may have a guess for a size, at
 	// most, and firstGuessed before anything was weighed. With more, publishers
@@ -14,16 +8,11 @@ const (
 	firstGuessed = 64
 
 	weighAt     = maxGuessed / 4 // where whoever takes is told that there is much to weigh
-	weighAtOnce = 32
-	guessPerKey = 64 // bytes that a guess counts for a key and its values
+	guessPerKey = 64             // bytes that a guess counts for a key and its values
 )
 
-// A scale weighs the items of an outbox for whoever takes them. The publisher
-// goes on meanwhile:
-//
-//	locked     the messages are copied out
-//	unlocked   their attributes are looked at
-//	locked     the sizes are put in, for those items that are still there
+// A scale weighs the items of an outbox for whoever takes them. Publishers go on
+// during that: the items stay where they are, for nobody else takes any.
 //
 // How many items may have a guess is so chosen that as many of the heaviest of
 // the last weighing would be half of what the outbox may hold. So it may hold
@@ -31,19 +20,8 @@ const (
 // only if publications grow from one moment to the next.
 type scale struct {
 	measure
-	guesses []guess // being weighed
-
-	// Of the guesses in hand.
-	messages []pubsub.Message // the zero Message: the item is gone
-	sizes    []int
-	heaviest int // size
-}
-
-// A guess is an item whose size is one. The item is gone when it has another
-// ticket.
-type guess struct {
-	*item
-	of uint64 // its ticket
+	guesses []*item // being weighed
+	sizes   []int   // of these
 }
 
 // weighGuessed replaces all guesses of now.
@@ -54,69 +32,29 @@ func (o *outbox) weighGuessed(s *scale) {
 	if len(s.guesses) == 0 {
 		return
 	}
-	s.heaviest = 1
-	for some := range slices.Chunk(s.guesses, weighAtOnce) {
-		o.copyOut(s, some)
-		s.weigh()
-		o.putIn(s, some)
+	heaviest := 1
+	s.sizes = s.sizes[:0]
+	for _, i := range s.guesses {
+		size := s.sizeOf(i.message)
+		s.sizes = append(s.sizes, size)
+		heaviest = max(heaviest, size)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for n, i := range s.guesses {
+		o.queued.bytes += s.sizes[n] - i.size
+		i.size = s.sizes[n]
 	}
 	clear(s.guesses)
-	clear(s.messages)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.mayGuess = min(maxGuessed, o.limitBytes/2/s.heaviest)
+	o.mayGuess = min(maxGuessed, o.limitBytes/2/heaviest)
 	o.grantRoom()
-}
-
-// copyOut copies the messages of items that are still there.
-func (o *outbox) copyOut(s *scale, guesses []guess) {
-	s.messages, s.sizes = s.messages[:0], s.sizes[:0]
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, g := range guesses {
-		if g.ticket == g.of {
-			s.messages = append(s.messages, g.message)
-		} else {
-			s.messages = append(s.messages, pubsub.Message{})
-		}
-	}
-}
-
-func (s *scale) weigh() {
-	for _, m := range s.messages {
-		size := s.sizeOf(m)
-		s.sizes = append(s.sizes, size)
-		s.heaviest = max(s.heaviest, size)
-	}
-}
-
-// putIn gives the items that are still there their sizes.
-func (o *outbox) putIn(s *scale, guesses []guess) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for i, g := range guesses {
-		if g.ticket == g.of {
-			o.queued.bytes += s.sizes[i] - g.size
-			g.item.size = s.sizes[i]
-		}
-	}
 }
 
 // remember takes note that the size of an item is a guess. The caller holds
 // o.mu.
 func (o *outbox) remember(i *item) {
-	o.guessed = append(o.guessed, guess{i, i.ticket})
-	if len(o.guessed) != min(weighAt, o.mayGuess) {
-		return
+	o.guessed = append(o.guessed, i)
+	if len(o.guessed) == min(weighAt, o.mayGuess) {
+		signal(o.weigh)
 	}
-	select {
-	case o.weigh <- struct{}{}:
-	default:
-	}
-}
-
-// isGuess tells whether the size of an item may be a guess. The caller holds
-// o.mu.
-func (o *outbox) isGuess(i *item) bool {
-	return len(o.guessed) > 0 && i.ticket >= o.guessed[0].of
 }

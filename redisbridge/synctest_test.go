@@ -268,7 +268,7 @@ func TestBlackHoleIsNoticedWithin1200Milliseconds(t *testing.T) {
 	for _, mode := range []Mode{Live, Durable} {
 		t.Run(mode.String(), func(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *bubble) {
-				writer, writersWire := b.join(t, Options{Mode: mode, SendAll: true, SendOnly: true})
+				writer, writersWire := b.join(t, Options{Mode: mode, SendOnly: true})
 				reader, readersWire := b.join(t, Options{Mode: mode, ReceiveOnly: true})
 				writer.awaitReady(t)
 				reader.awaitReady(t)

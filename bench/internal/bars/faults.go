@@ -96,7 +96,7 @@ func (s *Session) blackHoleOfBridge(addr string, mode redisbridge.Mode) error {
 			return 0, err
 		}
 		defer proxy.Close()
-		from, err := newSide(proxy.Addr, redisbridge.Options{Mode: mode, SendAll: true, SendOnly: true, CloseTimeout: 1})
+		from, err := newSide(proxy.Addr, redisbridge.Options{Mode: mode, SendOnly: true, CloseTimeout: 1})
 		if err != nil {
 			return 0, err
 		}
@@ -208,7 +208,7 @@ func (s *Session) migrationOfMux(cluster *redistest.Cluster) error {
 // publishes every millisecond.
 func (s *Session) migrationOfBridge(cluster *redistest.Cluster) error {
 	const namespace = "moving"
-	options := redisbridge.Options{Redis: cluster.Option(), Namespace: namespace, Mode: redisbridge.Live, SendAll: true}
+	options := redisbridge.Options{Redis: cluster.Option(), Namespace: namespace, Mode: redisbridge.Live}
 	from, err := joinBus(options)
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ func harkOpen(mode redisbridge.Mode, attributes bool) func(addr string, got func
 		}
 		for i := range h.servers {
 			h.servers[i] = pubsub.NewServer()
-			o := redisbridge.Options{Redis: redis, Namespace: "bench", Mode: mode, SendAll: true,
+			o := redisbridge.Options{Redis: redis, Namespace: "bench", Mode: mode,
 				SendOnly: i == 0, ReceiveOnly: i == 1, RetainFrames: 10_000}
 			if err = h.servers[i].Start(); err != nil {
 				return nil, err

@@ -174,7 +174,7 @@ func (b *inbound) reportLost(g Gap) { b.report(g, position{}) }
 func (b *inbound) pass(a *arrival, h *header) (from *account, had int, isNews bool, err error) {
 	now := time.Now()
 	if from = b.origins.find(h); from == nil {
-		if !b.isFresh(a, h, now) {
+		if !b.isFresh(a, h.stamp, now) {
 			return nil, 0, false, errStale
 		}
 		from = b.takeUp(h, now)
@@ -184,22 +184,26 @@ func (b *inbound) pass(a *arrival, h *header) (from *account, had int, isNews bo
 	if missing > 0 {
 		b.reportLost(Gap{Reason: Lost, Origin: *from.origin, From: next, To: h.first - 1, Count: int64(missing)})
 	}
-	isNews = before < uint64(h.count) || h.stamp > from.stamp
+	isLater := b.isFresh(a, h.stamp, now) && (h.stamp > from.stamp || !b.isFresh(a, from.stamp, now))
+	if isLater {
+		from.stamp = h.stamp
+	}
+	isNews = before < uint64(h.count) || isLater
 	if isNews {
-		b.origins.heard(from, h, now)
+		b.origins.heard(from, now)
 	}
 	b.known.Store(int64(b.origins.present()))
 	return from, int(before), isNews, nil
 }
 
-// isFresh tells whether the stamp of a frame is near to when it was written,
-// or in Live to now.
-func (b *inbound) isFresh(a *arrival, h *header, now time.Time) bool {
+// isFresh tells whether a stamp is near to when a frame was written, or in Live
+// to now. One that is not may be of a clock that has stepped since.
+func (b *inbound) isFresh(a *arrival, stamp int64, now time.Time) bool {
 	at := b.clock.at(now)
 	if a.epoch != 0 {
 		at = int64(a.id.ms) * 1000
 	}
-	return abs(at-h.stamp) <= freshness.Microseconds()
+	return abs(at-stamp) <= freshness.Microseconds()
 }
 
 func abs(n int64) int64 { return max(n, -n) }

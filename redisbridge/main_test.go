@@ -18,7 +18,10 @@ import (
 	"github.com/harkbus/pubsub/query"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, redistest.Sleepers()...) }
+func TestMain(m *testing.M) {
+	runChaosProcess()
+	goleak.VerifyTestMain(m, redistest.Sleepers()...)
+}
 
 const patience = 30 * time.Second
 

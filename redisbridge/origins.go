@@ -31,7 +31,7 @@ type origins struct {
 type account struct {
 	origin *pubsub.Origin // shared by all its publications
 	next   uint64         // sequence expected next
-	stamp  int64          // the latest
+	stamp  int64          // the latest that was fresh
 	lease  time.Duration  // 0: never silent
 	heard  time.Time      // when something new came
 	gone   bool           // it said goodbye, or its lease ended; kept because of repetitions
@@ -66,9 +66,9 @@ func (o *origins) add(h *header, now time.Time) (a, forgotten *account) {
 }
 
 // heard takes note that something new came from an origin.
-func (o *origins) heard(a *account, h *header, now time.Time) {
+func (o *origins) heard(a *account, now time.Time) {
 	o.recent.MoveToFront(o.byKey[*a.origin])
-	a.heard, a.stamp = now, max(a.stamp, h.stamp)
+	a.heard = now
 	o.setGone(a, false)
 }
 

@@ -55,6 +55,7 @@ type sealed struct {
 	ticket   uint64
 	tries    int
 	force    bool // it was never written, whatever Redis claims
+	dictated bool // Redis has said which stamp it must have
 }
 
 func newPacker(m *member, partition int, box *outbox) *packer {
@@ -229,9 +230,13 @@ func (p *packer) encode(i *item) error {
 	return nil
 }
 
-// header returns what all frames of the partition begin with. Stamps grow.
+// header returns what all frames of the partition begin with. Stamps grow, unless
+// the clock was far ahead: who does not know us takes up no frame of the future.
 func (p *packer) header(k kind) *header {
-	p.stamp = max(p.stamp+1, p.clock.at(time.Now()))
+	now := p.clock.at(time.Now())
+	if p.stamp++; p.stamp < now || p.stamp > now+restampAfter.Microseconds() {
+		p.stamp = now
+	}
 	return &header{kind: k, partition: uint16(p.partition), first: p.sequence + 1, stamp: p.stamp,
 		epoch: p.origin.Epoch, name: p.origin.Name, namespace: p.opt.Namespace}
 }

@@ -76,6 +76,7 @@ func (w *writer) deliver(batch []sealed) {
 		case isA[restampError](err): // the clock of the node is not the one that we know
 			for i := range batch {
 				w.restamp(&batch[i], int64(err.(restampError)))
+				batch[i].dictated = true
 			}
 		default:
 			w.counts.failures.Add(1)
@@ -146,7 +147,7 @@ func (w *writer) prepare(f *sealed) {
 		return
 	}
 	w.counts.resent.Add(1)
-	if now := w.clock.at(time.Now()); abs(now-f.stamp) > restampAfter.Microseconds() {
+	if now := w.clock.at(time.Now()); !f.dictated && abs(now-f.stamp) > restampAfter.Microseconds() {
 		w.restamp(f, now)
 	}
 }

@@ -267,7 +267,7 @@ func (c *Cluster) awaitMoved(slot, to int) error {
 
 // Close ends all nodes.
 func (c *Cluster) Close() {
-	for _, node := range c.Nodes {
+	for _, node := range append(slices.Clone(c.Nodes), c.Replicas...) { // they may have changed places
 		node.Close()
 	}
 }

@@ -2,6 +2,7 @@ package redistest
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,4 +45,69 @@ func (c *Cluster) Failover(t testing.TB, i int) time.Duration {
 	c.Nodes[i].Kill()
 	require.Eventually(t, func() bool { return c.Replicas[i].Info(t, "role") == "master" }, patience, 10*pause)
 	return time.Since(began)
+}
+
+// FailoverAndReturn kills Nodes[i], waits until its replica has taken its place,
+// and starts it again as the replica of that: the two have changed places in c.
+// What the replica had not received is lost.
+func (c *Cluster) FailoverAndReturn(t testing.TB, i int) {
+	t.Helper()
+	c.Failover(t, i)
+	c.exchange(t, i)
+	c.Replicas[i].Restart(t)
+	c.awaitReplica(t, i)
+}
+
+// handOverTimeout is when a replica that was not elected asks again: the others
+// do not vote twice for one master within twice the node timeout.
+const handOverTimeout = 5 * time.Second
+
+// HandOver has the replica of Nodes[i] take its place, in agreement with it, so
+// that nothing is lost: the two have changed places in c.
+func (c *Cluster) HandOver(t testing.TB, i int) {
+	t.Helper()
+	var asked time.Time
+	require.Eventually(t, func() bool {
+		if time.Since(asked) > handOverTimeout {
+			asked = time.Now()
+			_, _ = c.Replicas[i].run("CLUSTER", "FAILOVER") // it refuses until it knows its master well
+		}
+		return c.Replicas[i].Info(t, "role") == "master"
+	}, patience, 10*pause)
+	c.exchange(t, i)
+	c.awaitReplica(t, i)
+}
+
+func (c *Cluster) exchange(t testing.TB, i int) {
+	t.Helper()
+	c.Nodes[i], c.Replicas[i] = c.Replicas[i], c.Nodes[i]
+	id, err := text(c.Nodes[i].Do(t, "CLUSTER", "MYID"))
+	require.NoError(t, err)
+	c.ids[i] = id
+}
+
+// awaitReplica waits until Replicas[i] follows Nodes[i] and all masters know who
+// they are.
+func (c *Cluster) awaitReplica(t testing.TB, i int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		return c.Replicas[i].Info(t, "role") == "slave" && c.Replicas[i].Info(t, "master_link_status") == "up"
+	}, patience, 10*pause)
+	for _, node := range c.Nodes {
+		require.Eventually(t, func() bool {
+			nodes, err := text(node.Do(t, "CLUSTER", "NODES"))
+			return err == nil && isMasterIn(nodes, c.ids[i])
+		}, patience, 10*pause)
+	}
+}
+
+// isMasterIn tells whether CLUSTER NODES shows a node as a master that serves
+// slots.
+func isMasterIn(nodes, id string) bool {
+	for line := range strings.SplitSeq(nodes, "\n") {
+		if fields := strings.Fields(line); len(fields) > 8 && fields[0] == id {
+			return strings.Contains(fields[2], "master") && !strings.Contains(fields[2], "fail")
+		}
+	}
+	return false
 }

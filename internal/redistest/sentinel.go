@@ -29,7 +29,7 @@ func StartSentinel(t testing.TB) *Sentinel {
 	t.Helper()
 	master := Start(t)
 	replica := Start(t, "--replicaof", host+" "+strconv.Itoa(master.Port))
-	watcher, err := launch(nil, func(dir string, port int) ([]string, error) {
+	watcher, err := launch(nil, nil, func(dir string, port int) ([]string, error) {
 		file := filepath.Join(dir, "sentinel.conf") // a sentinel keeps its state in its configuration
 		text := fmt.Sprintf("port %d\nbind %s\nsentinel monitor %s %s %d 1\n"+
 			"sentinel down-after-milliseconds %s 500\nsentinel failover-timeout %s 2000\n",

@@ -37,6 +37,7 @@ type Server struct {
 
 	dir        string
 	directives []string
+	env        []string    // beside that of this process
 	tls        *tls.Config // nil without TLS
 
 	mu    sync.Mutex
@@ -56,7 +57,7 @@ func Start(t testing.TB, directives ...string) *Server {
 
 // NewServer is Start for a TestMain. The caller closes the server.
 func NewServer(directives ...string) (*Server, error) {
-	return launch(nil, func(_ string, port int) ([]string, error) {
+	return launch(nil, nil, func(_ string, port int) ([]string, error) {
 		return append(defaults(port), directives...), nil
 	})
 }
@@ -66,8 +67,9 @@ func defaults(port int) []string {
 }
 
 // launch tries ports until a server has one: another process may take it
-// between the look and the bind. Directives may write files into dir.
-func launch(config *tls.Config, directives func(dir string, port int) ([]string, error)) (*Server, error) {
+// between the look and the bind. Directives may write files into dir; env is
+// beside the environment of this process.
+func launch(config *tls.Config, env []string, directives func(dir string, port int) ([]string, error)) (*Server, error) {
 	dir, err := os.MkdirTemp("", "redistest")
 	if err != nil {
 		return nil, err
@@ -80,7 +82,7 @@ func launch(config *tls.Config, directives func(dir string, port int) ([]string,
 			lastErr = err
 			break
 		}
-		s := &Server{Addr: net.JoinHostPort(host, strconv.Itoa(port)), Port: port, dir: dir, directives: args, tls: config}
+		s := &Server{Addr: net.JoinHostPort(host, strconv.Itoa(port)), Port: port, dir: dir, directives: args, env: env, tls: config}
 		if lastErr = s.start(); lastErr == nil {
 			return s, nil
 		}
@@ -115,7 +117,7 @@ func isFree(port int) bool {
 }
 
 func (s *Server) start() error {
-	proc, err := startProcess(s.dir, s.directives)
+	proc, err := startServer(s.dir, s.env, s.directives)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func StartTLS(t testing.TB, directives ...string) *Server {
 	require.True(t, trusted.AppendCertsFromPEM(cert))
 	config := &tls.Config{RootCAs: trusted, ServerName: host, MinVersion: tls.VersionTLS12}
 
-	s, err := launch(config, func(dir string, port int) ([]string, error) {
+	s, err := launch(config, nil, func(dir string, port int) ([]string, error) {
 		certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 		if err := os.WriteFile(certFile, cert, 0o600); err != nil {
 			return nil, err

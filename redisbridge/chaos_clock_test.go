@@ -1,0 +1,66 @@
+package redisbridge
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub/internal/redistest"
+)
+
+// The IDs of a stream go on from the latest, whatever the clock of Redis shows
+// after it stepped back: a process that comes then waits for no clock to catch up.
+func TestDurableGoesOnWhenTheClockOfRedisStepsBack(t *testing.T) {
+	clock := redistest.NewClock(t)
+	server := clock.Start(t)
+	a, b, got := joinTwo(t, server, durable("steps"))
+	a.number(t, 0)
+	got.await(t, has(0))
+	for n, step := range []time.Duration{-40 * time.Second, -2 * time.Hour, 3 * time.Hour, -10 * time.Minute} {
+		_, err := clock.Step(step)
+		require.NoError(t, err)
+		late := join(t, server, durable("steps")).awaitReady(t)
+		late.number(t, n+1)
+		require.NoError(t, late.Flush(within(t, patience)), "after a step of %v", step)
+		got.await(t, has(n+1))
+		require.NoError(t, late.Close())
+	}
+	require.Empty(t, b.gaps.all())
+}
+
+// A process whose clock was ahead for a moment stamps no frame of the future
+// after it: somebody who comes then takes it up.
+func TestClockThatWasAheadHidesNobody(t *testing.T) {
+	redis := redistest.Start(t)
+	o := Options{Namespace: "ahead", Mode: Live}
+	a := join(t, redis, o).awaitReady(t)
+	a.clock.offset.Add(time.Hour.Microseconds())
+	a.number(t, 0)
+	eventually(t, "the clock is put right", func() bool { return a.clock.offset.Load() < time.Minute.Microseconds() })
+	b := join(t, redis, o).awaitReady(t)
+	got := b.collect()
+	a.number(t, 1)
+	a.number(t, 2)
+	got.await(t, has(2))
+}
+
+// Marks with earlier stamps are signs of life when the clock of Redis has stepped
+// back, and once only.
+func TestMarksAreNewsAfterTheClockSteppedBack(t *testing.T) {
+	in := &inbound{member: &member{opt: Options{Mode: Live}}, origins: newOrigins(10)}
+	isNews := func(ahead time.Duration) bool {
+		h := header{kind: kindMark, first: 1, name: "a", stamp: in.clock.at(time.Now().Add(ahead))}
+		_, _, isNews, err := in.pass(&arrival{}, &h)
+		require.NoError(t, err)
+		return isNews
+	}
+	require.True(t, isNews(0))
+	require.False(t, isNews(-time.Second), "a repetition")
+	require.False(t, isNews(time.Hour), "its clock is ahead")
+	require.True(t, isNews(time.Second))
+	in.clock.offset.Add(-time.Hour.Microseconds())
+	require.True(t, isNews(0), "the first after the step")
+	require.False(t, isNews(-time.Second), "a repetition")
+	require.True(t, isNews(time.Second))
+}

@@ -25,10 +25,11 @@ type part struct {
 // layers holds the architecture, lowest first. An import points down: to a
 // part of a lower layer, never to one of the same.
 //
-//	L6  cmd/hark
-//	L5  metrics   console
-//	L4  stream   redisbridge
-//	L3  history   redismux   room   eventlog   queue   pubsubtest   sim   compat   pubclient+subclient+clients+env
+//	L7  cmd/hark
+//	L6  metrics   console
+//	L5  stream   redisbridge
+//	L4  client+pubclient+subclient+clients+env
+//	L3  history   redismux   room   eventlog   queue   pubsubtest   sim   compat
 //	L2  root       store/tmdb
 //	L1  match      store      codec
 //	L0  query   service
@@ -60,7 +61,9 @@ var layers = [][]part{
 		{packages: []string{"pubsubtest"}},
 		{packages: []string{"compat"}},
 		{packages: []string{"sim"}},
-		{packages: []string{"pubclient", "subclient", "clients", "env"}, vendors: []string{websocket}},
+	},
+	{
+		{packages: []string{"client", "pubclient", "subclient", "clients", "env"}, vendors: []string{websocket}},
 	},
 	{
 		{packages: []string{"stream"}, vendors: []string{websocket, "github.com/golang-jwt/jwt"}},

@@ -1,7 +1,6 @@
 package clients
 
 import (
-	"errors"
 	"net/http"
 	"time"
 
@@ -13,10 +12,6 @@ const (
 	CloseDeadline = 5 * time.Second
 	PongDeadline  = 5 * time.Second
 )
-
-// ErrClosedByServer is wrapped by the error of a client that the server
-// closed.
-var ErrClosedByServer = errors.New("the client was closed by the server")
 
 // Options configure a client. Of several, the last value that is not nil or
 // zero counts.
@@ -36,10 +31,7 @@ type Options struct {
 	// WebsocketDialer dials; default websocket.DefaultDialer.
 	WebsocketDialer *websocket.Dialer
 
-	// OnConnection is called with nil when there is a connection, and with the
-	// reason when one is lost, or an attempt to dial again fails: a server that
-	// shuts down says so here though the client reconnects. It is called by one
-	// goroutine at a time and must not wait.
+	// OnConnection is notified of the connection, as in client.Options.
 	OnConnection func(error)
 
 	// Reconnect has a lost connection dialled again.
@@ -78,9 +70,6 @@ func FlattenClientOptions(all []Options) Options {
 			merged.OnConnection = o.OnConnection
 		}
 		merged.Reconnect = merged.Reconnect || o.Reconnect
-	}
-	if merged.OnConnection == nil {
-		merged.OnConnection = func(error) {}
 	}
 	return merged
 }

@@ -17,8 +17,6 @@ func TestTheLastOptionThatIsSetCounts(t *testing.T) {
 		{ClientName: "bob", PongDeadline: &long, Reconnect: true},
 		{},
 	})
-	merged.OnConnection(nil) // it can be called whether or not it is set
-	merged.OnConnection = nil
 	require.Equal(t, Options{
 		ClientName: "bob", PongDeadline: &long, CloseDeadline: &short, WebsocketDialer: dialer, InitialHeaders: http.Header{"X": {"1"}},
 		Reconnect: true, MaxMessage: 32 << 20,

@@ -7,7 +7,7 @@
 //
 // Publish returns when the message has been handed to the connection. The
 // server takes messages as fast as the subscribers of the topic read them;
-// when they do not, Publish waits. Package clients says how a connection is
+// when they do not, Publish waits. Package client says how a connection is
 // kept and ends.
 package pubclient
 
@@ -18,6 +18,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/harkbus/pubsub/client"
 	"github.com/harkbus/pubsub/clients"
 )
 
@@ -27,7 +28,7 @@ const ClientType = clients.Publisher
 
 // A Publisher publishes to one topic. Its methods may be called from any
 // goroutine.
-type Publisher struct{ conn *clients.Conn }
+type Publisher struct{ conn *client.Conn }
 
 // New connects to the topic that the path of u names. The client ends with
 // ctx. The response is that of the server, also if it refused.

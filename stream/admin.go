@@ -177,7 +177,7 @@ func (s *Server) serveExplain(w http.ResponseWriter, r *http.Request) {
 	defer body.release()
 	var asked struct {
 		Query  string `json:"query"`
-		Events Events `json:"events"`
+		Events events `json:"events"`
 	}
 	if err := json.Unmarshal(body.b, &asked); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)

@@ -15,6 +15,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/internal/wire"
 )
 
 // A connection is a client that is connected, whatever it speaks. It has the
@@ -77,13 +78,11 @@ const (
 )
 
 var (
-	endDrain   = ending{closeServiceRestart, drainReason}
+	endDrain   = ending{closeServiceRestart, wire.Draining}
 	endExpired = ending{closePolicyViolation, "the token has expired"}
-	endTooSlow = ending{closeTryAgainLater, "the client is too slow"}
-	endStalled = ending{closeTryAgainLater, "the client does not read"}
+	endTooSlow = ending{closeTryAgainLater, wire.TooSlow}
+	endStalled = ending{closeTryAgainLater, wire.Unreading}
 )
-
-const drainReason = "the server is shutting down"
 
 // endingOf returns the ending for an error of the bus or the history.
 func endingOf(err error) ending {

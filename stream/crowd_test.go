@@ -129,9 +129,16 @@ func numbers(first, last int) func(p *raw) (string, error) {
 	}
 }
 
+// A rawResult is what the crowd looks at in a result.
+type rawResult struct {
+	Cursor string
+	Data   Data
+	Gap    *history.Gap
+}
+
 // result reads the next result.
-func (r *raw) result() (clientResult, error) {
-	var response clientResponse
+func (r *raw) result() (rawResult, error) {
+	var response struct{ Result rawResult }
 	err := json.Unmarshal([]byte(r.next().payload), &response)
 	return response.Result, err
 }

@@ -1,6 +1,6 @@
 // Package stream offers a bus over HTTP: event streaming in JSON-RPC 2.0 over
 // WebSocket as CometBFT speaks it, Server-Sent Events, pulling, topics, and
-// publishing. It has the client too.
+// publishing. Package client is for those who connect to it.
 //
 //	bus := pubsub.NewServer()
 //	bus.Start()

@@ -10,21 +10,18 @@ import (
 	"sync"
 	"sync/atomic"
 	"unicode/utf8"
+
+	"github.com/harkbus/pubsub/internal/wire"
 )
 
 // Names of data that no type was registered for.
 const (
-	TypeJSON   = "hark/json"   // any JSON value
-	TypeBinary = "hark/binary" // a string of base64
-	TypeError  = "hark/error"  // a string: the data could not be encoded, and why
+	TypeJSON   = wire.TypeJSON   // any JSON value
+	TypeBinary = wire.TypeBinary // a string of base64
+	TypeError  = wire.TypeError  // a string: the data could not be encoded, and why
 )
 
-// carrierType is a type of CometBFT's whose value is any string; its Go client
-// drops events of types that it does not know.
-const carrierType = "tendermint/event/ProposalString"
-
-// Data is published data with the name of its type: as published, it is sent
-// as it is, and as received by a [Client] it can be decoded with [DataAs].
+// Data is published data with the name of its type. It is sent as it is.
 type Data struct {
 	Type  string          `json:"type"`
 	Value json.RawMessage `json:"value"`

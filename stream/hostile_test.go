@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/client"
 	"github.com/harkbus/pubsub/history"
 	"github.com/harkbus/pubsub/internal/soak"
 )
@@ -190,13 +191,13 @@ func (f *field) bounded() error {
 // A witness is a client of good manners: it expects every number that is
 // published, soon.
 type witness struct {
-	client *Client
+	client *client.Client
 	delays []time.Duration
 }
 
 func (w *witness) watch(ctx context.Context, n int, accepted func()) error {
 	next := 0
-	for result, err := range w.client.Subscribe(ctx, "number EXISTS", SubscribeOptions{Accepted: accepted}) {
+	for result, err := range w.client.Subscribe(ctx, "number EXISTS", client.SubscribeOptions{Accepted: accepted}) {
 		if err != nil {
 			return fmt.Errorf("after %d: %w", next, err)
 		}
@@ -233,7 +234,7 @@ func TestHostileClientsCostOthersNothing(t *testing.T) {
 		for range 50 {
 			require.NoError(t, bus.PublishWithEvents(t.Context(), large, map[string][]string{"large": {"1"}}))
 		}
-		client, err := Dial(t.Context(), "ws://"+f.address+"/websocket", ClientOptions{})
+		client, err := client.Dial(t.Context(), "ws://"+f.address+"/websocket", client.Options{})
 		require.NoError(t, err)
 		goroutines, files := runtime.NumGoroutine(), descriptors()
 

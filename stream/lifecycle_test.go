@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/internal/wire"
 )
 
 // A drain tells every id, sends what was in the buffers before, and closes
@@ -35,7 +36,7 @@ func TestADrainTellsEveryIDThenCloses(t *testing.T) {
 	require.NoError(t, r.server.Shutdown(t.Context()))
 	code, reason, messages := p.closed()
 	require.Equal(t, websocket.CloseServiceRestart, code)
-	require.Equal(t, drainReason, reason)
+	require.Equal(t, wire.Draining, reason)
 	require.Len(t, messages, 10)
 	all := strings.Join(messages, "\n")
 	for i := range 5 {

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/harkbus/pubsub/internal/wire"
 )
 
 // Options configure WebSocketHandler. Of several, the last value that is not
@@ -62,7 +64,7 @@ type SubscriptionOptions struct {
 }
 
 // MaxMessageHeader tells clients MaxMessage, in the answer to the upgrade.
-const MaxMessageHeader = "pubsub-max-message"
+const MaxMessageHeader = wire.MaxMessageHeader
 
 func (o *SubscriptionOptions) maxMessage() int {
 	if o.MaxMessage <= 0 {

@@ -148,29 +148,6 @@ func TestARareSubscriptionComesBackWithoutAFalseGap(t *testing.T) {
 		lines, _ = r.openEvents("rare=1", last)
 		require.Contains(t, <-lines, `"value":"x"`)
 	})
-	t.Run("Go client", func(t *testing.T) {
-		r := newRig(t)
-		client := r.client(ClientOptions{})
-		go func() {
-			r.publishNumbers(0, 200)
-			eventually(t, func() bool {
-				client.mu.Lock()
-				defer client.mu.Unlock()
-				for _, sub := range client.subs {
-					return sub.accepted && place(sub.options.After).Major >= 199
-				}
-				return false
-			}, "the client knows where it is")
-			all, _ := r.server.connections()
-			for _, conn := range all {
-				conn.kill()
-			}
-			r.publish("x", map[string][]string{"rare": {"1"}})
-		}()
-		results := collect(t, client, "rare=1", SubscribeOptions{}, 1)
-		require.Nil(t, results[0].Gap)
-		require.JSONEq(t, `"x"`, string(results[0].Data.Value))
-	})
 }
 
 // What is published before the first event of a stream is not lost when the

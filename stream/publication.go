@@ -6,6 +6,7 @@ import (
 
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/history"
+	"github.com/harkbus/pubsub/internal/wire"
 )
 
 // A form is a way to encode a publication.
@@ -13,7 +14,7 @@ type form uint8
 
 const (
 	plain   form = iota // {"type", "value"} as the encoder says
-	carrier             // the same as a string in carrierType
+	carrier             // the same as a string in the carrier
 	event               // plain as the end of a Server-Sent Event
 	forms
 )
@@ -161,6 +162,6 @@ func (e *encodings) appendData(dst []byte, m pubsub.Message, f form) []byte {
 		return dst
 	}
 	data := string(dst[start:])
-	dst = append(appendString(append(dst[:start], `{"type":`...), carrierType), `,"value":`...)
+	dst = append(appendString(append(dst[:start], `{"type":`...), wire.TypeCarrier), `,"value":`...)
 	return append(appendString(dst, data), '}')
 }

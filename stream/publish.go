@@ -17,24 +17,24 @@ import (
 	"github.com/harkbus/pubsub"
 )
 
-// A Publication is what POST /publish takes, and [Client.Publish] sends.
-type Publication struct {
+// A submission is what POST /publish takes, and a client.Publication sends.
+type submission struct {
 	Topic  string          `json:"topic,omitempty"` // a path; published as the events "topic" and "publisher"
 	Data   json.RawMessage `json:"data"`
-	Events Events          `json:"events"`
+	Events events          `json:"events"`
 }
 
-// Events are the events of a publication. In JSON a value may stand alone
+// events are those of a publication. In JSON a value may stand alone
 // where there is one: {"a.b": "x"} for {"a.b": ["x"]}.
-type Events map[string][]string
+type events map[string][]string
 
 // UnmarshalJSON implements json.Unmarshaler.
-func (e *Events) UnmarshalJSON(b []byte) error {
+func (e *events) UnmarshalJSON(b []byte) error {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(b, &fields); err != nil {
 		return fmt.Errorf("events must be an object: %w", err)
 	}
-	*e = make(Events, len(fields))
+	*e = make(events, len(fields))
 	for key, raw := range fields {
 		var one string
 		if json.Unmarshal(raw, &one) == nil && raw[0] == '"' {
@@ -176,7 +176,7 @@ func (p *publisher) publish(text []byte) error {
 	if !utf8.Valid(text) {
 		return errors.New("no publication: it is not UTF-8")
 	}
-	var one Publication
+	var one submission
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&one); err != nil {
@@ -212,7 +212,7 @@ func (p *publisher) publish(text []byte) error {
 
 // topics returns the topics that a publication reaches: the field's, and those
 // that its events name.
-func (one *Publication) topics() ([]string, error) {
+func (one *submission) topics() ([]string, error) {
 	if one.Events[PublisherKey] != nil {
 		return nil, fmt.Errorf("event %q is set by the server", PublisherKey)
 	}
@@ -230,7 +230,7 @@ func (one *Publication) topics() ([]string, error) {
 
 // allowed asks whether the client may publish to each topic, or, if there is
 // none or there are other events, with the events.
-func (p *publisher) allowed(one *Publication, topics []string) error {
+func (p *publisher) allowed(one *submission, topics []string) error {
 	id, allow := *p.visit.identity(), p.server.config.AllowPublish
 	for _, topic := range topics {
 		if err := allow(id, topic, one.Events); err != nil {
@@ -248,12 +248,12 @@ func (p *publisher) allowed(one *Publication, topics []string) error {
 }
 
 // toTopics adds the events of topics, and waits for their subscribers.
-func (p *publisher) toTopics(ctx context.Context, one *Publication, topics []string) error {
+func (p *publisher) toTopics(ctx context.Context, one *submission, topics []string) error {
 	if len(topics) == 0 {
 		return nil
 	}
 	if one.Events == nil {
-		one.Events = Events{}
+		one.Events = events{}
 	}
 	one.Events[TopicKey] = topics
 	one.Events[PublisherKey] = []string{newClientID(p.visit.identity().Name)}

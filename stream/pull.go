@@ -8,6 +8,7 @@ import (
 
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/history"
+	"github.com/harkbus/pubsub/internal/wire"
 	"github.com/harkbus/pubsub/query"
 )
 
@@ -56,7 +57,7 @@ func (c *caller) pullError(err error) *rpcError {
 	case errors.Is(err, errAnswerFull):
 		return serverError(err.Error())
 	case c.server.draining.Err() != nil:
-		return serverError(drainReason)
+		return serverError(wire.Draining)
 	}
 	return internalError(err.Error())
 }

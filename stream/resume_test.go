@@ -14,11 +14,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/harkbus/pubsub/client"
 	"github.com/harkbus/pubsub/history"
 )
 
 // collect reads n results of a client.
-func collect(t *testing.T, c *Client, query string, o SubscribeOptions, n int) (results []Result) {
+func collect(t *testing.T, c *client.Client, query string, o client.SubscribeOptions, n int) (results []client.Result) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -31,9 +32,9 @@ func collect(t *testing.T, c *Client, query string, o SubscribeOptions, n int) (
 	return results
 }
 
-func (r *rig) client(o ClientOptions) *Client {
+func (r *rig) client(o client.Options) *client.Client {
 	r.t.Helper()
-	c, err := Dial(r.t.Context(), r.url("/websocket"), o)
+	c, err := client.Dial(r.t.Context(), r.url("/websocket"), o)
 	require.NoError(r.t, err)
 	r.t.Cleanup(func() { _ = c.Close() })
 	return c
@@ -46,22 +47,22 @@ func (r *rig) publishNumbers(first, last int) {
 	}
 }
 
-func number(t *testing.T, r Result) int {
+func number(t *testing.T, r client.Result) int {
 	t.Helper()
-	n, err := DataAs[int](r)
+	n, err := client.DataAs[int](r)
 	require.NoError(t, err)
 	return n
 }
 
 func TestResumeDeliversExactlyWhatWasMissed(t *testing.T) {
 	r := newRig(t, Config{})
-	c := r.client(ClientOptions{})
+	c := r.client(client.Options{})
 	start := r.server.config.History.Cursor(0).String()
 	r.publishNumbers(0, 1000)
-	half := collect(t, c, "even = 'true'", SubscribeOptions{After: start}, 250)
+	half := collect(t, c, "even = 'true'", client.SubscribeOptions{After: start}, 250)
 	require.Equal(t, 498, number(t, half[249]))
 	go r.publishNumbers(1000, 2000) // the hand-over meets new ones
-	rest := collect(t, c, "even = 'true'", SubscribeOptions{After: half[249].Cursor.String()}, 750)
+	rest := collect(t, c, "even = 'true'", client.SubscribeOptions{After: half[249].Cursor.String()}, 750)
 	for i, result := range rest {
 		require.Equal(t, 500+2*i, number(t, result))
 	}
@@ -71,7 +72,7 @@ func TestResumeDeliversExactlyWhatWasMissed(t *testing.T) {
 func TestAClientThatIsCutResumes(t *testing.T) {
 	const n = 5000
 	r := newRig(t, Config{History: history.NewWindow(n, 0)})
-	c := r.client(ClientOptions{})
+	c := r.client(client.Options{})
 	stop := make(chan struct{})
 	var cutter sync.WaitGroup
 	cutter.Go(func() {
@@ -99,7 +100,7 @@ func TestAClientThatIsCutResumes(t *testing.T) {
 	next := 0
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
-	for result, err := range c.Subscribe(ctx, "n EXISTS", SubscribeOptions{After: r.server.config.History.Cursor(0).String()}) {
+	for result, err := range c.Subscribe(ctx, "n EXISTS", client.SubscribeOptions{After: r.server.config.History.Cursor(0).String()}) {
 		require.NoError(t, err)
 		require.Nil(t, result.Gap)
 		require.Equal(t, next, number(t, result))
@@ -116,7 +117,7 @@ func TestACursorOfAnotherEpochIsAGap(t *testing.T) {
 	r := newRig(t, Config{})
 	r.publishNumbers(0, 10)
 	old := history.Cursor{Epoch: 7, Major: 5}
-	results := collect(t, r.client(ClientOptions{}), "n EXISTS", SubscribeOptions{After: old.String()}, 11)
+	results := collect(t, r.client(client.Options{}), "n EXISTS", client.SubscribeOptions{After: old.String()}, 11)
 	require.Equal(t, history.EpochChanged, results[0].Gap.Reason)
 	require.Equal(t, old.Next(), results[0].Gap.From)
 	for i, result := range results[1:] {
@@ -128,7 +129,7 @@ func TestWhatTheWindowForgotIsAGap(t *testing.T) {
 	r := newRig(t, Config{History: history.NewWindow(100, 0)})
 	h := r.server.config.History
 	r.publishNumbers(0, 1000)
-	results := collect(t, r.client(ClientOptions{}), "n EXISTS", SubscribeOptions{After: h.Cursor(10).String()}, 101)
+	results := collect(t, r.client(client.Options{}), "n EXISTS", client.SubscribeOptions{After: h.Cursor(10).String()}, 101)
 	require.Equal(t, &history.Gap{From: h.Cursor(11), To: h.Cursor(900), Reason: history.Retention}, results[0].Gap)
 	require.Equal(t, 900, number(t, results[1]))
 	require.Equal(t, 999, number(t, results[100]))
@@ -214,7 +215,7 @@ func readPulled(t *testing.T, text string) pulled {
 	t.Helper()
 	var answer struct {
 		Result pulled
-		Error  *RPCError
+		Error  *client.RPCError
 	}
 	require.NoError(t, json.Unmarshal([]byte(text), &answer))
 	require.Nil(t, answer.Error)

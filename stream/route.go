@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/harkbus/pubsub/internal/wire"
 )
 
 // ServeHTTP routes a request by the end of its path; what comes before, the
@@ -72,7 +74,7 @@ func (s *Server) serveLive(w http.ResponseWriter, _ *http.Request, _ *visit) {
 func (s *Server) serveReady(w http.ResponseWriter, _ *http.Request, _ *visit) {
 	switch {
 	case s.draining.Err() != nil:
-		http.Error(w, drainReason, http.StatusServiceUnavailable)
+		http.Error(w, wire.Draining, http.StatusServiceUnavailable)
 	case !s.bus.IsRunning():
 		http.Error(w, "the bus does not run", http.StatusServiceUnavailable)
 	default:

@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 
+	"github.com/harkbus/pubsub/client"
 	"github.com/harkbus/pubsub/history"
 )
 
@@ -190,7 +191,7 @@ func (l *ledger) read() (last bool) {
 	l.t.Helper()
 	var m struct {
 		ID     int
-		Error  *RPCError
+		Error  *client.RPCError
 		Result struct {
 			Data    Data
 			Dropped uint64
@@ -309,7 +310,7 @@ func TestAClientThatStallsSeesNoSilentGap(t *testing.T) {
 		for _, payload := range messages {
 			var m struct {
 				ID     int
-				Error  *RPCError
+				Error  *client.RPCError
 				Result struct{ Events map[string][]string }
 			}
 			require.NoError(t, json.Unmarshal([]byte(payload), &m))

@@ -11,7 +11,7 @@ import (
 )
 
 // An eventStream is one client of Server-Sent Events. It implements transport
-// for its connection, and wire for its writer.
+// for its connection, and pipe for its writer.
 type eventStream struct {
 	connection
 	out     http.ResponseWriter
@@ -107,7 +107,7 @@ func (s *eventStream) serve(o *outlet) {
 	}
 }
 
-// Write implements wire.
+// Write implements pipe.
 func (s *eventStream) Write(b []byte) (int, error) {
 	n, err := s.out.Write(b)
 	if err == nil {
@@ -119,7 +119,7 @@ func (s *eventStream) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// SetWriteDeadline implements wire.
+// SetWriteDeadline implements pipe.
 func (s *eventStream) SetWriteDeadline(t time.Time) error {
 	if err := s.control.SetWriteDeadline(t); !errors.Is(err, http.ErrNotSupported) {
 		return err
@@ -127,11 +127,11 @@ func (s *eventStream) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// SetReadDeadline implements wire: the reader, which is the HTTP server's, is
+// SetReadDeadline implements pipe: the reader, which is the HTTP server's, is
 // not waited for.
 func (s *eventStream) SetReadDeadline(time.Time) error { return nil }
 
-// Close implements wire.
+// Close implements pipe.
 func (s *eventStream) Close() error {
 	s.cancel()
 	return nil

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/harkbus/pubsub/clients"
+	"github.com/harkbus/pubsub/internal/wire"
 	"github.com/harkbus/pubsub/pubclient"
 	"github.com/harkbus/pubsub/subclient"
 )
@@ -333,7 +334,7 @@ func TestAClientThatReconnectsIsToldOfAShutdown(t *testing.T) {
 	require.NoError(t, r.server.Shutdown(t.Context()))
 	err = <-told
 	require.ErrorIs(t, err, clients.ErrClosedByServer)
-	require.ErrorContains(t, err, drainReason)
+	require.ErrorContains(t, err, wire.Draining)
 	require.ErrorContains(t, <-told, "503")
 }
 

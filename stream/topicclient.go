@@ -14,19 +14,20 @@ import (
 
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/history"
+	"github.com/harkbus/pubsub/internal/wire"
 	"github.com/harkbus/pubsub/query"
 )
 
 // Headers of a request to a topic.
 const (
-	RoleHeader = "pubsub"             // RolePublisher or RoleSubscriber
-	NameHeader = "pubsub-client-name" // optional
+	RoleHeader = wire.RoleHeader // RolePublisher or RoleSubscriber
+	NameHeader = wire.NameHeader // optional
 )
 
 // Roles at a topic.
 const (
-	RolePublisher  = "publisher"
-	RoleSubscriber = "subscriber"
+	RolePublisher  = wire.Publisher
+	RoleSubscriber = wire.Subscriber
 )
 
 // maxClientName bounds the name that a client gives itself, in bytes.

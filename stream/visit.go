@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/harkbus/pubsub/internal/wire"
 )
 
 // quotas are the limits of a server, one for each thing that costs.
@@ -130,7 +132,7 @@ func (v *visit) connect(w http.ResponseWriter) bool {
 	s := v.server
 	if s.draining.Err() != nil {
 		v.refused(refusedDraining)
-		(&refusal{http.StatusServiceUnavailable, drainReason}).write(w)
+		(&refusal{http.StatusServiceUnavailable, wire.Draining}).write(w)
 		return false
 	}
 	h, refused := s.quotas.connections.hold(v.ip, v.identity().Name, 1)

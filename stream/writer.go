@@ -25,7 +25,7 @@ import (
 //
 // The methods may be called from any goroutine.
 type writer struct {
-	conn    wire
+	conn    pipe
 	timeout time.Duration // of one Write
 	limit   int           // bytes that may be queued
 	budget  *budget       // of all connections
@@ -65,8 +65,8 @@ var (
 	errStalled   = errors.New("stream: the peer does not read")
 )
 
-// A wire is what a writer needs of a net.Conn.
-type wire interface {
+// A pipe is what a writer needs of a net.Conn.
+type pipe interface {
 	Write(b []byte) (int, error)
 	SetWriteDeadline(t time.Time) error
 	SetReadDeadline(t time.Time) error
@@ -74,7 +74,7 @@ type wire interface {
 }
 
 // init prepares the zero writer.
-func (w *writer) init(conn wire, timeout time.Duration, limit int, budget *budget, counts *writeCounts) {
+func (w *writer) init(conn pipe, timeout time.Duration, limit int, budget *budget, counts *writeCounts) {
 	w.conn, w.timeout, w.limit, w.budget, w.counts = conn, timeout, limit, budget, counts
 	w.room.L = &w.mu
 	w.over = make(chan struct{})

@@ -11,7 +11,7 @@
 // The query of the URL may narrow it: u.RawQuery = "query=…". Messages come in
 // the order in which the server accepted them. As long as nobody reads them the
 // server's publishers wait, and after its SubscriberWriteTimeout it ends the
-// subscriber. Package clients says how a connection is kept and ends.
+// subscriber. Package client says how a connection is kept and ends.
 package subclient
 
 import (
@@ -21,6 +21,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/harkbus/pubsub/client"
 	"github.com/harkbus/pubsub/clients"
 )
 
@@ -31,7 +32,7 @@ const ClientType = clients.Subscriber
 // A Subscriber receives what is published to one topic. Its methods may be
 // called from any goroutine.
 type Subscriber struct {
-	conn     *clients.Conn
+	conn     *client.Conn
 	messages chan []byte
 	queue    chan Message // what Next reads
 }

@@ -11,9 +11,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/harkbus/pubsub/client"
 	"github.com/harkbus/pubsub/history"
 	"github.com/harkbus/pubsub/internal/redistest"
-	"github.com/harkbus/pubsub/stream"
 )
 
 // bridgedData are texts that JSON encoders like to change.
@@ -67,11 +67,11 @@ func TestServersOnOneRedisAreOneBus(t *testing.T) {
 // receiveBridged reads bridgedData over a WebSocket, from the history on.
 func receiveBridged(t *testing.T, ctx context.Context, address string) {
 	t.Helper()
-	client, err := stream.Dial(ctx, "ws://"+address+"/websocket", stream.ClientOptions{})
+	c, err := client.Dial(ctx, "ws://"+address+"/websocket", client.Options{})
 	require.NoError(t, err)
-	defer client.Close()
+	defer c.Close()
 	var got []string
-	for result, err := range client.Subscribe(ctx, "n EXISTS", stream.SubscribeOptions{After: history.Cursor{}.String()}) {
+	for result, err := range c.Subscribe(ctx, "n EXISTS", client.SubscribeOptions{After: history.Cursor{}.String()}) {
 		require.NoError(t, err)
 		if result.Gap != nil {
 			continue // what was before

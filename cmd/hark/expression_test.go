@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/harkbus/pubsub/stream"
+	"github.com/harkbus/pubsub/client"
 )
 
 func TestFlagsForRegularExpressionsHaveTheDocumentedDefaults(t *testing.T) {
@@ -37,17 +37,17 @@ func TestALargeValueIsPublishedSoonWhateverClientsSubscribeTo(t *testing.T) {
 	outcomes := make([]chan error, len(queries))
 	sizes := make([][]int, len(queries))
 	for i, text := range queries {
-		client, err := stream.Dial(t.Context(), "ws://"+address+"/websocket", stream.ClientOptions{})
+		c, err := client.Dial(t.Context(), "ws://"+address+"/websocket", client.Options{})
 		require.NoError(t, err)
-		defer client.Close()
+		defer c.Close()
 		outcomes[i] = make(chan error, 1)
 		go func() {
-			for result, err := range client.Subscribe(t.Context(), text, stream.SubscribeOptions{}) {
+			for result, err := range c.Subscribe(t.Context(), text, client.SubscribeOptions{}) {
 				if err != nil {
 					outcomes[i] <- err
 					return
 				}
-				size, _ := stream.DataAs[int](result)
+				size, _ := client.DataAs[int](result)
 				if sizes[i] = append(sizes[i], size); len(sizes[i]) == 2 {
 					outcomes[i] <- nil
 					return

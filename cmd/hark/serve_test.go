@@ -21,7 +21,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 
-	"github.com/harkbus/pubsub/stream"
+	"github.com/harkbus/pubsub/client"
 	"github.com/harkbus/pubsub/stream/comet"
 )
 
@@ -65,16 +65,16 @@ func serveForTest(t *testing.T, o serveOptions) (address, admin string) {
 
 func TestServeSimulatesAChainWithoutAGap(t *testing.T) {
 	address, admin := serveForTest(t, serveOptions{simulate: 500, seed: 1})
-	client, err := stream.Dial(t.Context(), "ws://"+address+"/v1/websocket", stream.ClientOptions{})
+	c, err := client.Dial(t.Context(), "ws://"+address+"/v1/websocket", client.Options{})
 	require.NoError(t, err)
-	defer client.Close()
+	defer c.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	last, n := int64(0), 0
-	for result, err := range client.Subscribe(ctx, "tm.event = 'Tx' AND transfer.amount EXISTS AND tx.height > 0", stream.SubscribeOptions{}) {
+	for result, err := range c.Subscribe(ctx, "tm.event = 'Tx' AND transfer.amount EXISTS AND tx.height > 0", client.SubscribeOptions{}) {
 		require.NoError(t, err)
 		require.Equal(t, comet.TypeTx, result.Data.Type)
-		tx, err := stream.DataAs[comet.Tx](result)
+		tx, err := client.DataAs[comet.Tx](result)
 		require.NoError(t, err)
 		if last != 0 {
 			require.Equal(t, last+1, tx.TxResult.Height)

@@ -8,13 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync"
 	"time"
 
+	"github.com/harkbus/pubsub/client"
 	"github.com/harkbus/pubsub/cmd/hark/internal/feed"
 	"github.com/harkbus/pubsub/history"
 	"github.com/harkbus/pubsub/internal/backoff"
-	"github.com/harkbus/pubsub/stream"
 )
 
 // subURL is sub for a server.
@@ -23,25 +22,20 @@ func (a *app) subURL(options *subOptions, query string) error {
 	if err != nil {
 		return err
 	}
-	interrupted, release := interruptible()
+	ctx, release := interruptible()
 	defer release()
-	server, err := a.reach(interrupted, options.url, options.redis.giveUpAfter)
+	server, err := a.reach(ctx, options.url, options.redis.giveUpAfter)
 	if err != nil {
 		return unlessInterrupted(err)
 	}
-	defer server.close()
-	ctx, stop := either(interrupted, server.trying)
-	defer stop()
+	defer server.Close()
 	p := &urlPrinter{app: a, left: options.count, endless: options.count == 0, fromStart: options.from == "start", out: bufio.NewWriterSize(a.out, outputSize)}
-	err = p.run(server.Subscribe(ctx, query, stream.SubscribeOptions{After: from, Accepted: func() { fmt.Fprintln(a.err, "ready") }}))
+	err = p.run(server.Subscribe(ctx, query, client.SubscribeOptions{After: from, Accepted: func() { fmt.Fprintln(a.err, "ready") }}))
 	if flushed := p.out.Flush(); err == nil {
 		err = flushed
 	}
-	if ctx.Err() != nil {
-		err = unlessInterrupted(context.Cause(ctx))
-	}
 	switch {
-	case err != nil && !isClosed(err):
+	case err != nil && ctx.Err() == nil && !isClosed(err):
 		return err
 	case p.gaps > 0:
 		return incomplete
@@ -56,94 +50,17 @@ func unlessInterrupted(err error) error {
 	return err
 }
 
-// A link is a connection to a server, which is made again when it is lost.
-type link struct {
-	*stream.Client
-	trying context.Context // ends when we give up
-	close  func()
-}
-
-// reach connects to a server, which may be started later. It gives up, and so
-// do those who use the link, when the server could not be reached for longer
-// than giveUpAfter, unless that is 0.
-func (a *app) reach(ctx context.Context, url string, giveUpAfter time.Duration) (*link, error) {
+// reach connects to a server, which may be started later, and gives up when it
+// could not be reached for longer than giveUpAfter, unless that is 0.
+func (a *app) reach(ctx context.Context, url string, giveUpAfter time.Duration) (*client.Client, error) {
 	if err := checkGiveUpAfter(giveUpAfter); err != nil {
 		return nil, err
 	}
-	trying, cancel := context.WithCancelCause(context.Background())
-	o := &outage{giveUpAfter: giveUpAfter, cancel: cancel}
-	o.begins(errors.New("it does not answer"))
-	dialing, stop := either(ctx, trying)
-	defer stop()
-	client, err := stream.Dial(dialing, url, stream.ClientOptions{Wait: true, OnConnection: func(err error) {
-		if err == nil {
-			o.ends()
-			return
+	return client.Dial(ctx, url, client.Options{Wait: true, GiveUpAfter: giveUpAfter, OnConnection: func(err error) {
+		if err != nil {
+			a.log.Warn("trying again", "error", err)
 		}
-		a.log.Warn("trying again", "error", err)
-		o.begins(err)
 	}})
-	if err != nil {
-		o.ends()
-		cancel(nil)
-		if dialing.Err() != nil {
-			err = context.Cause(dialing)
-		}
-		return nil, err
-	}
-	return &link{client, trying, func() {
-		_ = client.Close()
-		o.ends()
-		cancel(nil)
-	}}, nil
-}
-
-// either returns a context that ends with a or with b, for the same cause.
-func either(a, b context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(a)
-	stop := context.AfterFunc(b, func() { cancel(context.Cause(b)) })
-	return ctx, func() {
-		stop()
-		cancel(nil)
-	}
-}
-
-// An outage is the time in which a server cannot be reached. Its methods may be
-// called from any goroutine.
-type outage struct {
-	giveUpAfter time.Duration
-	cancel      context.CancelCauseFunc // when it lasts for longer
-
-	mu    sync.Mutex
-	why   error       // the latest error
-	timer *time.Timer // nil: there is no outage
-}
-
-// begins takes note of an error, and of the time if it is the first one.
-func (o *outage) begins(err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.why = err
-	if o.timer == nil && o.giveUpAfter > 0 {
-		o.timer = time.AfterFunc(o.giveUpAfter, o.giveUp)
-	}
-}
-
-func (o *outage) ends() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.timer != nil {
-		o.timer.Stop()
-		o.timer = nil
-	}
-}
-
-func (o *outage) giveUp() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.timer != nil {
-		o.cancel(fmt.Errorf("gave up after %v without the server: %w", o.giveUpAfter, o.why))
-	}
 }
 
 // cursor returns what --from stands for.
@@ -173,7 +90,7 @@ type urlPrinter struct {
 	gaps      int
 }
 
-func (p *urlPrinter) run(results func(yield func(stream.Result, error) bool)) (err error) {
+func (p *urlPrinter) run(results func(yield func(client.Result, error) bool)) (err error) {
 	for result, failed := range results {
 		if failed != nil {
 			return failed
@@ -202,13 +119,13 @@ func (p *urlPrinter) gap(g *history.Gap) {
 }
 
 // print prints one line, in the form of printer.print.
-func (p *urlPrinter) print(r stream.Result) error {
+func (p *urlPrinter) print(r client.Result) error {
 	events, err := marshal(r.Events)
 	if err != nil {
 		return err
 	}
 	data := []byte(r.Data.Value)
-	if r.Data.Type != stream.TypeJSON {
+	if r.Data.Type != client.TypeJSON {
 		if data, err = marshal(r.Data); err != nil {
 			return err
 		}
@@ -219,18 +136,16 @@ func (p *urlPrinter) print(r stream.Result) error {
 
 // pubURL is pub for a server.
 func (a *app) pubURL(url string, giveUpAfter time.Duration, files []string) error {
-	interrupted, release := interruptible()
+	ctx, release := interruptible()
 	defer release()
 	if len(files) == 0 {
 		files = []string{standardInput}
 	}
-	server, err := a.reach(interrupted, url, giveUpAfter)
+	server, err := a.reach(ctx, url, giveUpAfter)
 	if err != nil {
 		return unlessInterrupted(err)
 	}
-	defer server.close()
-	ctx, stop := either(interrupted, server.trying)
-	defer stop()
+	defer server.Close()
 	p := &urlPublisher{app: a, server: server}
 	for _, name := range files {
 		if err := p.file(ctx, name); errors.Is(err, errInterrupted) {
@@ -248,11 +163,11 @@ func (a *app) pubURL(url string, giveUpAfter time.Duration, files []string) erro
 // A urlPublisher publishes lines to a server, several in one request.
 type urlPublisher struct {
 	*app
-	server  *link
+	server  *client.Client
 	decoder feed.Decoder
 	skipped int // lines
 
-	batch []stream.Publication
+	batch []client.Publication
 	bytes int
 	lines []int // that the batch came from
 }
@@ -305,11 +220,11 @@ func (p *urlPublisher) add(name string, line feed.Line) {
 		if raw == nil {
 			raw = json.RawMessage("null")
 		}
-		events := stream.Events{}
+		events := map[string][]string{}
 		for key, values := range publication.Events {
 			events[key] = append([]string{}, values...) // the decoder uses them again
 		}
-		p.batch = append(p.batch, stream.Publication{Data: raw, Events: events})
+		p.batch = append(p.batch, client.Publication{Data: raw, Events: events})
 		p.lines = append(p.lines, line.Number)
 		p.bytes += len(text)
 	}
@@ -320,12 +235,14 @@ func (p *urlPublisher) add(name string, line feed.Line) {
 func (p *urlPublisher) send(name string) error {
 	together := batchCount
 	for retry := backoff.New(minRetry, maxRetry); len(p.batch) > 0; {
-		n, _, err := p.server.PublishAll(p.server.trying, p.batch[:min(together, len(p.batch))])
+		n, _, err := p.server.PublishAll(context.Background(), p.batch[:min(together, len(p.batch))])
 		p.batch, p.lines = p.batch[n:], p.lines[n:]
-		var refused *stream.PublishError
+		var refused *client.PublishError
 		ok := errors.As(err, &refused)
 		switch {
 		case err == nil:
+		case p.server.Error() != nil:
+			return p.server.Error()
 		case ok && refused.Status == http.StatusUnauthorized:
 			return err
 		case ok && refused.Status == http.StatusRequestEntityTooLarge && together > 1:
@@ -333,10 +250,9 @@ func (p *urlPublisher) send(name string) error {
 		case ok && refused.Status < http.StatusInternalServerError && len(p.batch) > 0:
 			p.skip(name, p.lines[0], err)
 			p.batch, p.lines = p.batch[1:], p.lines[1:]
-		case retry.Wait(p.server.trying) != nil:
-			return context.Cause(p.server.trying)
 		default:
 			p.log.Warn("trying again", "error", err)
+			_ = retry.Wait(context.Background())
 		}
 	}
 	p.batch, p.lines, p.bytes = p.batch[:0], p.lines[:0], 0

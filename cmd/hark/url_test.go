@@ -55,7 +55,7 @@ func TestPubAndSubWaitForAServer(t *testing.T) {
 	}
 	server.stop(t)
 	fmt.Fprintln(pub.in, `{"events":{"n":["2"]},"data":2}`)
-	pub.await(t, "stream: publish: ")
+	pub.await(t, "client: publish: ")
 
 	server, _ = startServe(t, "--listen", address)
 	require.Equal(t, "2", string(sub.line(t).Data))

@@ -1,4 +1,4 @@
-package stream
+package client
 
 import (
 	"context"
@@ -13,20 +13,21 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/harkbus/pubsub/history"
+	"github.com/harkbus/pubsub/stream"
 )
 
 func TestClientPublishesAndReceivesTypedData(t *testing.T) {
 	type price struct{ Pair, Value string }
-	r := newRig(t, Config{})
+	r := newRig(t, stream.Config{})
 	for _, path := range []string{"/websocket", "/websocket?carrier=on"} {
-		c, err := Dial(t.Context(), r.url(path), ClientOptions{})
+		c, err := Dial(t.Context(), r.url(path), Options{})
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		accepted := make(chan struct{})
 		var publisher sync.WaitGroup
 		publisher.Go(func() {
 			<-accepted
-			cursor, err := c.Publish(ctx, Publication{Data: json.RawMessage(`{"type":"test/price","value":{"Pair":"EURUSD","Value":"1.07"}}`), Events: Events{"pair": {"EURUSD"}}})
+			cursor, err := c.Publish(ctx, Publication{Data: json.RawMessage(`{"type":"test/price","value":{"Pair":"EURUSD","Value":"1.07"}}`), Events: map[string][]string{"pair": {"EURUSD"}}})
 			if err != nil || cursor.Major == 0 {
 				t.Error(cursor, err)
 			}
@@ -46,12 +47,12 @@ func TestClientPublishesAndReceivesTypedData(t *testing.T) {
 		cancel()
 		require.NoError(t, c.Close())
 	}
-	eventually(t, func() bool { return r.bus.NumClients() == 0 }, "leaving the loop unsubscribes")
+	require.Eventually(t, func() bool { return r.bus.NumClients() == 0 }, patience, time.Millisecond, "leaving the loop unsubscribes")
 }
 
 func TestClientTellsWhatTheServerRefuses(t *testing.T) {
-	r := newRig(t, Config{AllowPublish: func(Identity, string, map[string][]string) error { return fmt.Errorf("not you") }})
-	c := r.client(ClientOptions{})
+	r := newRig(t, stream.Config{AllowPublish: func(stream.Identity, string, map[string][]string) error { return fmt.Errorf("not you") }})
+	c := r.client(Options{})
 	for _, err := range c.Subscribe(t.Context(), "a =", SubscribeOptions{}) {
 		var refused *RPCError
 		require.ErrorAs(t, err, &refused)
@@ -64,57 +65,56 @@ func TestClientTellsWhatTheServerRefuses(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, refused.Status)
 	require.Contains(t, refused.Reason, "not you")
 
-	_, err = Dial(t.Context(), "http://127.0.0.1", ClientOptions{})
+	_, err = Dial(t.Context(), "http://127.0.0.1", Options{})
 	require.ErrorContains(t, err, "ws:// or wss:// URL")
-	_, err = Dial(t.Context(), r.url("/nothing"), ClientOptions{})
+	_, err = Dial(t.Context(), r.url("/nothing"), Options{})
 	require.ErrorContains(t, err, "400")
 }
 
 func TestPublishAllTellsHowManyWereAccepted(t *testing.T) {
-	r := newRig(t, Config{AllowPublish: func(_ Identity, _ string, events map[string][]string) error {
+	r := newRig(t, stream.Config{AllowPublish: func(_ stream.Identity, _ string, events map[string][]string) error {
 		if events["bad"] != nil {
 			return fmt.Errorf("bad")
 		}
 		return nil
 	}})
-	n, _, err := r.client(ClientOptions{}).PublishAll(t.Context(), []Publication{{Events: Events{"a": {"1"}}}, {Events: Events{"bad": {"1"}}}, {Events: Events{"a": {"2"}}}})
+	n, _, err := r.client(Options{}).PublishAll(t.Context(), []Publication{{Events: map[string][]string{"a": {"1"}}}, {Events: map[string][]string{"bad": {"1"}}}, {Events: map[string][]string{"a": {"2"}}}})
 	require.Equal(t, 1, n)
 	require.ErrorContains(t, err, "publication 2: not allowed: bad")
 }
 
 func TestClientLoopEndsWithItsContextAndWithTheClient(t *testing.T) {
-	r := newRig(t, Config{})
-	c := r.client(ClientOptions{})
+	r := newRig(t, stream.Config{})
+	c := r.client(Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	for _, err := range c.Subscribe(ctx, "a=1", SubscribeOptions{}) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	}
-	go c.Close()
+	go func() { _ = c.Close() }()
 	for _, err := range c.Subscribe(t.Context(), "a=2", SubscribeOptions{}) {
-		require.ErrorIs(t, err, ErrClientClosed)
+		require.ErrorIs(t, err, ErrClosed)
 	}
+	require.NoError(t, c.Error())
+	_, err := c.Publish(t.Context(), Publication{})
+	require.ErrorIs(t, err, ErrClosed)
 }
 
 func TestClientWithoutReconnectEndsWithItsConnection(t *testing.T) {
-	r := newRig(t, Config{})
-	c := r.client(ClientOptions{NoReconnect: true})
-	accepted := func() {
-		all, _ := r.server.connections()
-		for _, conn := range all {
-			conn.kill()
-		}
-	}
-	for _, err := range c.Subscribe(t.Context(), "a=1", SubscribeOptions{Accepted: accepted}) {
+	r := newRig(t, stream.Config{})
+	c := r.client(Options{NoReconnect: true})
+	for _, err := range c.Subscribe(t.Context(), "a=1", SubscribeOptions{Accepted: r.cut}) {
 		require.ErrorContains(t, err, "connection lost")
 	}
+	<-c.Done()
+	require.ErrorContains(t, c.Error(), "connection lost")
 }
 
 // A loop that is too slow for the server's buffer is cut, resumes out of the
 // history, and misses nothing.
 func TestASlowClientLosesNothingAsLongAsTheHistoryHasIt(t *testing.T) {
-	r := newRig(t, Config{Buffer: 2, QueueBytes: 1})
-	c := r.client(ClientOptions{Buffer: 1})
+	r := newRig(t, stream.Config{Buffer: 2, QueueBytes: 1})
+	c := r.client(Options{})
 	const n = 60
 	big := strings.Repeat("x", 300_000)
 	publish := func() {
@@ -125,7 +125,7 @@ func TestASlowClientLosesNothingAsLongAsTheHistoryHasIt(t *testing.T) {
 	next := 0
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	for result, err := range c.Subscribe(ctx, "a=1", SubscribeOptions{Accepted: func() { go publish() }}) {
+	for result, err := range c.Subscribe(ctx, "a=1", SubscribeOptions{Buffer: 1, Accepted: func() { go publish() }}) {
 		require.NoError(t, err)
 		require.Nil(t, result.Gap)
 		text, err := DataAs[string](result)
@@ -139,14 +139,37 @@ func TestASlowClientLosesNothingAsLongAsTheHistoryHasIt(t *testing.T) {
 
 // After a restart every client is told that the history is another one.
 func TestARestartIsAGapForEverybody(t *testing.T) {
-	first := newRig(t, Config{})
+	first := newRig(t, stream.Config{})
 	first.publishNumbers(0, 5)
-	results := collect(t, first.client(ClientOptions{}), "n EXISTS", SubscribeOptions{After: first.server.config.History.Cursor(0).String()}, 5)
+	results := collect(t, first.client(Options{}), "n EXISTS", SubscribeOptions{After: first.history.Cursor(0).String()}, 5)
 	last := results[4].Cursor
-	second := newRig(t, Config{})
+	second := newRig(t, stream.Config{})
 	second.publishNumbers(5, 7)
-	results = collect(t, second.client(ClientOptions{}), "n EXISTS", SubscribeOptions{After: last.String()}, 3)
+	results = collect(t, second.client(Options{}), "n EXISTS", SubscribeOptions{After: last.String()}, 3)
 	require.Equal(t, history.EpochChanged, results[0].Gap.Reason)
 	require.True(t, last.Before(results[0].Gap.From))
 	require.Equal(t, 5, number(t, results[1]))
+}
+
+// A subscription that matches rarely knows where it is: it resumes without a
+// gap, though the history no longer has what was there when it began.
+func TestARareSubscriptionResumesWithoutAFalseGap(t *testing.T) {
+	r := newRig(t, stream.Config{History: history.NewWindow(10, 0), Heartbeat: 20 * time.Millisecond})
+	c := r.client(Options{})
+	far := r.history.Cursor(199).String()
+	go func() {
+		r.publishNumbers(0, 200)
+		for place := ""; place < far; time.Sleep(time.Millisecond) { // heartbeats move it
+			c.mu.Lock()
+			for _, s := range c.subs {
+				place = s.after
+			}
+			c.mu.Unlock()
+		}
+		r.cut()
+		r.publish("x", map[string][]string{"rare": {"1"}})
+	}()
+	results := collect(t, c, "rare=1", SubscribeOptions{}, 1)
+	require.Nil(t, results[0].Gap)
+	require.JSONEq(t, `"x"`, string(results[0].Data.Value))
 }

@@ -1,7 +1,7 @@
 # Hark: `make help` lists the targets; `make test` is what a change must pass.
 
 # The commands besides Go that tests start; scripts/need knows their packages.
-NEEDS    = git gcc redis-server node npm
+NEEDS    = git gcc redis-server node npm nginx
 FUZZTIME = 3s
 SOAK     = 1m
 

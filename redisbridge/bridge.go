@@ -312,7 +312,11 @@ func (m *member) stats(getting []*inbound) Stats {
 	var failing bool
 	s.LastError, failing = m.notes.lastError()
 	s.Connected = m.link.isUp() && !failing
-	if err := m.err(); err != nil {
+	switch err := m.err(); err {
+	case nil:
+	case ErrClosed:
+		s.Connected = false
+	default:
 		s.Connected, s.LastError = false, err
 	}
 	s.Heartbeat = m.beat.heartbeat()

@@ -43,7 +43,8 @@ func TestOfferedItemsAreWeighedForWhoeverTakes(t *testing.T) {
 	items, _ := o.take(s, nil, 1000, 4<<20)
 	require.Equal(t, firstGuessed+1, len(items))
 	require.Equal(t, load{len(items), len(items) * exactly(m)}, o.flying, "what is taken is weighed in any case")
-	require.Zero(t, o.queued)
+	o.weighGuessed(s)
+	require.Zero(t, o.queued, "and never again")
 }
 
 func TestGuessesAreNoMoreThanHalfOfWhatMayBeHeld(t *testing.T) {

@@ -105,6 +105,16 @@ func TestManyProcessesWithManyQueriesStartTogether(t *testing.T) {
 	require.Less(t, received, 120_000_000)
 }
 
+// The buffers of a connection would be most of what a bridge holds; whoever
+// says how large they are to be has his way.
+func TestConnectionsHoldALittle(t *testing.T) {
+	o := must(Options{Redis: optionOf("127.0.0.1:1")}.withDefaults())
+	require.Equal(t, connBuffer, o.dialOptions(nil).ReadBufferEachConn)
+	require.Equal(t, connBuffer, o.dialOptions(nil).WriteBufferEachConn)
+	o.Redis.ReadBufferEachConn = 1 << 20
+	require.Equal(t, 1<<20, o.dialOptions(nil).ReadBufferEachConn)
+}
+
 func memoryInUse() int {
 	runtime.GC()
 	var m runtime.MemStats

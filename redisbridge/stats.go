@@ -47,7 +47,7 @@ func (c *counters) gap(g Gap) {
 // was made, of all partitions.
 type Stats struct {
 	Connected bool  // Redis has answered, nothing fails now, and the bridge has not ended
-	LastError error // the last failure, also when it is over; after the end, why it has ended
+	LastError error // the last failure, also when it is over; after an end that is not Close, why
 
 	// Sending.
 	Accepted    uint64 // publications the outbox took

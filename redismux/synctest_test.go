@@ -21,7 +21,29 @@ type bubble struct {
 	server *miniredis.Miniredis
 	refuse atomic.Bool // dials fail
 	mute   atomic.Bool // connections made now get no answer
+	hole   atomic.Bool // every byte is swallowed, both ways
 	dials  atomic.Int64
+}
+
+// A holedConn is a connection over a network that may swallow everything.
+type holedConn struct {
+	net.Conn
+	hole *atomic.Bool
+}
+
+func (c holedConn) Write(p []byte) (int, error) {
+	if c.hole.Load() {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+func (c holedConn) Read(p []byte) (int, error) {
+	for {
+		if n, err := c.Conn.Read(p); err != nil || !c.hole.Load() {
+			return n, err
+		}
+	}
 }
 
 func inBubble(t *testing.T, test func(t *testing.T, b *bubble)) {
@@ -47,7 +69,8 @@ func (b *bubble) option() rueidis.ClientOption {
 				client, _ := net.Pipe()
 				return client, nil
 			}
-			return b.server.Dial()
+			conn, err := b.server.Dial()
+			return holedConn{conn, &b.hole}, err
 		},
 	}
 }
@@ -124,6 +147,27 @@ func TestASilentConnectionIsPinged(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		require.Equal(t, commands+1, b.server.CommandCount())
 		require.Len(t, d.text(), 1, "it answers")
+	})
+}
+
+func TestConnectionThatAnswersNoPingIsLost(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		option := b.option()
+		option.Dialer.KeepAlive = -1
+		mux := redismux.NewWithOpts(redismux.FromOption(option), redismux.Options{PingTimeout: 30 * time.Second, ReplyTimeout: 5 * time.Second})
+		defer mux.Stop()
+		d := newDiary()
+		require.NoError(t, mux.NewChannelSubscription(d.onMessage, d.onDisconnect, d.onActivation).Add("c"))
+		synctest.Wait()
+		b.hole.Store(true)
+		time.Sleep(30*time.Second + 5*time.Second + time.Millisecond)
+		synctest.Wait()
+		require.EqualValues(t, 1, mux.Stats().Disconnects, "nobody answers")
+		b.hole.Store(false)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.Equal(t, 2, d.count("active c"))
+		require.EqualValues(t, 1, mux.Stats().Disconnects)
 	})
 }
 

@@ -46,9 +46,14 @@ func (c *command) said() string {
 // test ends before it.
 func startHark(t *testing.T, redis *redistest.Server, args ...string) *command {
 	t.Helper()
+	return startProcess(t, redis, "hark", args...)
+}
+
+func startProcess(t *testing.T, redis *redistest.Server, name string, args ...string) *command {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
-	c := &command{Cmd: exec.CommandContext(ctx, "hark", args...)}
+	c := &command{Cmd: exec.CommandContext(ctx, name, args...)}
 	c.Env = append(c.Environ(), "HARK_REDIS=")
 	if redis != nil {
 		c.Env = append(c.Env, "HARK_REDIS=redis://"+redis.Addr)

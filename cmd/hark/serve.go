@@ -170,7 +170,7 @@ func (a *app) newServe() *cobra.Command {
 	f.IntVar(&o.windowCount, "window-count", history.DefaultWindowCount, "publications kept for clients that come back")
 	f.IntVar(&o.windowBytes, "window-bytes", history.DefaultWindowBytes, "bytes of them")
 	f.IntVar(&o.queue, "queue", 1000, "publications that wait to be dispatched")
-	f.DurationVar(&o.drain, "drain-timeout", 10*time.Second, "time for clients to take what is left when the server ends")
+	f.DurationVar(&o.drain, "drain-timeout", 10*time.Second, "time for clients, and for Redis, to take what is left when the server ends")
 	f.StringVar(&o.accessLog, "access-log", "", `file to which a line is added for each request, "-" for standard error`)
 	f.StringVar(&o.webhook.URL, "webhook", "", "URL to which refused and slow clients are reported")
 	f.StringVar(&o.webhookKey, "webhook-key", "", "file with the secret that signs these reports")
@@ -303,7 +303,7 @@ func (s *served) join() error {
 	); err != nil {
 		return err
 	}
-	o.Types, o.OnError = types, s.app.reportErrors()
+	o.Types, o.OnError, o.CloseTimeout = types, s.app.reportErrors(), s.flushTime()
 	o.OnGap = func(g redisbridge.Gap) { s.app.log.Warn("gap", "gap", g.String()) }
 	s.bridge, err = redisbridge.Attach(s.bus, o)
 	return err
@@ -353,6 +353,7 @@ func (s *served) open() (all []listener, err error) {
 		main = tls.NewListener(main, config)
 	}
 	s.app.log.Info("listening", "address", address, "tls", config != nil)
+	s.warnOfDescriptors()
 	all = append(all, listener{main, handler})
 	if s.options.adminListen == "" {
 		return all, nil
@@ -423,10 +424,20 @@ func (s *served) simulate(ctx context.Context) {
 	}
 }
 
+// flushTime is what is kept of the drain for Redis to take what clients have
+// published.
+func (s *served) flushTime() time.Duration {
+	return max(1, min(redisbridge.DefaultCloseTimeout, s.options.drain/2))
+}
+
 // drain lets clients take what is left, and ends everything.
 func (s *served) drain(servers []*http.Server) error {
 	s.app.log.Info("draining; a second signal ends at once", "timeout", s.options.drain)
-	ctx, cancel := context.WithTimeout(context.Background(), s.options.drain)
+	forClients := s.options.drain
+	if s.bridge != nil {
+		forClients -= s.flushTime()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), forClients)
 	defer cancel()
 	if err := s.stream.Shutdown(ctx); err != nil {
 		s.app.log.Info("clients were cut", "error", err)

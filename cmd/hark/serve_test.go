@@ -22,6 +22,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/harkbus/pubsub/client"
+	"github.com/harkbus/pubsub/internal/redistest"
+	"github.com/harkbus/pubsub/redisbridge"
 	"github.com/harkbus/pubsub/stream/comet"
 )
 
@@ -164,4 +166,60 @@ func TestTheLogIsAsTheEnvironmentAndTheFileSay(t *testing.T) {
 	require.NoError(t, ws.Close())
 	hark.await(t, `"level":"DEBUG","msg":"stream: connection ends"`)
 	hark.stop(t)
+}
+
+// What Redis has not got when the server ends is part of the drain, whether
+// Redis is away or does not answer.
+func TestServeEndsWithinItsDrainDuringAnOutage(t *testing.T) {
+	const drain = time.Second
+	for name, fail := range map[string]func(t *testing.T, redis *redistest.Server){
+		"killed": func(_ *testing.T, redis *redistest.Server) { redis.Kill() },
+		"silent": func(t *testing.T, redis *redistest.Server) { redis.Pause(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			redis := redistest.Start(t)
+			server, address := startServe(t, "--listen", "127.0.0.1:0", "--redis", "redis://"+redis.Addr, "--drain-timeout", drain.String())
+			server.await(t, "joined the bus")
+			fail(t, redis)
+			response, err := http.Post("http://"+address+"/publish", "application/json", strings.NewReader(`{"data":1,"events":{"n":"1"}}`))
+			require.NoError(t, err)
+			response.Body.Close()
+			require.Equal(t, http.StatusOK, response.StatusCode)
+			http.DefaultClient.CloseIdleConnections()
+			begun := time.Now()
+			require.NoError(t, server.Process.Signal(syscall.SIGTERM))
+			server.exits(t, 2)
+			require.Contains(t, server.said(), "1 publications that Redis did not acknowledge")
+			require.Less(t, time.Since(begun), redisbridge.DefaultCloseTimeout, "%v is what the drain may take", drain)
+		})
+	}
+}
+
+// Whoever operates a server with more limits than descriptors is told when it
+// starts, and when it cannot accept, and it goes on once there is room.
+func TestServeTellsOfTooFewDescriptors(t *testing.T) {
+	server := startProcess(t, nil, "sh", "-c", `ulimit -n 40 && exec hark serve --listen 127.0.0.1:0`)
+	server.await(t, "too few descriptors for --max-connections and --max-open")
+	require.Contains(t, server.said(), "limit=40 needed=2932")
+	address := regexp.MustCompile(`address=(\S+)`).FindStringSubmatch(server.said())[1]
+	var conns []net.Conn
+	for range 60 {
+		conn, err := net.Dial("tcp", address)
+		require.NoError(t, err)
+		defer conn.Close()
+		conns = append(conns, conn)
+	}
+	server.await(t, "too many open files")
+	for _, conn := range conns {
+		conn.Close()
+	}
+	require.Eventually(t, func() bool { return status(t, "http://"+address+"/readyz") == http.StatusOK }, 30*time.Second, 5*time.Millisecond)
+	http.DefaultClient.CloseIdleConnections()
+	server.stop(t)
+}
+
+func TestServeDoesNotWarnOfEnoughDescriptors(t *testing.T) {
+	server, _ := startServe(t, "--listen", "127.0.0.1:0", "--max-connections", "4", "--max-open", "4")
+	server.stop(t)
+	require.NotContains(t, server.said(), "descriptors")
 }

@@ -64,3 +64,22 @@ func TestMarksAreNewsAfterTheClockSteppedBack(t *testing.T) {
 	require.False(t, isNews(-time.Second), "a repetition")
 	require.True(t, isNews(time.Second))
 }
+
+// Now is not after the entry of the future that a stranger has written: a writer
+// takes that away, and what it writes then comes after Now.
+func TestNowIsNotTheFutureOfAStranger(t *testing.T) {
+	redis := redistest.Start(t)
+	a := join(t, redis, durable("future")).awaitReady(t)
+	for n := range 3 {
+		a.number(t, 2*n)
+		require.NoError(t, a.Flush(within(t, patience)))
+		future := entryID{uint64(time.Now().Add(time.Hour).UnixMilli()), 1}
+		redis.Do(t, "XADD", namesOfPartition("future", 0, a.Origin()).stream, future.String(), "f", "garbage", "p", "0-0")
+		b := join(t, redis, durable("future")).awaitReady(t)
+		got := b.collect()
+		a.number(t, 2*n+1)
+		requireInOrder(t, 2*n+1, 2*n+2, got.await(t, has(2*n+1)))
+		require.Empty(t, b.gaps.all())
+		require.NoError(t, b.Close())
+	}
+}

@@ -430,8 +430,12 @@ func (c *chaos) names(partition int) partitionNames {
 
 func (c *chaos) pause(random *rand.Rand) string {
 	node, _ := c.node(random)
+	most := 1500
+	if c.cluster != nil {
+		most = 700 // or its replica would take over
+	}
 	node.Pause(c.t)
-	moment(random, 10, 1500)
+	moment(random, 10, most)
 	node.Resume(c.t)
 	return "paused " + node.Addr
 }

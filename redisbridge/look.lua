@@ -1,14 +1,15 @@
 -- Tells what a reader is to compare itself with.
 --
--- KEYS  1 stream
+-- KEYS  1 stream  2 ID of the last entry that a writer has written
 -- ARGV  1 how long to keep a stream that is made, ms
 --       2 the place of the reader  3… places that were there before, latest first
 --
 -- Returns the epoch of the stream, the last ID given out, the ID of the oldest
 -- entry ("" if there is none), the greatest ID deleted by hand ("" if unknown),
 -- whether ARGV 2 is there, which of ARGV 3… is there (1 for the first, 0 for
--- none), entries ever added (-1 if unknown), entries, and the time in ms. Whoever finds no stream makes
--- one.
+-- none), entries ever added (-1 if unknown), entries, the time in ms, and the ID
+-- after which Now begins: the last one, unless a stranger has given that out, of
+-- the future, and a writer will take it away. Whoever finds no stream makes one.
 
 local t = redis.call('TIME')
 
@@ -53,4 +54,10 @@ for i = 3, #ARGV do
     break
   end
 end
-return {found, last, first, deleted, is_there(ARGV[2]) and 1 or 0, anchor, added, length, string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))}
+local function ms(id) return tonumber(string.match(id, '^(%d+)') or '0') end
+local time = t[1] * 1000 + math.floor(t[2] / 1000)
+local ours, begin = redis.call('GET', KEYS[2]) or '', last
+if ms(last) > math.max(time, ms(ours)) + 60000 then
+  begin = ours ~= '' and ours or string.format('%.0f-0', time)
+end
+return {found, last, first, deleted, begin, is_there(ARGV[2]) and 1 or 0, anchor, added, length, string.format('%.0f', time)}

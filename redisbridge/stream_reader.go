@@ -32,6 +32,7 @@ const (
 type streamReader struct {
 	*inbound
 	stream  string
+	last    string // the key of the ID of the last entry
 	isReady func()
 	part    string
 
@@ -56,9 +57,11 @@ type streamReader struct {
 }
 
 func newStreamReader(b *inbound) *streamReader {
+	names := namesOfPartition(b.opt.Namespace, b.partition, b.origin)
 	return &streamReader{
 		inbound: b,
-		stream:  namesOfPartition(b.opt.Namespace, b.partition, b.origin).stream,
+		stream:  names.stream,
+		last:    names.last,
 		isReady: sync.OnceFunc(b.partReady),
 		part:    "receive on partition " + strconv.Itoa(b.partition),
 		passed:  -1,
@@ -263,6 +266,7 @@ type streamState struct {
 	last    entryID // the last ID ever given out
 	first   entryID // of the oldest entry; zero if there is none
 	deleted entryID // the greatest deleted by hand; zero if unknown
+	latest  entryID // last, unless that is a stranger's, of the future
 	isThere bool    // the place of the reader
 	anchor  int     // which of its anchors is there, 1 for the latest; 0: none
 	added   int64   // entries ever added; -1 if unknown
@@ -299,14 +303,14 @@ func (r *streamReader) ask(ctx context.Context, conn line) (s streamState, err e
 	for _, id := range slices.Backward(r.anchors) {
 		args = append(args, id.String())
 	}
-	reply, err := lookScript.run(ctx, conn, []string{r.stream}, args...).ToArray()
+	reply, err := lookScript.run(ctx, conn, []string{r.stream, r.last}, args...).ToArray()
 	if err != nil {
 		return s, err
 	}
-	if len(reply) != 9 {
+	if len(reply) != 10 {
 		return s, errReply
 	}
-	var text [4]string
+	var text [5]string
 	for i := range text {
 		if text[i], err = reply[i].ToString(); err != nil {
 			return s, err
@@ -325,6 +329,7 @@ func (r *streamReader) ask(ctx context.Context, conn line) (s streamState, err e
 	s.last, _ = parseEntryID(text[1])
 	s.first, _ = parseEntryID(text[2])
 	s.deleted, _ = parseEntryID(text[3])
+	s.latest, _ = parseEntryID(text[4])
 	s.isThere, s.anchor = numbers[0] == 1, int(numbers[1])
 	s.added, s.length, s.now = numbers[2], numbers[3], numbers[4]
 	return s, nil
@@ -336,7 +341,7 @@ func (r *streamReader) begin(s *streamState) {
 	start, known := r.opt.From.position(r.partition)
 	switch {
 	case !known:
-		start = position{s.epoch, s.last, allEvents}
+		start = position{s.epoch, s.latest, allEvents}
 	case start.epoch == 0: // the first there is, or a time
 		start.epoch, start.id = s.epoch, earliest(start.id, s.last)
 		known = false

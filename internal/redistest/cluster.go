@@ -249,13 +249,14 @@ func (c *Cluster) Move(slot, to int) error {
 	return c.awaitMoved(slot, to)
 }
 
-// awaitMoved waits until all nodes know the new owner of a slot. They must know
+// awaitMoved waits until all nodes know the new owner of a slot, replicas too:
+// one that took over without would leave the slot with its old master. They must know
 // the epoch as well: a node that has not heard of the latest would not outbid
 // it when it gets the slot in turn, and lose it again.
 func (c *Cluster) awaitMoved(slot, to int) error {
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(pause) {
 		_, epoch, err := c.owner(c.Nodes[to], slot)
-		if err == nil && !slices.ContainsFunc(c.Nodes, func(node *Server) bool {
+		if err == nil && !slices.ContainsFunc(slices.Concat(c.Nodes, c.Replicas), func(node *Server) bool {
 			o, e, err := c.owner(node, slot)
 			return err != nil || o != to || e != epoch
 		}) {

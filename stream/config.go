@@ -60,6 +60,7 @@ type Config struct {
 	MaxAnswer      int           // bytes of one answer to events requests, beyond the first item; default 4 MiB
 	MaxBatch       int           // requests in one body; default 10
 	PingInterval   time.Duration // default 27 s
+	Compressors    int           // messages that are compressed at once; the others go out as they are; default 4
 	Heartbeat      time.Duration // a client with cursors is told where it is; default 5 s
 	ReadTimeout    time.Duration // silence of a client, and time to send one message; default 30 s
 	WriteTimeout   time.Duration // of one write; default 10 s
@@ -80,6 +81,10 @@ type Config struct {
 	// Carrier sends all data as strings in a type that CometBFT's Go client
 	// knows. A connection chooses for itself with ?carrier=on or off.
 	Carrier bool
+
+	// Compress has messages compressed for clients that ask for it:
+	// permessage-deflate on WebSockets, gzip for Server-Sent Events.
+	Compress bool
 
 	// Origins are the web origins, "https://app.example.com", from which
 	// browsers may connect and publish besides the one that the request was
@@ -201,6 +206,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.MaxBatch = cmp.Or(c.MaxBatch, 10)
 	c.ReadTimeout = cmp.Or(c.ReadTimeout, 30*time.Second)
 	c.PingInterval = cmp.Or(c.PingInterval, c.ReadTimeout*9/10)
+	c.Compressors = cmp.Or(c.Compressors, 4)
 	c.Heartbeat = cmp.Or(c.Heartbeat, 5*time.Second)
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
 	c.CloseTimeout = cmp.Or(c.CloseTimeout, 5*time.Second)
@@ -268,6 +274,7 @@ func (c *Config) validate() error {
 		{"MaxWait", int64(c.MaxWait)},
 		{"MaxBatch", int64(c.MaxBatch)},
 		{"PingInterval", int64(c.PingInterval)},
+		{"Compressors", int64(c.Compressors)},
 		{"Heartbeat", int64(c.Heartbeat)},
 		{"ReadTimeout", int64(c.ReadTimeout)},
 		{"WriteTimeout", int64(c.WriteTimeout)},

@@ -24,6 +24,7 @@ const (
 type publication struct {
 	message pubsub.Message
 	forms   [forms]encoding
+	payload packing // of a message on a topic
 
 	// Guarded by the mu of encodings.
 	bytes int64
@@ -34,6 +35,15 @@ type encoding struct {
 	once   sync.Once
 	cursor []byte // "cursor":"…","data":…,"events":…}}; nil in event
 	result []byte // the same without the cursor
+
+	packedCursor, packedResult packing // of these
+}
+
+// A packing is something compressed for a WebSocket, when that is first asked
+// for.
+type packing struct {
+	once sync.Once
+	b    []byte // nil: it gains nothing
 }
 
 // encodings finds the publications that are being sent. It keeps the last
@@ -48,6 +58,7 @@ type encodings struct {
 	cursor  func(sequence uint64) history.Cursor
 	failed  func(m pubsub.Message, err error)
 	limit   int64 // bytes
+	packs   *compressors
 
 	slots [encodingSlots]atomic.Pointer[publication]
 	made  atomic.Uint64 // encodings ever
@@ -101,15 +112,33 @@ func (e *encodings) encode(p *publication, f form) (result, withCursor []byte) {
 		} else {
 			e.fill(enc, p.message, f)
 		}
+		e.made.Add(1)
 		e.count(p, int64(max(len(enc.cursor), len(enc.result))))
 	})
 	return enc.result, enc.cursor
 }
 
+// pack returns the end of a result's frame, compressed; nil if that gains
+// nothing.
+func (e *encodings) pack(p *publication, f form, withCursor bool) []byte {
+	result, cursor := e.encode(p, f)
+	if withCursor {
+		return e.packOnce(p, &p.forms[f].packedCursor, cursor)
+	}
+	return e.packOnce(p, &p.forms[f].packedResult, result)
+}
+
+func (e *encodings) packOnce(p *publication, packed *packing, b []byte) []byte {
+	packed.once.Do(func() {
+		packed.b = e.packs.pack(b)
+		e.count(p, int64(len(packed.b)))
+	})
+	return packed.b
+}
+
 // count takes note of n bytes of p, and drops the oldest publications while
 // there are too many bytes.
 func (e *encodings) count(p *publication, n int64) {
-	e.made.Add(1)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if p.gone {

@@ -18,6 +18,7 @@ type readBuffer struct {
 	b     []byte
 	visit *visit
 	hold  *hold // nil: nothing
+	extra int   // bytes that reading takes besides b
 }
 
 var readBuffers = sync.Pool{New: func() any { return &readBuffer{b: make([]byte, 0, 1024)} }}
@@ -38,7 +39,7 @@ func (b *readBuffer) release() {
 	if b.hold != nil {
 		b.hold.release()
 	}
-	b.visit, b.hold = nil, nil
+	b.visit, b.hold, b.extra = nil, nil, 0
 	if cap(b.b) <= freeInput {
 		readBuffers.Put(b)
 	}
@@ -48,6 +49,11 @@ func (b *readBuffer) release() {
 // it fails at the first byte that cannot be part of UTF-8, without waiting for
 // the end of the message.
 func (b *readBuffer) readAll(r io.Reader, text bool) ([]byte, error) {
+	if b.extra > 0 {
+		if err := b.charge(cap(b.b)); err != nil {
+			return nil, err
+		}
+	}
 	for checked := 0; ; {
 		if err := b.grow(); err != nil {
 			return nil, err
@@ -112,7 +118,7 @@ func (b *readBuffer) grow() error {
 
 // charge holds a size of the quota.
 func (b *readBuffer) charge(size int) error {
-	if size <= freeInput || b.visit == nil {
+	if size += b.extra; size <= freeInput || b.visit == nil {
 		return nil
 	}
 	if b.hold == nil {

@@ -38,6 +38,7 @@ type Server struct {
 	drain    context.CancelFunc
 
 	quotas      quotas
+	compressors compressors
 	expressions expressions
 	queued      budget
 	writes      writeCounts
@@ -79,7 +80,9 @@ func New(bus *pubsub.Server, c Config) (*Server, error) {
 	})
 	s.expressions = expressions{most: int64(c.AllExpressions), turn: make(chan struct{}, 1)}
 	s.queued.limit = int64(c.TotalBytes)
-	s.encodings = encodings{encoder: c.Encoder, cursor: c.History.Cursor, failed: s.encodingFailed, limit: int64(c.EncodingBytes)}
+	s.encodings = encodings{encoder: c.Encoder, cursor: c.History.Cursor, failed: s.encodingFailed, limit: int64(c.EncodingBytes), packs: &s.compressors}
+	s.compressors.init(c.Compressors)
+	s.upgrader.EnableCompression, s.topicUpgrader.EnableCompression = c.Compress, c.Compress
 	checked := func(*http.Request) bool { return true } // by the visit
 	s.upgrader.CheckOrigin, s.topicUpgrader.CheckOrigin = checked, checked
 	if c.Topics != nil {

@@ -43,7 +43,11 @@ func (s *session) answer(c *caller, req *rpcRequest) error {
 	if fault != nil {
 		return s.w.send(textOf(appendError(nil, req.id, fault)), nil)
 	}
-	err := s.w.send(textOf(appendResult(nil, req.id, reply.result)), nil)
+	f := textOf(appendResult(nil, req.id, reply.result))
+	if s.deflates {
+		f = s.server.compressors.packed(f)
+	}
+	err := s.w.send(f, nil)
 	if reply.then != nil {
 		reply.then()
 	}
@@ -127,7 +131,7 @@ func (s *session) subscribe(a asked) (*outlet, *rpcError) {
 		key: compiled.key, query: a.query, instructions: compiled.instructions, narrow: compiled.narrow,
 		overflow: a.overflow, capacity: s.server.config.Buffer,
 		resume: a.resume, after: a.after,
-		framing: newRPCFraming(a, s.form, &s.server.encodings),
+		framing: newRPCFraming(a, s.form, &s.server.encodings, s.deflates),
 	})
 	var closing closingError
 	if errors.As(err, &closing) {
@@ -187,16 +191,27 @@ type rpcFraming struct {
 	request   []byte // id, encoded
 	cursors   bool   // the client is told places
 	prefix    []byte // of each result, up to the encoding
+	stored    []byte // prefix as the beginning of a compressed message; nil: there are none
 }
 
-func newRPCFraming(a asked, f form, e *encodings) *rpcFraming {
+func newRPCFraming(a asked, f form, e *encodings, deflates bool) *rpcFraming {
 	prefix := append(append([]byte(`{"jsonrpc":"2.0","id":`), a.id...), `,"result":{"query":`...)
 	prefix = append(appendString(prefix, a.query), ',')
-	return &rpcFraming{encodings: e, form: f, request: a.id, cursors: a.cursors, prefix: slices.Clip(prefix)}
+	framing := &rpcFraming{encodings: e, form: f, request: a.id, cursors: a.cursors, prefix: slices.Clip(prefix)}
+	if deflates {
+		framing.stored = appendStored(nil, prefix)
+	}
+	return framing
 }
 
 func (f *rpcFraming) result(m pubsub.Message, dropped uint64) frame {
-	result, withCursor := f.encodings.encode(f.encodings.of(m), f.form)
+	p := f.encodings.of(m)
+	if f.stored != nil && dropped == 0 {
+		if packed := f.encodings.pack(p, f.form, f.cursors); packed != nil {
+			return frame{opcode: opText | compressedBit, head: f.stored, tail: packed}
+		}
+	}
+	result, withCursor := f.encodings.encode(p, f.form)
 	switch {
 	case f.cursors:
 		return frame{opcode: opText, head: f.prefix, tail: withCursor}

@@ -32,6 +32,8 @@ type socket struct {
 	ping   *time.Timer
 	limit  int // bytes of a message
 
+	deflates bool // the client takes compressed messages, and may send them
+
 	// refusal answers a message that comes when the connection is about to
 	// close; nil ignores it.
 	refusal func(payload []byte)
@@ -59,6 +61,8 @@ func (s *socket) upgrade(u *websocket.Upgrader, t timing, limit int, w http.Resp
 		upgrader.ReadBufferSize = 512 // else the server's 4 KiB are kept
 	}
 	upgrader.WriteBufferPool = &unusedBuffers
+	s.deflates = upgrader.EnableCompression && offersDeflate(r.Header)
+	upgrader.EnableCompression = s.deflates
 	if !r.ProtoAtLeast(1, 1) {
 		s.abandon()
 		http.Error(w, "a WebSocket needs HTTP/1.1", http.StatusBadRequest)
@@ -246,6 +250,10 @@ func (s *socket) readMessage(kind int, r io.Reader, handle func(kind int, payloa
 	s.begin()
 	buf := s.visit.newReadBuffer()
 	defer buf.release()
+	if s.deflates {
+		buf.extra = inflaterBytes
+		r = &inflated{r, s.limit}
+	}
 	payload, err := buf.readAll(r, kind == websocket.TextMessage)
 	if err == errNotUTF8 && !s.isClosing() {
 		s.goodbye(ending{websocket.CloseInvalidFramePayloadData, "text is not UTF-8"})
@@ -265,6 +273,22 @@ func (s *socket) readMessage(kind int, r io.Reader, handle func(kind int, payloa
 		return nil // the peer has not seen our close yet
 	}
 	return aside(func() error { return handle(kind, payload) })
+}
+
+// An inflated message is read up to a limit, which gorilla keeps of what is on
+// the wire alone.
+type inflated struct {
+	r    io.Reader
+	left int
+}
+
+// Read implements io.Reader.
+func (i *inflated) Read(b []byte) (int, error) {
+	n, err := i.r.Read(b[:min(len(b), i.left+1)])
+	if i.left -= n; i.left < 0 {
+		return 0, websocket.ErrReadLimit
+	}
+	return n, err
 }
 
 // aside runs f on a goroutine of its own and waits for it. The reader's stack

@@ -16,6 +16,8 @@ type eventStream struct {
 	connection
 	out     http.ResponseWriter
 	control *http.ResponseController
+	zip     *gzipper // nil: the client does not ask for it
+	saved   int64    // bytes, by zip
 }
 
 // ServeEvents sends what matches ?query= as Server-Sent Events:
@@ -44,6 +46,9 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request, v *visit) {
 	}
 	stream := &eventStream{out: w, control: http.NewResponseController(w)}
 	stream.connection.init(r.Context(), "sse", v)
+	if s.config.Compress && acceptsGzip(r.Header) {
+		stream.zip = &gzipper{compressors: &s.compressors}
+	}
 	stream.counted, stream.single, stream.transport = true, true, stream
 	defer context.AfterFunc(s.ctx, stream.cancel)()
 	defer stream.cancel()
@@ -89,12 +94,19 @@ func (s *eventStream) serve(o *outlet) {
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Accel-Buffering", "no") // for nginx, which would hold events back
+	if s.server.config.Compress {
+		header.Add("Vary", "Accept-Encoding")
+	}
+	if s.zip != nil {
+		header.Set("Content-Encoding", "gzip")
+	}
 	s.out.WriteHeader(http.StatusOK)
 	s.visit.entry.answered(http.StatusOK)
 	s.w.init(s, s.server.config.WriteTimeout, s.server.config.QueueBytes, &s.server.queued, &s.server.writes)
 	s.w.bare, s.w.failed, s.w.slow = true, s.cancel, s.visit.stalled
 	s.start()
 	defer s.server.remove(&s.connection)
+	defer func() { s.visit.entry.sent -= s.saved }()
 	defer s.release()
 	first, _ := o.framing.heartbeat(o.at, true)
 	if s.w.send(first, nil) != nil {
@@ -103,20 +115,37 @@ func (s *eventStream) serve(o *outlet) {
 	o.pump()
 	select {
 	case <-s.w.over:
+		s.endZip()
 	case <-s.ctx.Done():
 	}
 }
 
+// endZip ends the gzip stream, of which the last event has been written.
+func (s *eventStream) endZip() {
+	if s.zip == nil || s.w.end() != errCloseSent {
+		return
+	}
+	_ = s.SetWriteDeadline(time.Now().Add(s.server.config.WriteTimeout))
+	end := s.zip.end()
+	s.saved -= int64(len(end))
+	_, _ = s.out.Write(end)
+}
+
 // Write implements pipe.
 func (s *eventStream) Write(b []byte) (int, error) {
-	n, err := s.out.Write(b)
+	out := b
+	if s.zip != nil {
+		out = s.zip.next(b)
+		s.saved += int64(len(b) - len(out))
+	}
+	_, err := s.out.Write(out)
 	if err == nil {
 		err = s.control.Flush()
 	}
 	if err != nil {
 		return 0, err // what was buffered is lost with the connection
 	}
-	return n, nil
+	return len(b), nil
 }
 
 // SetWriteDeadline implements pipe.

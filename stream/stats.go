@@ -25,6 +25,8 @@ type Stats struct {
 	Refusals []RefusalStats `json:"refusals"` // but for those of limits
 	Limits   []LimitStats   `json:"limits"`
 
+	Uncompressed uint64 `json:"uncompressed"` // messages that found all compressors busy
+
 	WebhookSent uint64 `json:"webhook_sent"` // notices
 	WebhookLost uint64 `json:"webhook_lost"` // that did not fit, or could not be delivered
 
@@ -68,6 +70,7 @@ func (s *Server) Stats() Stats {
 		OverBudget:    s.expressions.ended.Load(),
 		Refusals:      s.refusals.stats(),
 		Limits:        s.limitStats(),
+		Uncompressed:  s.compressors.busy.Load(),
 		WebhookSent:   s.webhook.sent.Load(),
 		WebhookLost:   s.webhook.lost.Load(),
 		EventsDropped: s.eventsDropped.Load(),

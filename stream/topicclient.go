@@ -170,7 +170,7 @@ func (c *topicClient) serveSubscriber(w http.ResponseWriter, r *http.Request, pa
 	o, err := c.open(wanted{
 		query: r.URL.Query().Get("query"), client: c.clientID, instructions: instructions, narrow: narrow,
 		overflow: OverflowCancel, capacity: share + creditStep + min(s.config.MaxConnections, maxSlack),
-		framing: topicFraming{s}, taken: c.topic.caughtUp,
+		framing: topicFraming{s, s.topicUpgrader.EnableCompression && offersDeflate(r.Header)}, taken: c.topic.caughtUp,
 	})
 	if c.visit.refusedFor(err) != nil {
 		s.topics.leave(c.topic)
@@ -220,11 +220,27 @@ func (s *Server) topicQuery(r *http.Request, id Identity, path string) (narrow *
 }
 
 // topicFraming is the payload alone. It implements framing.
-type topicFraming struct{ server *Server }
+type topicFraming struct {
+	server   *Server
+	deflates bool
+}
 
-// result returns the message as its publisher sent it, or, if it does not come
-// from one, the data in JSON.
+// result returns the message, compressed once for all who take that.
 func (f topicFraming) result(m pubsub.Message, _ uint64) frame {
+	whole := f.payload(m)
+	if f.deflates {
+		e := &f.server.encodings
+		p := e.of(m)
+		if packed := e.packOnce(p, &p.payload, whole.tail); packed != nil {
+			return frame{opcode: whole.opcode | compressedBit, tail: packed}
+		}
+	}
+	return whole
+}
+
+// payload returns the message as its publisher sent it, or, if it does not come
+// from one, the data in JSON.
+func (f topicFraming) payload(m pubsub.Message) frame {
 	switch d := m.Data().(type) {
 	case TopicMessage:
 		if d.Binary {

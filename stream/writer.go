@@ -185,6 +185,13 @@ func (w *writer) isClosing() bool {
 	return w.closing
 }
 
+// end returns why nothing can be written any more; nil: it can.
+func (w *writer) end() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
 // isBusy tells whether something is being written that is not the end.
 func (w *writer) isBusy() bool {
 	w.mu.Lock()

@@ -135,6 +135,8 @@ func (a *app) newServe() *cobra.Command {
 	f.Float64Var(&o.simulate, "simulate", 0, "publish a simulated chain, so many transactions a second")
 	f.Uint64Var(&o.seed, "seed", 1, "which chain to simulate")
 	f.BoolVar(&o.config.Carrier, "carrier", false, "send data as strings that CometBFT's Go client takes whatever their type")
+	f.BoolVar(&o.config.Compress, "compress", false, "compress for clients that ask for it: permessage-deflate, and gzip of event streams")
+	f.IntVar(&o.config.Compressors, "compressors", 4, "messages that are compressed at once; the others go out as they are")
 	f.IntVar(&o.config.MaxConnections, "max-connections", 900, "connections")
 	f.IntVar(&o.config.MaxConnectionsPerIP, "max-connections-per-ip", 0, "connections from one address; 0 is no limit")
 	f.IntVar(&o.config.MaxConnectionsPerIdentity, "max-connections-per-identity", 0, "connections of one identity; 0 is no limit")

@@ -27,6 +27,7 @@ var (
 	bytes         = metric.Counter("hark_stream_bytes_total", "Bytes written to WebSockets and event streams.")
 	stalls        = metric.Counter("hark_stream_stalls_total", "Connections ended because the peer did not read.")
 	refusals      = metric.Counter("hark_stream_refusals_total", "What was refused, but for what limit_refusals counts.", "reason")
+	uncompressed  = metric.Counter("hark_stream_uncompressed_total", "Messages that were sent as they are because all compressors were busy.")
 	noticesSent   = metric.Counter("hark_stream_webhook_sent_total", "Notices that the webhook took.")
 	noticesLost   = metric.Counter("hark_stream_webhook_lost_total", "Notices that did not fit, or that the webhook did not take.")
 	limitUsed     = metric.Gauge("hark_stream_limit_used", "How much of a limit is used.", "limit")
@@ -45,7 +46,7 @@ func New(server *stream.Server) *Collector { return &Collector{server} }
 
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(to chan<- *prometheus.Desc) {
-	metric.Describe(to, connections, clients, topics, queuedBytes, expressions, overBudget, requests, encodings, frames, writes, bytes, stalls, refusals, noticesSent, noticesLost, limitUsed, limitMost, limitRefusals, eventsDropped)
+	metric.Describe(to, connections, clients, topics, queuedBytes, expressions, overBudget, requests, encodings, frames, writes, bytes, stalls, refusals, uncompressed, noticesSent, noticesLost, limitUsed, limitMost, limitRefusals, eventsDropped)
 }
 
 // Collect implements prometheus.Collector.
@@ -66,6 +67,7 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	for _, r := range stats.Refusals {
 		refusals.Send(to, float64(r.Count), r.Reason)
 	}
+	uncompressed.Send(to, float64(stats.Uncompressed))
 	noticesSent.Send(to, float64(stats.WebhookSent))
 	noticesLost.Send(to, float64(stats.WebhookLost))
 	for _, l := range stats.Limits {

@@ -13,8 +13,10 @@ import (
 func TestNodesBuildAndTheirEventsPass(t *testing.T) {
 	for name, r := range releases {
 		t.Run(name, func(t *testing.T) {
-			r.requirePasses(t, r.grow(t, busAlone), "./types")
-			folder := r.grow(t, withQuery)
+			t.Parallel()
+			folder := r.grow(t, t.TempDir(), busAlone)
+			r.requirePasses(t, folder, "./types")
+			r.grow(t, folder, withQuery) // in the same folder, so that little is compiled again
 			mustRun(t, folder, "go", append([]string{"build"}, r.all()...)...)
 			r.requirePasses(t, folder, "./types", "./state/txindex")
 		})
@@ -27,7 +29,7 @@ func (r release) requirePasses(t *testing.T, folder string, packages ...string) 
 	after := suite{packages: packages, run: "."}.outcomes(t, folder)
 	for pkg := range after {
 		for _, test := range (outcomes{}).differing(after, pkg) {
-			requireAsOften(t, r.grow(t, unmodified), folder, pkg, test)
+			requireAsOften(t, r.grow(t, t.TempDir(), unmodified), folder, pkg, test)
 		}
 	}
 }
@@ -40,11 +42,11 @@ func TestNodesPassAsTheyDoUnmodified(t *testing.T) {
 	}
 	for name, r := range releases {
 		t.Run(name, func(t *testing.T) {
-			plain := r.grow(t, unmodified)
+			plain := r.grow(t, t.TempDir(), unmodified)
 			before := r.outcomes(t, plain)
 			for _, l := range []level{busAlone, withQuery} {
 				t.Run(string(l), func(t *testing.T) {
-					changed := r.grow(t, l)
+					changed := r.grow(t, t.TempDir(), l)
 					after := r.outcomes(t, changed)
 					for _, pkg := range slices.Sorted(maps.Keys(before)) {
 						t.Logf("%s: %s; unmodified %s", pkg, after.in(pkg), before.in(pkg))

@@ -63,10 +63,10 @@ func (r release) imports(l level) map[string]string {
 	return nil
 }
 
-// grow copies the node to a folder of the test, with its imports rewritten.
-func (r release) grow(t *testing.T, l level) (folder string) {
-	source, folder := r.source(t), t.TempDir()
-	imports := r.imports(l)
+// grow copies the node to a folder, with its imports rewritten. The folder may
+// have a lower level of it.
+func (r release) grow(t *testing.T, folder string, l level) string {
+	source, imports := r.source(t), r.imports(l)
 	require.NoError(t, filepath.WalkDir(source, func(from string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -74,7 +74,10 @@ func (r release) grow(t *testing.T, l level) (folder string) {
 		below, _ := filepath.Rel(source, from)
 		to := filepath.Join(folder, below)
 		switch {
-		case below == "docs" || below == "spec" || below == filepath.Join("libs", "pubsub") && l == withQuery:
+		case below == "docs" || below == "spec":
+			return filepath.SkipDir
+		case below == filepath.Join("libs", "pubsub") && l == withQuery:
+			require.NoError(t, os.RemoveAll(to))
 			return filepath.SkipDir
 		case entry.IsDir():
 			return os.MkdirAll(to, 0o777)

@@ -212,6 +212,13 @@ func TestLagIsWhatIsNotRead(t *testing.T) {
 		require.NoError(t, a.Publish(background(), make([]byte, frameTarget), nil)) // a frame each
 	}
 	require.NoError(t, a.Flush(within(t, patience)))
+	ready := aheadBytes/frameTarget + 3 // what Next has ready, the inbox, and one in hand
+	eventually(t, "nobody reads", func() bool {
+		lag := r.Stats().Lag
+		return lag.Entries >= int64(100-ready) && lag.Entries < 100 && lag.Time > 0
+	})
+	before := r.Stats().Lag.Time
+	eventually(t, "nobody reads still", func() bool { return r.Stats().Lag.Time > before })
 	for range 100 {
 		must(r.Next(within(t, patience)))
 	}

@@ -131,7 +131,7 @@ func (r *streamReader) read(ctx context.Context, conn line) error {
 			return err
 		}
 		largest = max(largest, len(e.frame))
-		if err := r.take(ctx, e); errors.Is(err, errSuspect) {
+		if err := r.take(ctx, conn, e); errors.Is(err, errSuspect) {
 			return r.look(ctx, conn) // the next read begins with this entry
 		} else if err != nil {
 			return err
@@ -206,7 +206,7 @@ var errSuspect = errors.New("suspect")
 
 // take puts one entry into the inbox. What is missing before it is reported
 // first; what somebody else wrote is passed over.
-func (r *streamReader) take(ctx context.Context, e entry) error {
+func (r *streamReader) take(ctx context.Context, conn line, e entry) error {
 	if !e.id.isAfter(r.from) {
 		return nil
 	}
@@ -234,7 +234,7 @@ func (r *streamReader) take(ctx context.Context, e entry) error {
 	if r.resume.id == e.id {
 		a.skip = r.resume.events
 	}
-	if err := r.inbox.put(ctx, a); err != nil {
+	if err := r.put(ctx, conn, a); err != nil {
 		return err
 	}
 	if r.isOfTheFuture(e.id) { // whoever gave it that ID
@@ -246,6 +246,26 @@ func (r *streamReader) take(ctx context.Context, e entry) error {
 		r.drop(e.id)
 	}
 	return nil
+}
+
+// put waits for room in the inbox. Whoever is slow wants to know how far reading
+// is behind, so that is measured every second of it. An error of that is left to
+// the next read.
+func (r *streamReader) put(ctx context.Context, conn line, a arrival) error {
+	if r.inbox.offer(a) {
+		return nil
+	}
+	for {
+		second, cancel := context.WithTimeout(ctx, checkEvery)
+		err := r.inbox.put(second, a)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if state, err := r.ask(ctx, conn); err == nil {
+			r.progress.setLag(r.lagAt(&state))
+		}
+	}
 }
 
 // isOfTheFuture tells whether an ID is more than a minute ahead of the clock of

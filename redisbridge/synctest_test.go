@@ -296,6 +296,25 @@ func TestBlackHoleIsNoticedWithin1200Milliseconds(t *testing.T) {
 	}
 }
 
+// Timeout and KeepAlive say when a connection on which nothing comes is lost.
+func TestTimeoutAndKeepAliveSayWhenSilenceIsALoss(t *testing.T) {
+	for _, mode := range []Mode{Live, Durable} {
+		t.Run(mode.String(), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bubble) {
+				a, wire := b.join(t, Options{Mode: mode, Timeout: 10 * time.Second, KeepAlive: 2 * time.Second})
+				a.awaitReady(t)
+				pass(time.Minute)
+				require.Zero(t, a.Stats().Failures, "it is idle, not silent")
+				wire.mute.Store(true)
+				pass(9 * time.Second)
+				require.Zero(t, a.Stats().Failures)
+				pass(10*time.Second + 2*2*time.Second - 9*time.Second)
+				require.Positive(t, a.Stats().Failures)
+			})
+		})
+	}
+}
+
 func TestConnectingBacksOffWithFullJitter(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		w := &wire{}

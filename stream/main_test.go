@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,6 +33,17 @@ type rig struct {
 	http   *httptest.Server
 
 	dialRaw func() (net.Conn, error)
+
+	mu   sync.Mutex
+	raws []net.Conn // to close in the end
+}
+
+// keep closes a connection when the test ends. A Cleanup for each would cost
+// more than what the memory of some of them is compared with.
+func (r *rig) keep(conn net.Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.raws = append(r.raws, conn)
 }
 
 func newRig(t *testing.T, c Config, options ...pubsub.Option) *rig {
@@ -52,6 +64,9 @@ func (r *rig) listenRaw() {
 }
 
 func (r *rig) stop() {
+	for _, conn := range r.raws {
+		_ = conn.Close()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = r.server.Shutdown(ctx)

@@ -58,7 +58,7 @@ func (s *socket) upgrade(u *websocket.Upgrader, t timing, limit int, w http.Resp
 	upgrader, v := *u, s.visit
 	upgrader.HandshakeTimeout = t.write
 	if upgrader.ReadBufferSize == 0 {
-		upgrader.ReadBufferSize = 512 // else the server's 4 KiB are kept
+		upgrader.ReadBufferSize = 256 // for headers and small requests: what is larger is read past it; 0 would keep the server's 4 KiB
 	}
 	upgrader.WriteBufferPool = &unusedBuffers
 	s.deflates = upgrader.EnableCompression && offersDeflate(r.Header)

@@ -74,11 +74,41 @@ func (t *Tokens) AllowPublish(id Identity, topic string, events map[string][]str
 	return errors.New("the token gives no right to publish this")
 }
 
+// Presence implements Config.Presence: an identity sees who subscribes to what
+// PresenceClaim gives it; without the claim nothing, and as an administrator
+// everything. A query in the claim is for those who subscribe to it.
+func (t *Tokens) Presence(id Identity) (*query.Query, error) {
+	if t.config.PresenceClaim == "" || id.Admin {
+		return nil, nil
+	}
+	rights, err := parseRights(id.Claims[t.config.PresenceClaim])
+	if err != nil {
+		return nil, err
+	}
+	var seen *query.Query
+	for _, r := range rights {
+		switch {
+		case r.all:
+			return nil, nil
+		case seen == nil:
+			seen = r.presence
+		default:
+			seen = query.Or(seen, r.presence)
+		}
+	}
+	if seen == nil {
+		return nil, errors.New("the token gives no right to see who subscribes")
+	}
+	return seen, nil
+}
+
 // A right is one element of a claim.
 type right struct {
 	all   bool
 	topic bool // it is of topics
 	query *query.Query
+
+	presence *query.Query // of those who subscribe to that
 }
 
 func parseRights(claim any) (rights []right, err error) {
@@ -114,12 +144,19 @@ func parseRight(text string) (r right, err error) {
 	case strings.HasPrefix(text, "/") && below:
 		r.topic = true
 		quoted := strings.ReplaceAll(prefix+"/", "'", "''")
-		r.query, err = query.Limits{Length: len(text)*2 + 64}.New(TopicKey + " STARTSWITH '" + quoted + "'")
+		limits := query.Limits{Length: len(text)*2 + 64}
+		if r.query, err = limits.New(TopicKey + " STARTSWITH '" + quoted + "'"); err == nil {
+			r.presence, err = limits.New(PresenceTopicKey + " STARTSWITH '" + quoted + "'")
+		}
 	case strings.HasPrefix(text, "/"):
 		r.topic = true
-		r.query, err = topicQuery(text)
+		if r.query, err = topicQuery(text); err == nil {
+			r.presence, err = equalTo(PresenceTopicKey, text)
+		}
 	default:
-		r.query, err = query.New(text)
+		if r.query, err = query.New(text); err == nil {
+			r.presence, err = equalTo(PresenceQueryKey, r.query.String())
+		}
 	}
 	if err != nil {
 		return right{}, fmt.Errorf("stream: a claim of rights: %w", err)

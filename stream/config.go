@@ -119,6 +119,13 @@ type Config struct {
 	// empty, with events. Default: everybody may publish.
 	AllowPublish func(id Identity, topic string, events map[string][]string) error
 
+	// Presence has the server tell who is subscribed: by the method presence, by
+	// GET /presence, and by publications with the events PresenceKey and those
+	// below it when somebody subscribes or leaves. It returns what an identity may
+	// see of these, as a query over their events: nil is all, an error nothing.
+	// Default: there is no presence.
+	Presence func(Identity) (*query.Query, error)
+
 	// Status is the result of the status method; default [comet.NodeStatus] of a
 	// node that has nothing to tell.
 	Status func() any

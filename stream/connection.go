@@ -263,7 +263,7 @@ func (c *connection) newOutlet(w wanted) *outlet {
 		feed: feed{
 			server: c.server, client: w.client, narrow: w.narrow, overflow: w.overflow, capacity: w.capacity, resume: w.resume, at: w.after,
 		},
-		conn: c, framing: w.framing, key: w.key, query: w.query, instructions: w.instructions, taken: w.taken, done: make(chan struct{}),
+		conn: c, framing: w.framing, key: w.key, query: w.query, topic: w.topic, instructions: w.instructions, taken: w.taken, done: make(chan struct{}),
 	}
 	if o.taken == nil {
 		o.taken = func() {}
@@ -298,6 +298,7 @@ func (c *connection) add(o *outlet) error {
 	}
 	c.outlets[o.key] = o
 	c.server.outlets.Store(o.client, o)
+	o.member = c.server.presence.enter(o)
 	return nil
 }
 
@@ -327,6 +328,7 @@ func (c *connection) forget(o *outlet) {
 	delete(c.outlets, o.key)
 	c.server.expressions.give(o.instructions)
 	c.server.outlets.Delete(o.client)
+	c.server.presence.leave(o.member)
 	if c.counted && len(c.outlets) == 0 {
 		c.server.clients.Add(-1)
 	}

@@ -49,6 +49,7 @@ func init() { // the methods refer to the table
 		"health":          {call: (*caller).health},
 		"status":          {call: (*caller).status},
 		"events":          {params: []string{"filter", "max_results", "after_item", "before_item", "wait_time"}, waits: true, call: (*caller).events},
+		"presence":        {params: []string{"query"}, optional: []string{"topic", "after", "max_results"}, call: (*caller).presence},
 		"subscribe":       {params: []string{"query"}, optional: []string{"after", "overflow"}, required: true, call: (*caller).subscribe},
 		"authenticate":    {params: []string{"token"}, required: true, call: (*caller).authenticate},
 		"unsubscribe":     {params: []string{"query"}, required: true, call: (*caller).unsubscribe},

@@ -26,7 +26,9 @@ type outlet struct {
 	framing      framing
 	key          string // unlike that of any other outlet of the connection
 	query        string // as the client sent it
+	topic        string // "": it is for no topic's client
 	instructions int    // of its regular expressions
+	member       *member
 	cancel       context.CancelFunc
 	done         chan struct{} // closed when the pump is over
 
@@ -63,6 +65,7 @@ type framing interface {
 type wanted struct {
 	key          string // of the connection's outlets
 	query        string // as the client sent it
+	topic        string // of a topic's client
 	instructions int    // of its regular expressions
 	client       string // name on the bus; "": made up
 	narrow       *query.Query

@@ -216,6 +216,11 @@ func (one *submission) topics() ([]string, error) {
 	if one.Events[PublisherKey] != nil {
 		return nil, fmt.Errorf("event %q is set by the server", PublisherKey)
 	}
+	for key := range one.Events {
+		if key == PresenceKey || strings.HasPrefix(key, PresenceKey+".") {
+			return nil, fmt.Errorf("event %q is set by the server", truncateUTF8(key, 64))
+		}
+	}
 	topics := one.Events[TopicKey]
 	if one.Topic != "" && !slices.Contains(topics, one.Topic) {
 		topics = append([]string{one.Topic}, topics...)

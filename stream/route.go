@@ -17,6 +17,7 @@ import (
 //	…/status …/health    the same, over GET
 //	…/events             Server-Sent Events
 //	…/publish            publications over POST
+//	…/presence           who is subscribed; see Config.Presence
 //	…/livez …/readyz     is it alive, does it take connections
 //	/metrics /v1/stats … for administrators; see Admin
 //
@@ -59,6 +60,7 @@ func (s *Server) newRoutes() map[string]http.HandlerFunc {
 		"health":    s.serveGet("health"),
 		"events":    s.ServeEvents,
 		"publish":   s.ServePublish,
+		"presence":  s.visited(s.servePresence),
 		"livez":     s.guarded(s.serveLive),
 		"readyz":    s.guarded(s.serveReady),
 	}

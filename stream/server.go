@@ -47,6 +47,7 @@ type Server struct {
 
 	refusals refusals // but for those of quotas
 	webhook  webhook
+	presence presence
 
 	topicOptions  SubscriptionOptions
 	topicUpgrader websocket.Upgrader
@@ -74,6 +75,7 @@ func New(bus *pubsub.Server, c Config) (*Server, error) {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.ctx)
 	s.quotas = newQuotas(&c)
+	s.presence.init(s)
 	s.webhook.init(c.Webhook, c.Logger)
 	s.quotas.each(func(name string, q *quota) {
 		q.refused = func(ip, identity string) { s.notice("refused", name, ip, identity, 1) }
@@ -174,7 +176,7 @@ func (s *Server) narrow(id Identity, q *query.Query) (*query.Query, error) {
 	if err != nil {
 		return nil, &limitError{refusedRight, "not allowed: " + err.Error()}
 	}
-	return narrow, nil
+	return s.presence.hide(id, narrow), nil
 }
 
 // ServeWebSocket upgrades a request to JSON-RPC over WebSocket.
@@ -222,6 +224,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		}
 		<-empty
 	}
+	s.presence.close(ctx)
 	s.unobserve()
 	s.webhook.close(ctx)
 	s.cancel()

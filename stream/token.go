@@ -33,6 +33,10 @@ type TokenConfig struct {
 	PublishClaim   string
 	SubscribeClaim string
 
+	// PresenceClaim names the claim that gives the right to see who subscribes;
+	// see Presence of Tokens. "" gives everybody the right.
+	PresenceClaim string
+
 	// AdminClaim is the name of a claim that makes its bearer an
 	// administrator if it is true; "" is nobody.
 	AdminClaim string

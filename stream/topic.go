@@ -173,6 +173,11 @@ func (t *topic) remove(s *topicSubscriber) {
 
 // topicQuery matches what is published on a topic.
 func topicQuery(name string) (*query.Query, error) {
-	text := TopicKey + " = '" + strings.ReplaceAll(name, "'", "''") + "'"
+	return equalTo(TopicKey, name)
+}
+
+// equalTo matches events that have a value.
+func equalTo(key, value string) (*query.Query, error) {
+	text := key + " = '" + strings.ReplaceAll(value, "'", "''") + "'"
 	return query.Limits{Length: len(text) + 1}.New(text)
 }

@@ -168,7 +168,7 @@ func (c *topicClient) serveSubscriber(w http.ResponseWriter, r *http.Request, pa
 	c.topic = s.topics.join(path)
 	share := s.topicOptions.messageBuffer()
 	o, err := c.open(wanted{
-		query: r.URL.Query().Get("query"), client: c.clientID, instructions: instructions, narrow: narrow,
+		query: r.URL.Query().Get("query"), topic: path, client: c.clientID, instructions: instructions, narrow: narrow,
 		overflow: OverflowCancel, capacity: share + creditStep + min(s.config.MaxConnections, maxSlack),
 		framing: topicFraming{s, s.topicUpgrader.EnableCompression && offersDeflate(r.Header)}, taken: c.topic.caughtUp,
 	})

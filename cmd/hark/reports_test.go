@@ -60,3 +60,22 @@ func TestFlagsOfReportsAreChecked(t *testing.T) {
 		require.Contains(t, out.String(), said)
 	}
 }
+
+// With --presence whoever may subscribe is told who does, and without it nobody.
+func TestServeTellsWhoSubscribes(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		flags := []string{"--listen", "127.0.0.1:0"}
+		if on {
+			flags = append(flags, "--presence")
+		}
+		hark, address := startServe(t, flags...)
+		response, err := http.Get("http://" + address + "/presence?topic=/a")
+		require.NoError(t, err)
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		response.Body.Close()
+		require.Equal(t, on, strings.Contains(string(body), `"total":0`), string(body))
+		http.DefaultClient.CloseIdleConnections()
+		hark.stop(t)
+	}
+}

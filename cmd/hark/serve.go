@@ -23,6 +23,7 @@ import (
 	"github.com/harkbus/pubsub/metrics"
 	"github.com/harkbus/pubsub/metrics/bridgemetrics"
 	"github.com/harkbus/pubsub/metrics/streammetrics"
+	"github.com/harkbus/pubsub/query"
 	"github.com/harkbus/pubsub/redisbridge"
 	"github.com/harkbus/pubsub/sim"
 	"github.com/harkbus/pubsub/stream"
@@ -36,6 +37,7 @@ const serveLong = `Serve offers a bus over HTTP:
     POST / and /v1           JSON-RPC: status, health, events
     GET /events?query=…      Server-Sent Events
     POST /publish            publications, JSON or one a line
+    GET /presence?topic=…    who is subscribed, with --presence
     GET /livez, /readyz      is it alive, does it take connections and see the
                              publications of other processes
     GET /metrics, /v1/stats, /v1/subscriptions, /v1/check, POST /v1/explain
@@ -81,6 +83,7 @@ type serveOptions struct {
 	windowBytes         int
 	overflow            string
 	config              stream.Config
+	presence            bool
 	accessLog           string
 	webhook             stream.Webhook
 	webhookKey          string
@@ -129,6 +132,8 @@ func (a *app) newServe() *cobra.Command {
 	f.StringVar(&o.tokens.adminClaim, "token-admin-claim", "", "claim that makes an administrator if it is true")
 	f.StringVar(&o.tokens.publishClaim, "token-publish-claim", "publish", "claim with what its bearer may publish; empty: every token may publish everything")
 	f.StringVar(&o.tokens.subscribeClaim, "token-subscribe-claim", "subscribe", "claim with what its bearer may subscribe to; a token without it may to everything")
+	f.StringVar(&o.tokens.presenceClaim, "token-presence-claim", "presence", "claim with whose subscribers its bearer may see; empty: every token may see all")
+	f.BoolVar(&o.presence, "presence", false, "tell who is subscribed, and when somebody comes or leaves")
 	f.StringSliceVar(&o.allowedHosts, "allowed-host", nil, `hosts that requests may name besides addresses; "*" is all`)
 	f.StringSliceVar(&o.trustedProxies, "trusted-proxy", nil, "addresses and networks of proxies whose X-Forwarded-For or Forwarded is believed")
 	f.StringSliceVar(&o.config.Origins, "origin", nil, `web origins allowed besides the server's own, "https://app.example.com"`)
@@ -255,7 +260,13 @@ func (s *served) build() (err error) {
 	if c.TrustedProxies, err = stream.ParseProxies(s.options.trustedProxies); err != nil {
 		return fmt.Errorf("--trusted-proxy: %w", err)
 	}
+	if s.options.presence {
+		c.Presence = func(stream.Identity) (*query.Query, error) { return nil, nil }
+	}
 	if s.tokens != nil {
+		if s.options.presence {
+			c.Presence = s.tokens.Presence
+		}
 		c.Identify, c.Refresh = s.tokens.Identify, s.tokens.Refresh
 		c.Narrow, c.AllowPublish = s.tokens.Narrow, s.tokens.AllowPublish
 	}

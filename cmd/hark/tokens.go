@@ -19,8 +19,8 @@ type tokenOptions struct {
 	issuer     string
 	adminClaim string
 
-	publishClaim, subscribeClaim string
-	given                        []string // flags that begin with --token and were set
+	publishClaim, subscribeClaim, presenceClaim string
+	given                                       []string // flags that begin with --token and were set
 }
 
 // minSecret is the shortest secret for HMAC, in bytes: that of the shortest
@@ -49,7 +49,7 @@ func (o *tokenOptions) load() (*stream.Tokens, error) {
 		Issuer:     o.issuer,
 		AdminClaim: o.adminClaim,
 
-		PublishClaim: o.publishClaim, SubscribeClaim: o.subscribeClaim,
+		PublishClaim: o.publishClaim, SubscribeClaim: o.subscribeClaim, PresenceClaim: o.presenceClaim,
 		Key: func(string, string) (any, error) { return key, nil },
 	})
 }

@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -66,16 +67,43 @@ const handOverTimeout = 5 * time.Second
 // that nothing is lost: the two have changed places in c.
 func (c *Cluster) HandOver(t testing.TB, i int) {
 	t.Helper()
+	require.Eventually(t, c.agreesOnEpochs, patience, 10*pause)
 	var asked time.Time
 	require.Eventually(t, func() bool {
 		if time.Since(asked) > handOverTimeout {
 			asked = time.Now()
 			_, _ = c.Replicas[i].run("CLUSTER", "FAILOVER") // it refuses until it knows its master well
 		}
-		return c.Replicas[i].Info(t, "role") == "master"
+		return c.Replicas[i].Info(t, "role") == "master" && c.Nodes[i].Info(t, "role") == "slave"
 	}, patience, 10*pause)
 	c.exchange(t, i)
 	c.awaitReplica(t, i)
+}
+
+// agreesOnEpochs tells whether all nodes know the latest epoch, and no two
+// masters have one: whoever is elected with an epoch that is taken already, as
+// by a slot that moved, may have to step back and lose what it was given.
+func (c *Cluster) agreesOnEpochs() bool {
+	known := make(map[string]bool)
+	taken := make(map[string]bool)
+	for i, node := range slices.Concat(c.Nodes, c.Replicas) {
+		result, err := node.run("CLUSTER", "INFO")
+		if err != nil {
+			return false
+		}
+		info, err := text(result)
+		if err != nil {
+			return false
+		}
+		for line := range strings.SplitSeq(info, "\r\n") {
+			if epoch, ok := strings.CutPrefix(line, "cluster_current_epoch:"); ok {
+				known[epoch] = true
+			} else if epoch, ok := strings.CutPrefix(line, "cluster_my_epoch:"); ok && i < len(c.Nodes) {
+				taken[epoch] = true
+			}
+		}
+	}
+	return len(known) == 1 && len(taken) == len(c.Nodes)
 }
 
 func (c *Cluster) exchange(t testing.TB, i int) {

@@ -159,12 +159,8 @@ func (b *Bridge) Publish(ctx context.Context, data any, events map[string][]stri
 	if b.opt.ReceiveOnly {
 		return errors.New("redisbridge: Publish on a bridge that is ReceiveOnly")
 	}
-	if err := b.err(); err != nil {
-		return err
-	}
-	m := pubsub.NewMessage(data, events)
-	w := b.outboundFor(m)
-	size, err := b.check(m)
+	w := b.outboundFor(pubsub.NewMessage(data, events))
+	size, err := b.check(data, events)
 	if err != nil {
 		return err
 	}

@@ -46,14 +46,13 @@ func (e *eventsOf) String() string { return "events" }
 
 // check returns the size that a publication counts as, or why it cannot be
 // sent. What cannot fail is not tried.
-func (m *member) check(message pubsub.Message) (size int, err error) {
-	var events measure
-	size = events.sizeOf(message)
-	if m.opt.Codec == codec.Binary && size <= m.opt.MaxFrame/2 && travelsAsItIs(message.Data()) {
+func (m *member) check(data any, events map[string][]string) (size int, err error) {
+	size = messageSize + sizeOfEvents(events) + sizeOfData(data)
+	if m.opt.Codec == codec.Binary && size <= m.opt.MaxFrame/2 && travelsAsItIs(data) {
 		return size, nil
 	}
 	trial := encoder{types: m.opt.Types, codec: m.opt.Codec}
-	b, err := trial.append(nil, message)
+	b, err := trial.append(nil, pubsub.NewMessage(data, events))
 	if err != nil {
 		return 0, err
 	}

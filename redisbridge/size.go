@@ -40,22 +40,24 @@ func (s *measure) guess(m pubsub.Message) (size int, isGuess bool) {
 // Matches implements pubsub.Query.
 func (s *measure) Matches(events map[string][]string) (bool, error) {
 	s.keys, s.bytes = len(events), 0
-	if s.keysOnly || len(events) == 0 {
-		return true, nil
+	if !s.keysOnly {
+		s.bytes = sizeOfEvents(events)
 	}
-	bytes := 0
+	return true, nil
+}
+
+// String implements pubsub.Query.
+func (s *measure) String() string { return "measure" }
+
+func sizeOfEvents(events map[string][]string) (bytes int) {
 	for key, values := range events {
 		bytes += len(key)
 		for _, v := range values {
 			bytes += len(v)
 		}
 	}
-	s.bytes = bytes
-	return true, nil
+	return bytes
 }
-
-// String implements pubsub.Query.
-func (s *measure) String() string { return "measure" }
 
 func sizeOfData(data any) int {
 	switch d := data.(type) {

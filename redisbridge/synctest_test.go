@@ -14,6 +14,8 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub/query"
 )
 
 // A bubble is an embedded server, reached without a network, in fake time: what
@@ -291,6 +293,30 @@ func TestBlackHoleIsNoticedWithin1200Milliseconds(t *testing.T) {
 				} else {
 					require.Contains(t, numbers, 2)
 				}
+			})
+		})
+	}
+}
+
+// Nobody waits for those who died without a goodbye, though their leases last.
+func TestReadyAndAnnounceDoNotWaitForTheDead(t *testing.T) {
+	for _, mode := range []Mode{Live, Durable} {
+		t.Run(mode.String(), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bubble) {
+				o := Options{Namespace: "dead", Mode: mode, Lease: time.Hour, CloseTimeout: time.Millisecond}
+				for i := range 5 {
+					dead, wire := b.join(t, o)
+					dead.awaitReady(t).subscribe(t, query.All)
+					dead.number(t, i)
+					pass(time.Second)
+					wire.refuse.Store(true)
+					wire.cut()
+				}
+				began := time.Now()
+				a, _ := b.join(t, o)
+				require.NoError(t, a.Ready(t.Context()))
+				require.NoError(t, a.Announce(t.Context()))
+				require.Less(t, time.Since(began), 100*time.Millisecond)
 			})
 		})
 	}

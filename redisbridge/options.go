@@ -68,7 +68,8 @@ const (
 )
 
 // Options say how to attach a bridge. The zero value of a field is its
-// default; Redis.InitAddress has none.
+// default; Redis.InitAddress has none. Most programs need the first five fields;
+// then come what travels, how the bus is spread, bounds, and times.
 type Options struct {
 	// Redis says where Redis is: one server, a cluster or sentinels, with TLS
 	// and credentials. ParseURL makes it from a URL. The bridge sets
@@ -80,15 +81,41 @@ type Options struct {
 	// give the same. At most 128 bytes, without braces, blanks and controls.
 	Namespace string
 
-	// Name is how other processes see this one, in Origin.Name. At most 128
-	// bytes. The default is host name and process id.
-	Name string
-
+	// Mode is Live, the default, or Durable.
 	Mode Mode
+
+	// OnGap is called for every loss, before what comes after it is published
+	// here. It runs on the receiving path of its partition, at most once at a
+	// time for each.
+	OnGap func(Gap)
+
+	// OnError is called when something fails that the bridge tries again, once
+	// until it works again; with a *DropError when an outbox begins to drop;
+	// and with what ended the bridge, but Close. The default drops them; Stats
+	// has the last one. Like OnGap it may call any method of the bridge.
+	OnError func(error)
+
+	// Types says how Go types travel. Default: only what codec.NewRegistry knows.
+	Types *codec.Registry
+
+	// Codec encodes events; what arrives is decoded by whatever codec it names:
+	// Hark's three and this one. Default Binary.
+	Codec codec.Codec
+
+	// Keys sign what is sent, with the first of them, and what arrives must be
+	// signed with one of them. Without keys nothing is signed or checked.
+	Keys []Key
+
+	// From is where a Durable bridge begins to read; default Now.
+	From Start
 
 	// SendOnly makes a bridge that receives nothing, ReceiveOnly one that
 	// sends nothing.
 	SendOnly, ReceiveOnly bool
+
+	// Name is how other processes see this one, in Origin.Name. At most 128
+	// bytes. The default is host name and process id.
+	Name string
 
 	// Partitions spreads the bus over so many channels or streams, and in a
 	// cluster over nodes. All processes of a namespace must give the same
@@ -99,20 +126,6 @@ type Options struct {
 	// order. It must depend on data and events only and return soon: it is
 	// called on the publisher's path. Needed with more than one partition.
 	Route func(pubsub.Message) string
-
-	// From is where a Durable bridge begins to read; default Now.
-	From Start
-
-	// Codec encodes events; what arrives is decoded by whatever codec it names:
-	// Hark's three and this one. Default Binary.
-	Codec codec.Codec
-
-	// Types says how Go types travel. Default: only what codec.NewRegistry knows.
-	Types *codec.Registry
-
-	// Keys sign what is sent, with the first of them, and what arrives must be
-	// signed with one of them. Without keys nothing is signed or checked.
-	Keys []Key
 
 	// OutboxCount and OutboxBytes bound, per partition, what is accepted and
 	// not acknowledged by Redis. Bytes are those of events and of data that is
@@ -140,12 +153,6 @@ type Options struct {
 	// Live. At least 2 s.
 	Lease time.Duration
 
-	// SendAll has no effect: every publication is sent, whether another process
-	// has a subscription for it or not.
-	//
-	// Deprecated: leave it out. docs/scale.md says what sending everything costs.
-	SendAll bool
-
 	// Timeout is how long a connection may be silent when something is due,
 	// before it counts as lost; on a slow link it grows by itself. KeepAlive is
 	// how long it may be silent before it is asked for a sign of life. Defaults
@@ -157,16 +164,11 @@ type Options struct {
 	// CloseTimeout bounds how long Close waits for the outbox.
 	CloseTimeout time.Duration
 
-	// OnGap is called for every loss, before what comes after it is published
-	// here. It runs on the receiving path of its partition, at most once at a
-	// time for each.
-	OnGap func(Gap)
-
-	// OnError is called when something fails that the bridge tries again, once
-	// until it works again; with a *DropError when an outbox begins to drop;
-	// and with what ended the bridge, but Close. The default drops them; Stats has the
-	// last one. Like OnGap it may call any method of the bridge.
-	OnError func(error)
+	// SendAll has no effect: every publication is sent, whether another process
+	// has a subscription for it or not.
+	//
+	// Deprecated: leave it out. docs/scale.md says what sending everything costs.
+	SendAll bool
 }
 
 // ParseURL reads a Redis URL, in the forms of rueidis.ParseURL. Errors do not

@@ -18,6 +18,7 @@ func TestCodeThatTakesTheLanguageToo(t *testing.T) {
 	server := pubsub.NewServer()
 	server.SetLogger(slog.Default())
 	server.SetLogger(nil)
+	server.Observe(func(m pubsub.Message) { slog.Debug("published", "sequence", m.Sequence(), "at", m.Time()) })
 	require.NoError(t, server.Start())
 	sub, err := server.SubscribeWithArgs(ctx, pubsub.SubscribeArgs{ClientID: "wallet", Query: q, Capacity: 1000, Overflow: pubsub.DropOldest})
 	require.NoError(t, err)
@@ -32,5 +33,6 @@ func TestCodeThatTakesTheLanguageToo(t *testing.T) {
 		read = append(read, msg.Data())
 	}
 	require.Equal(t, []any{"80uatom"}, read)
+	slog.Info("read", "subscription", sub.ID(), "dropped", sub.Dropped(), "queued", server.Stats().Queued)
 	var _ service.Service = server
 }

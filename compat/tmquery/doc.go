@@ -1,6 +1,6 @@
 // Package tmquery is what a program written for Tendermint v0.34 imports in
-// place of its libs/pubsub/query: the same names, and queries that the bus finds
-// by its index.
+// place of its libs/pubsub/query: the same names but QueryParser, its generated
+// parser, and queries that the bus finds by its index.
 //
 //	import "github.com/harkbus/pubsub/compat/tmquery"
 //

@@ -71,6 +71,13 @@
 // publishes. Nothing is open to other machines by accident: see [CheckListen].
 // Tokens are in no log, error, event or topic name.
 //
+// # What operators ask for
+//
+// AccessLog has a line for each request and connection, Webhook gets refused and
+// slow clients, Presence says who may see who is subscribed, and Compress
+// compresses for clients that ask for it, a publication once for all of them.
+// All are off unless set.
+//
 // # Ending
 //
 // Shutdown lets nobody in, sends what is in the buffers, tells each id that its

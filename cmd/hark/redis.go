@@ -115,11 +115,12 @@ func interruptible() (context.Context, context.CancelFunc) {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	stop := func() { signal.Stop(signals) }
 	go func() {
-		defer stop()
 		select {
 		case <-signals:
+			stop() // before anybody says that the next one ends the process
 			cancel(errInterrupted)
 		case <-ctx.Done():
+			stop()
 		}
 	}()
 	return ctx, func() { cancel(context.Canceled) }

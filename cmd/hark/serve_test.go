@@ -139,7 +139,12 @@ func TestTheCommandOfTheImageServes(t *testing.T) {
 
 // The first signal drains; whoever cannot wait sends another one.
 func TestASecondSignalEndsADrain(t *testing.T) {
-	hark, address := startServe(t, "--listen", "127.0.0.1:0")
+	hark, address := startServe(t, "--listen", "127.0.0.1:0", "--drain-timeout", "1m", "--read-timeout", "1m")
+	conn, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "POST /publish HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+	require.NoError(t, err) // the drain waits for the rest
 	ws, _, err := websocket.DefaultDialer.Dial("ws://"+address+"/websocket", nil)
 	require.NoError(t, err)
 	defer ws.Close() // until then it does not answer the close

@@ -430,10 +430,13 @@ func (w *writer) wrote(b *batch) {
 		return
 	}
 	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil { // fail has given them back
+		return
+	}
 	w.queued -= b.paid
-	w.room.Broadcast()
-	w.mu.Unlock()
 	w.budget.give(b.paid)
+	w.room.Broadcast()
 }
 
 // stalled ends a connection that took n bytes of b within the timeout. If the

@@ -300,6 +300,33 @@ func TestAFailedWriteEndsAllSenders(t *testing.T) {
 	require.Zero(t, w.budget.used.Load())
 }
 
+// What ends a connection ends its senders at once, though a Write of it is stuck
+// until its deadline.
+func TestSendersDoNotWaitForAWriteThatIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn := &recorder{gate: make(chan struct{})}
+		w := newTestWriter(conn)
+		w.limit = 10
+		go func() { _ = w.send(frame{opText, nil, make([]byte, 100)}, nil) }()
+		synctest.Wait()
+		sent := make(chan error, 1)
+		go func() { sent <- w.send(frame{opText, nil, make([]byte, 100)}, nil) }()
+		go w.settle()
+		synctest.Wait()
+		require.ErrorIs(t, w.fail(net.ErrClosed), net.ErrClosed)
+		synctest.Wait()
+		select {
+		case err := <-sent:
+			require.ErrorIs(t, err, net.ErrClosed)
+		default:
+			t.Error("a sender waits")
+		}
+		close(conn.gate)
+		w.await()
+		require.Zero(t, w.budget.used.Load())
+	})
+}
+
 // Any frames through any sequence of full and short writes are read back.
 func FuzzFrames(f *testing.F) {
 	f.Add([]byte{0, 1, 125, 126, 255}, uint16(3))

@@ -127,9 +127,9 @@ func TestAllSignsOfAnEndAgreeWithinASecond(t *testing.T) {
 					}
 					c.end(t, b, s, w)
 					pass(time.Second)
+					require.Len(t, waiting, cap(waiting), "nobody waits any more")
 					s.requireEnded(t, errs, c.silent)
 					c.reason(t, s.Err())
-					require.Len(t, waiting, cap(waiting), "nobody waits any more")
 					for range cap(waiting) {
 						if err := <-waiting; err != nil {
 							require.ErrorIs(t, err, s.Err())

@@ -332,6 +332,7 @@ func TestHostileClientsCostOthersNothing(t *testing.T) {
 		if held0 == 0 {
 			held0 = memory()
 		}
-		require.Less(t, memory(), held0+64<<20, "nothing is kept of an attack")
+		t.Logf("%d MiB are held", memory()>>20)
+		eventually(t, func() bool { return memory() < held0+64<<20 }, "nothing is kept of an attack")
 	}
 }

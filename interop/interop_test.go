@@ -65,7 +65,7 @@ func freeAddress(t *testing.T) string {
 func start(t *testing.T, address string, flags ...string) *node {
 	t.Helper()
 	n := &node{t: t, address: address, exited: make(chan error, 1)}
-	n.cmd = exec.Command(binary, append([]string{"serve", "--listen", address, "--simulate", "500", "--buffer", "2000"}, flags...)...)
+	n.cmd = exec.Command(binary, append([]string{"serve", "--listen", address, "--simulate", "500", "--buffer", "10000"}, flags...)...)
 	stderr, err := n.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, n.cmd.Start())

@@ -32,9 +32,9 @@ func (s *Server) publish(ctx context.Context, m Message) (uint64, error) {
 		}
 	}
 	m.seq = p.sequence()
-	s.full.met = false
+	s.full.met, s.full.handed = false, 0
 	s.dispatch(&m, s.clock.now(), 0)
-	yield := s.full.met && s.queue.capacity == 0
+	yield := s.queue.capacity == 0 && (s.full.met || s.full.handed == 1) // not for many
 	if len(s.full.blocked) > 0 || !s.turn.leave(p) {
 		s.handed <- struct{}{}
 	}

@@ -7,7 +7,8 @@ type verdict uint8
 
 const (
 	taken    verdict = iota
-	met              // taken by a reader that waited for it at the channel
+	met              // taken by a reader that waited for it at the channel of Out
+	handed           // taken by a reader that waited for it at the inlet
 	dropped          // it, or an older one for it, by the policy
 	overfull         // dropped, and the subscription is to be cut
 	mustWait         // the delivery waits for room
@@ -18,7 +19,8 @@ const (
 // goroutine that has the pass.
 type fullness struct {
 	dropped int
-	met     bool // a reader that waited at a channel has it
+	met     bool // a reader that waited at the channel of Out has it
+	handed  int  // how many have it that waited at an inlet
 	cut     []*Subscription
 	wake    []*topic // with readers that wait for the log
 
@@ -30,6 +32,8 @@ func (f *fullness) add(sub *Subscription, v verdict) {
 	switch v {
 	case met:
 		f.met = true
+	case handed:
+		f.handed++
 	case dropped:
 		f.dropped++
 	case overfull:
@@ -47,11 +51,9 @@ func (f *fullness) clear() {
 	f.dropped, f.cut, f.wake = 0, f.cut[:0], f.wake[:0]
 }
 
-// mayRejoin tells whether a fed subscription can read the log again.
+// mayRejoin tells whether a subscription that is fed through no channel can read
+// the log again.
 func (s *Subscription) mayRejoin() bool {
-	if s.opened() {
-		return false
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.backlog.len() == 0
@@ -62,14 +64,10 @@ func (s *Subscription) mayRejoin() bool {
 // subscription does not end.
 func (s *Subscription) offer(m *Message) verdict {
 	s.matched++
-	out := s.out.get()
-	select {
-	case out <- *m: // never before Out was called
-		if len(out) == 0 {
-			return met
+	if c := s.channel(); c != nil {
+		if v, ok := s.send(c, m); ok {
+			return v
 		}
-		return taken
-	default:
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,18 +95,35 @@ func (s *Subscription) offer(m *Message) verdict {
 	}
 }
 
+// send sends m through the channel that feeds the subscription, unless that is
+// full. The caller holds the server's mu, or the subscription has no inlet.
+func (s *Subscription) send(c chan<- Message, m *Message) (v verdict, ok bool) {
+	l := s.inlet.Load()
+	select {
+	case c <- *m:
+	default:
+		return 0, false
+	}
+	switch {
+	case len(c) > 0:
+		if l != nil {
+			l.at = m.at
+		}
+		return taken, true
+	case l != nil:
+		return handed, true
+	}
+	return met, true
+}
+
 // takeLocked puts m where a reader finds it, if there is room.
 func (s *Subscription) takeLocked(m *Message) bool {
-	switch out := s.out.get(); {
+	switch c := s.channel(); {
 	case s.err != nil:
 		return false
-	case out != nil:
-		select {
-		case out <- *m:
-			return true
-		default:
-			return false
-		}
+	case c != nil:
+		_, ok := s.send(c, m)
+		return ok
 	case s.backlog.len() < int(s.capacity):
 		if s.backlog == nil {
 			s.backlog = new(backlog)
@@ -123,13 +138,13 @@ func (s *Subscription) takeLocked(m *Message) bool {
 // dropOldestLocked makes room for one message. It drops none if a reader has
 // made room meanwhile.
 func (s *Subscription) dropOldestLocked() bool {
-	out := s.out.get()
-	if out == nil {
+	c := s.channel()
+	if c == nil {
 		s.backlog.pop()
 		return true
 	}
 	select {
-	case <-out:
+	case <-c:
 		return true
 	default:
 		return false

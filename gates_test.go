@@ -4,6 +4,7 @@ package pubsub_test
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"strconv"
 	"testing"
@@ -80,20 +81,24 @@ func TestWakingAReaderAllocatesNothing(t *testing.T) {
 			}
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			server, received := newServer(t), make(chan error)
-			sub := subscribe(t, server, "reader", "", 100, pubsub.Cancel)
-			ctx, cancel := context.WithCancel(ctx) // a reader waits for its end too
-			defer cancel()
-			go read(ctx, sub, received)
-			requireNoAllocations(t, func(int) {
-				require.NoError(t, server.Publish(ctx, nil))
-				require.NoError(t, <-received)
-			})
-			require.NoError(t, server.Stop())
-			require.ErrorIs(t, <-received, pubsub.ErrServerStopped)
-		})
+		for _, capacity := range []int{1, 100} {
+			t.Run(fmt.Sprintf("%s/capacity=%d", name, capacity), func(t *testing.T) { wakeWithoutAllocations(t, capacity, read) })
+		}
 	}
+}
+
+func wakeWithoutAllocations(t *testing.T, capacity int, read func(context.Context, *pubsub.Subscription, chan<- error)) {
+	server, received := newServer(t), make(chan error)
+	sub := subscribe(t, server, "reader", "", capacity, pubsub.Cancel)
+	ctx, cancel := context.WithCancel(ctx) // a reader waits for its end too
+	defer cancel()
+	go read(ctx, sub, received)
+	requireNoAllocations(t, func(int) {
+		require.NoError(t, server.Publish(ctx, nil))
+		require.NoError(t, <-received)
+	})
+	require.NoError(t, server.Stop())
+	require.ErrorIs(t, <-received, pubsub.ErrServerStopped)
 }
 
 func TestDroppingAllocatesNothing(t *testing.T) {

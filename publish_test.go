@@ -460,28 +460,39 @@ func TestIdleServerHasDeliveredWhenPublishReturns(t *testing.T) {
 // tests of Tendermint's consensus rely on it.
 func TestReaderThatWaitsAtTheChannelRunsBeforePublishReturns(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	for name, subscribe := range map[string]func(*pubsub.Server) (*pubsub.Subscription, error){
-		"buffered": func(s *pubsub.Server) (*pubsub.Subscription, error) { return s.Subscribe(ctx, "a", query.All) },
-		"unbuffered": func(s *pubsub.Server) (*pubsub.Subscription, error) {
-			return s.SubscribeUnbuffered(ctx, "a", query.All)
-		},
+	buffered := func(s *pubsub.Server) (*pubsub.Subscription, error) { return s.Subscribe(ctx, "a", query.All) }
+	unbuffered := func(s *pubsub.Server) (*pubsub.Subscription, error) {
+		return s.SubscribeUnbuffered(ctx, "a", query.All)
+	}
+	out := func(sub *pubsub.Subscription, read *atomic.Int64) {
+		for {
+			select {
+			case <-sub.Out():
+				read.Add(1)
+			case <-sub.Canceled():
+				return
+			}
+		}
+	}
+	next := func(sub *pubsub.Subscription, read *atomic.Int64) {
+		for range sub.Messages(t.Context()) {
+			read.Add(1)
+		}
+	}
+	for name, c := range map[string]struct {
+		subscribe func(*pubsub.Server) (*pubsub.Subscription, error)
+		readAll   func(*pubsub.Subscription, *atomic.Int64)
+	}{
+		"buffered": {buffered, out}, "unbuffered": {unbuffered, out},
+		"buffered, Next": {buffered, next}, "unbuffered, Next": {unbuffered, next},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := newServer(t)
-			sub, err := subscribe(server)
+			sub, err := c.subscribe(server)
 			require.NoError(t, err)
 			var read atomic.Int64
 			var reader sync.WaitGroup
-			reader.Go(func() {
-				for {
-					select {
-					case <-sub.Out():
-						read.Add(1)
-					case <-sub.Canceled():
-						return
-					}
-				}
-			})
+			reader.Go(func() { c.readAll(sub, &read) })
 			const n = 1000
 			inTime := 0
 			for i := range n {

@@ -92,7 +92,8 @@ type Server struct {
 
 	observers observers
 	reports   reports
-	room      *sync.Pool // of the topics' logs
+	watches   sync.WaitGroup // of those that stop with their subscription; see inlet
+	room      *sync.Pool     // of the topics' logs
 
 	waker    *waker
 	handed   chan struct{} // capacity 1: the pass, to the server's goroutine
@@ -106,8 +107,9 @@ type Option func(*Server)
 // BufferCapacity sets how many publications the server accepts while another
 // one is being dispatched, or before Start; when there are more, Publish waits.
 // Without this option, and for capacities below one, it is none: then a
-// publisher that hands a message to a reader that waits at the channel of Out
-// also lets that reader run before it goes on.
+// publisher that hands a message to a reader that waits at the channel of Out, or
+// to the only one that waits in Next at capacity 1, also lets that reader run
+// before it goes on.
 func BufferCapacity(capacity int) Option {
 	return func(s *Server) { s.queue.capacity = max(capacity, 0) }
 }
@@ -178,6 +180,7 @@ func (s *Server) OnStop() {
 // awaitEnd returns once the server's goroutines have ended.
 func (s *Server) awaitEnd() {
 	<-s.ended
+	s.watches.Wait()
 	s.reports.wait()
 }
 

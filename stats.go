@@ -134,12 +134,15 @@ func (s *Subscription) statsAt(now time.Time) SubscriptionStats {
 		stats.Matched += tail
 		stats.Depth = int(min(tail-pos, uint64(s.capacity)))
 		if pos < tail {
-			stats.Oldest = ageOf(at.holding(pos).message(pos), now)
+			stats.Oldest = ageOf(at.holding(pos).message(pos).at, now)
 		}
 	} else {
 		stats.Depth = s.depthLocked()
 		if m := s.backlog.peek(); m != nil {
-			stats.Oldest = ageOf(m, now)
+			stats.Oldest = ageOf(m.at, now)
+		}
+		if l := s.inlet.Load(); l != nil && stats.Depth > 0 {
+			stats.Oldest = ageOf(l.at, now)
 		}
 	}
 	waits := uint64(0)
@@ -151,10 +154,9 @@ func (s *Subscription) statsAt(now time.Time) SubscriptionStats {
 	return stats
 }
 
-// ageOf returns 0 for a message that came after now was read, or that was
-// published with a time to come. It looks at nothing else of the message, which
-// its reader may be taking.
-func ageOf(m *Message, now time.Time) time.Duration { return max(now.Sub(time.Unix(0, m.at)), 0) }
+// ageOf returns how old a message is that came at some time: 0 if that was after
+// now was read, or if it was published with a time to come.
+func ageOf(at int64, now time.Time) time.Duration { return max(now.Sub(time.Unix(0, at)), 0) }
 
 // totals counts for the whole server. It is guarded by the server's mu.
 type totals struct {

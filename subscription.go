@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -77,12 +78,14 @@ type Subscription struct {
 	// one line of the cache.
 
 	// A subscription reads the log of its topic, or it is fed: the dispatcher
-	// puts each message into backlog or out. It is fed from its first overflow or
-	// the first call of Out on, and once it has ended; when a backlog has
-	// been read empty the subscription goes back to the log.
+	// puts each message into backlog, inlet or out. It is fed from its first
+	// overflow, the first reader that waits at capacity 1, or the first call of Out
+	// on, and once it has ended; when a backlog has been read empty the
+	// subscription goes back to the log.
 	cursor cursor
 	parking
 	topic *topic
+	inlet atomic.Pointer[inlet] // fed, at capacity 1, until Out is called
 	mu    sync.Mutex
 
 	// Guarded by mu; out is made with the server's mu held too, and looking at
@@ -159,8 +162,8 @@ func (s *Subscription) Len() int {
 }
 
 func (s *Subscription) depthLocked() int {
-	if out := s.out.get(); out != nil {
-		return len(out)
+	if c := s.channel(); c != nil {
+		return len(c)
 	}
 	if pos, ok := s.cursor.position(); ok {
 		// A message that waits for room is in the log but not in the buffer.
@@ -219,7 +222,11 @@ func (s *Subscription) Next(ctx context.Context) (Message, error) {
 	if err := ctx.Err(); err != nil {
 		return Message{}, err
 	}
-	if at, pos := s.cursor.read(&s.topic.log); at != nil {
+	if l := s.inlet.Load(); l != nil && l.ends(ctx.Done()) {
+		if m, ok := <-l.c; ok {
+			return m, nil
+		}
+	} else if at, pos := s.cursor.read(&s.topic.log); at != nil {
 		return at.take(pos), nil
 	}
 	return s.wait(ctx)
@@ -297,6 +304,15 @@ func (s *Subscription) moveTo(out chan Message) (done bool) {
 	if s.opened() {
 		return true
 	}
+	if l := s.inlet.Load(); l != nil {
+		l.pour(out)
+		s.out.set(out)
+		s.inlet.Store(nil)
+		if s.err == nil { // or it is closed
+			s.closeInlet(l)
+		}
+		return true
+	}
 	if s.backlog == nil {
 		s.backlog = new(backlog)
 	}
@@ -325,6 +341,11 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 	}
 	done := ctx.Done() // before anything that a panic of it would leave half done
 	for {
+		if l := s.inlet.Load(); l != nil {
+			if m, ok := s.receive(ctx, l, done); ok {
+				return m, nil
+			}
+		}
 		select {
 		case <-done:
 			s.wake() // it may have got the token of another one
@@ -333,7 +354,7 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 		}
 		if out := s.out.get(); out != nil {
 			s.wake() // the other sleepers are to come here too
-			return s.receive(ctx, out)
+			return s.receiveOut(ctx, out)
 		}
 		if at, pos, waits := s.cursor.readAwaited(&s.topic.log); at != nil {
 			if waits {
@@ -341,7 +362,7 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 			}
 			return at.take(pos), nil
 		}
-		if s.sleepOnLog(done) {
+		if s.direct() && s.openInlet() || s.sleepOnLog(done) {
 			continue
 		}
 		s.mu.Lock()
@@ -373,7 +394,7 @@ func (s *Subscription) readMore(batch []Message) (n int) {
 	if _, onLog := s.cursor.position(); onLog {
 		return s.cursor.readBatch(&s.topic.log, batch)
 	}
-	out := s.out.get()
+	c := s.channel()
 	s.mu.Lock()
 	for ; n < len(batch) && s.backlog.len() > 0; n++ {
 		batch[n] = s.backlog.pop()
@@ -385,7 +406,11 @@ func (s *Subscription) readMore(batch []Message) (n int) {
 	s.mu.Unlock()
 	for ; n < len(batch); n++ {
 		select {
-		case batch[n] = <-out:
+		case m, open := <-c:
+			if !open {
+				return n
+			}
+			batch[n] = m
 		default:
 			return n
 		}
@@ -393,8 +418,8 @@ func (s *Subscription) readMore(batch []Message) (n int) {
 	return n
 }
 
-// receive is Next once Out has been called.
-func (s *Subscription) receive(ctx context.Context, out <-chan Message) (Message, error) {
+// receiveOut is Next once Out has been called.
+func (s *Subscription) receiveOut(ctx context.Context, out <-chan Message) (Message, error) {
 	select {
 	case m := <-out:
 		return m, nil
@@ -421,6 +446,15 @@ func (s *Subscription) drop() {
 	s.mu.Unlock()
 }
 
+// channel returns the channel that the subscription is fed through, nil if there
+// is none.
+func (s *Subscription) channel() chan Message {
+	if l := s.inlet.Load(); l != nil {
+		return l.c
+	}
+	return s.out.get()
+}
+
 // opened tells whether Out has been called.
 func (s *Subscription) opened() bool {
 	return s.out.get() != nil
@@ -445,6 +479,9 @@ func (s *Subscription) endLocked(reason error) {
 	s.err = reason
 	if done := s.done.get(); done != nil {
 		close(done)
+	}
+	if l := s.inlet.Load(); l != nil {
+		s.closeInlet(l)
 	}
 	s.wake()
 	s.handover.notify()

@@ -12,7 +12,7 @@ import (
 //
 //	             ┌─▶ log ◀── cursor of a subscription that keeps up
 //	publication ─┤     ◀── cursor of another one
-//	             └─▶ backlog or channel of each subscription that is fed
+//	             └─▶ backlog, inlet or Out of each subscription that is fed
 //
 // Fields without a lock of their own are guarded by the server's mu.
 type topic struct {
@@ -66,7 +66,7 @@ func newTopic(s *Server, q Query, text string, kind kind) *topic {
 // begin lets a new subscription receive what is delivered from now on.
 func (t *topic) begin(sub *Subscription) {
 	sub.place.list = nowhere
-	if !sub.opened() {
+	if sub.channel() == nil {
 		t.read(sub)
 		return
 	}
@@ -78,7 +78,7 @@ func (t *topic) begin(sub *Subscription) {
 func (t *topic) deliver(m *Message, full *fullness) {
 	for i := 0; i < len(t.fed); i++ {
 		sub := t.fed[i]
-		if sub.mayRejoin() {
+		if sub.channel() == nil && sub.mayRejoin() {
 			t.read(sub)
 			i-- // its place was taken by the last
 			continue

@@ -52,15 +52,21 @@ func deliveryExperiments() []Experiment {
 		}, Experiment{
 			Name: fmt.Sprintf("delivery M=%d capacity=1", bar.readers),
 			Measure: func(s *Session) error {
-				r, err := s.deliver(bar.readers, 1, delivery.Hark, delivery.HarkOut, delivery.Raw, delivery.CometBFT)
+				r, err := s.deliver(bar.readers, 1, delivery.Hark, delivery.HarkOut,
+					delivery.Raw, delivery.RawSelect, delivery.CometBFT, delivery.Cskr)
 				if err != nil {
 					return err
 				}
-				to := fmt.Sprintf("delivery to %d, capacity 1, by ", bar.readers)
-				for i, by := range []string{"Next", "Out"} {
-					s.compare(to+by+": raw channels ÷ hark", "", Goal{}, r[2], r[i])
-					s.compare(to+by+": CometBFT ÷ hark", "", AtLeast(1.1), r[3], r[i])
+				raw, rawSelect, comet, cskr := r[2], r[3], r[4], r[5]
+				to := fmt.Sprintf("delivery to %d, capacity 1", bar.readers)
+				for i, by := range []string{", by Next", ", by Out"} {
+					s.compare(to+by+": raw channels ÷ hark", "", Goal{}, raw, r[i])
+					s.compare(to+by+": CometBFT ÷ hark", "", AtLeast(1.1), comet, r[i])
+					s.compare(to+by+": cskr/pubsub ÷ hark", "", AtLeast(1.1), cskr, r[i])
 				}
+				// What no bus that wakes each reader through a channel is quicker than.
+				s.compare(to+": cskr/pubsub ÷ raw channels", "", Goal{}, cskr, raw)
+				s.compare(to+": CometBFT ÷ raw channels with a select", "", Goal{}, comet, rawSelect)
 				return nil
 			},
 		})

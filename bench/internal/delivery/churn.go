@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/query"
@@ -36,7 +37,6 @@ func (c *Churn) Stop() error {
 }
 
 func (c *Churn) run() error {
-	ctx := context.Background()
 	close(c.begun)
 	for {
 		select {
@@ -44,11 +44,29 @@ func (c *Churn) run() error {
 			return nil
 		default:
 		}
-		q := c.queries[c.Count%len(c.queries)]
-		_, subscribed := c.server.Subscribe(ctx, "churn", q)
-		if err := errors.Join(subscribed, c.server.Unsubscribe(ctx, "churn", q)); err != nil {
+		if err := c.change(); err != nil {
 			return err
 		}
-		c.Count++
 	}
+}
+
+// change makes and ends one subscription.
+func (c *Churn) change() error {
+	ctx, q := context.Background(), c.queries[c.Count%len(c.queries)]
+	c.Count++
+	_, subscribed := c.server.Subscribe(ctx, "churn", q)
+	return errors.Join(subscribed, c.server.Unsubscribe(ctx, "churn", q))
+}
+
+// TimeOfChange returns how long it takes to subscribe or to unsubscribe while
+// nothing else happens.
+func (q *Queries) TimeOfChange(queries []*query.Query) (time.Duration, error) {
+	c := Churn{server: q.server, queries: queries}
+	began := time.Now()
+	for range queries {
+		if err := c.change(); err != nil {
+			return 0, err
+		}
+	}
+	return time.Since(began) / time.Duration(2*len(queries)), nil
 }

@@ -10,7 +10,7 @@ import (
 )
 
 var kinds = []delivery.Kind{
-	delivery.Raw, delivery.Hark, delivery.HarkBatch, delivery.HarkMessages, delivery.HarkOut,
+	delivery.Raw, delivery.RawSelect, delivery.Hark, delivery.HarkBatch, delivery.HarkMessages, delivery.HarkOut,
 	delivery.CometBFT, delivery.Cskr, delivery.NATS, delivery.Watermill,
 }
 

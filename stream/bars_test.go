@@ -101,7 +101,11 @@ func TestAnIdleConnectionCostsLittle(t *testing.T) {
 		for range n {
 			open(request)
 		}
-		return (memory() - before) / n
+		after := memory()
+		for range 20 { // goroutines may be ending yet, and stacks are made smaller step by step
+			after = min(after, memory())
+		}
+		return (after - before) / n
 	}
 	idle := perConnection(`{"id":1,"method":"health"}`)
 	subscribed := perConnection(`{"id":1,"method":"subscribe","params":{"query":"a=1"}}`)

@@ -28,7 +28,7 @@ func (l *lock) Lock() {
 	for l.awaited.Load() {
 		runtime.Gosched() // it runs here, if it slept
 	}
-	l.mu.Lock()
+	l.lock()
 	l.other = true
 }
 
@@ -52,6 +52,13 @@ func (l *lock) Unlock() {
 func (l *lock) wait() {
 	l.awaited.Store(true)
 	defer l.awaited.Store(false)
+	l.lock()
+}
+
+// lock takes mu. It looks at it for a while first: whoever releases a mutex that
+// somebody sleeps at has to wake that one, which takes longer than most changes and
+// most publications.
+func (l *lock) lock() {
 	for i := range lockLooks {
 		if l.mu.TryLock() {
 			return
@@ -63,9 +70,9 @@ func (l *lock) wait() {
 	l.mu.Lock()
 }
 
-// How often the goroutine with the pass looks at the lock before it sleeps, longer
-// than most changes take, and after how many looks it lets others run: who holds
-// the lock may have been taken from this very processor.
+// How often a goroutine looks at the lock before it sleeps, longer than most
+// changes take, and after how many looks it lets others run: who holds the lock
+// may have been taken from this very processor.
 const (
 	lockLooks = 2000
 	lockYield = 200

@@ -107,8 +107,11 @@ func TestHeadersAreLimited(t *testing.T) {
 	r := newRig(t, Config{})
 	web := r.server.HTTPServer(nil)
 	require.Equal(t, []any{10 * time.Second, 60 * time.Second, 32 << 10}, []any{web.ReadHeaderTimeout, web.IdleTimeout, web.MaxHeaderBytes})
-	r.http.Config.MaxHeaderBytes = web.MaxHeaderBytes
-	request, err := http.NewRequest(http.MethodGet, r.http.URL+"/status", nil)
+	limited := httptest.NewUnstartedServer(r.server)
+	limited.Config = web
+	limited.Start()
+	defer limited.Close()
+	request, err := http.NewRequest(http.MethodGet, limited.URL+"/status", nil)
 	require.NoError(t, err)
 	request.Header.Set("X", strings.Repeat("x", 40<<10))
 	response, err := http.DefaultClient.Do(request)

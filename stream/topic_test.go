@@ -310,11 +310,12 @@ func TestAMessageThatIsTooLargeIsAnErrorOfPublish(t *testing.T) {
 
 // Topics take messages that JSON-RPC would not.
 func TestTopicsTakeLargeMessages(t *testing.T) {
-	r := newRig(t, Config{})
-	sub, _, err := subclient.New(t.Context(), nil, r.topicURL("/x"))
+	long := time.Minute // a message has it to come, whatever else the machine does
+	r := newRig(t, Config{Topics: &SubscriptionOptions{PongDeadline: &long, SubscriberWriteTimeout: &long}})
+	sub, _, err := subclient.New(t.Context(), nil, r.topicURL("/x"), clients.Options{PongDeadline: &long})
 	require.NoError(t, err)
 	defer sub.Close()
-	pub, _, err := pubclient.New(t.Context(), r.topicURL("/x"))
+	pub, _, err := pubclient.New(t.Context(), r.topicURL("/x"), clients.Options{PongDeadline: &long})
 	require.NoError(t, err)
 	defer pub.Close()
 	go func() { _ = pub.Publish(make([]byte, 20<<20)) }()

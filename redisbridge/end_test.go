@@ -2,6 +2,8 @@ package redisbridge
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -34,6 +36,13 @@ func (r *reported) of(err error) (n int) {
 		}
 	}
 	return n
+}
+
+// has tells whether an error was reported whose text contains part.
+func (r *reported) has(part string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.errs, func(err error) bool { return strings.Contains(err.Error(), part) })
 }
 
 // layOut lays the namespace out with four partitions.

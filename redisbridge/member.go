@@ -41,7 +41,8 @@ type member struct {
 	crew   *crew
 
 	laidOut chan struct{} // closed when the layout in Redis was found to be ours
-	since   string        // when it was laid out; of the goroutine of watchLayout
+	laid    bool          // laidOut is closed; of the goroutine of watchLayout
+	since   string        // when it was laid out; of that goroutine, too
 
 	mu      sync.Mutex
 	mux     *redismux.Multiplexer // nil until something is subscribed
@@ -248,14 +249,15 @@ func (e *LayoutError) Error() string {
 // watchLayout checks the layout once and then every second: everything in
 // Redis may be deleted, and another process may lay the namespace out again.
 // Whoever finds another layout when it comes ends. Those that were there go on,
-// say so, and put theirs in its place if it is the older one.
+// say so, and put theirs in its place if it is the older one. What nobody of us
+// has written is reported and put right, and ends nobody.
 func (m *member) watchLayout() {
 	ticker := time.NewTicker(checkEvery)
 	defer ticker.Stop()
 	for {
 		m.try("layout", func(ctx context.Context) (bool, error) {
 			err := m.checkLayout(ctx)
-			if isA[*LayoutError](err) && m.since == "" {
+			if isA[*LayoutError](err) && !m.laid {
 				m.fail(err)
 			}
 			return err == nil || isA[*LayoutError](err), err
@@ -281,21 +283,26 @@ func (m *member) checkLayout(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(have) != 4 {
+	if len(have) != 5 {
 		return errReply
 	}
-	now, err := strconv.ParseInt(have[3], 10, 64)
-	if err != nil {
-		return errors.Join(errReply, err)
+	var numbers [4]int64
+	for i := range numbers {
+		if numbers[i], err = strconv.ParseInt(have[i], 10, 64); err != nil {
+			return errors.Join(errReply, err)
+		}
 	}
-	m.clock.set(now, asked, time.Now())
+	m.clock.set(numbers[3], asked, time.Now())
+	if malformed := have[4]; malformed != "" {
+		m.notes.tell("layout", fmt.Errorf("%.20q of key %s is not a number: the layout was written again", malformed, m.names.layout))
+	}
 	for i, field := range []string{"format", "partitions"} {
 		if have[i] != want[i] {
 			return &LayoutError{m.opt.Namespace, m.names.layout, field, have[i], want[i]}
 		}
 	}
-	if m.since == "" {
-		m.since = have[2]
+	if !m.laid {
+		m.laid, m.since = true, have[2]
 		close(m.laidOut)
 		m.partReady()
 	}

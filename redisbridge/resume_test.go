@@ -1,6 +1,8 @@
 package redisbridge
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -321,4 +323,44 @@ func TestLayoutConflictDoesNotEndThoseThatWereThere(t *testing.T) {
 	require.NoError(t, b.Err())
 	redis.Do(t, "DEL", a.names.layout)
 	eventually(t, "it works again", func() bool { return a.Stats().Connected })
+}
+
+// A stranger writes what no process of ours writes: those that are there go on,
+// those that come lay the namespace out, and what is large does not travel.
+func TestMalformedLayoutEndsNobody(t *testing.T) {
+	huge := strings.Repeat("1", 8<<20)
+	for name, fields := range map[string][]string{
+		"empty since":    {"since", ""},
+		"huge since":     {"since", huge},
+		"since of words": {"since", "nan"},
+		"a long since":   {"since", "12345678901234567"},
+		"huge format":    {"format", huge},
+		"empty format":   {"format", ""},
+		"huge partition": {"partitions", huge},
+		"all of them":    {"format", "x", "partitions", "-", "since", huge},
+	} {
+		t.Run(name, func(t *testing.T) {
+			redis := redistest.Start(t)
+			errs := &reported{}
+			o := live("malformed")
+			o.OnError = errs.add
+			a := join(t, redis, o).awaitReady(t)
+			spoil := append([]string{"HSET", a.names.layout}, fields...)
+			redis.Do(t, spoil...)
+			before := sentBy(t, redis)
+			b := join(t, redis, o).awaitReady(t)
+			got := b.collect()
+			a.number(t, 1)
+			got.await(t, has(1))
+			eventually(t, "it is put right", func() bool {
+				return must(redis.Do(t, "HSTRLEN", a.names.layout, fields[0]).AsInt64()) < 17 &&
+					must(redis.Do(t, "HGET", a.names.layout, "partitions").ToString()) == "1"
+			})
+			redis.Do(t, spoil...)
+			eventually(t, "it is reported", func() bool { return errs.has("the layout was written again") })
+			c := join(t, redis, o).awaitReady(t)
+			require.NoError(t, errors.Join(a.Err(), b.Err(), c.Err()))
+			require.Less(t, sentBy(t, redis)-before, 1<<20)
+		})
+	}
 }

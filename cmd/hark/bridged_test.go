@@ -9,11 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
+	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/client"
 	"github.com/harkbus/pubsub/history"
 	"github.com/harkbus/pubsub/internal/redistest"
+	"github.com/harkbus/pubsub/redisbridge"
 )
 
 // bridgedData are texts that JSON encoders like to change.
@@ -62,6 +65,26 @@ func TestServersOnOneRedisAreOneBus(t *testing.T) {
 			http.DefaultClient.CloseIdleConnections()
 		})
 	}
+}
+
+func TestServeEndsWithItsBridge(t *testing.T) {
+	redis := redistest.Start(t)
+	layOutFourPartitions(t, redis)
+	server, _ := startServe(t, "--listen", "127.0.0.1:0", "--redis", "redis://"+redis.Addr, "--simulate", "10")
+	server.exits(t, 2)
+	require.Contains(t, server.said(), "the bridge to Redis has ended")
+	require.Contains(t, server.said(), "draining")
+}
+
+func TestServerWhoseBridgeHasEndedIsNotReady(t *testing.T) {
+	o := redisbridge.Options{Redis: rueidis.ClientOption{InitAddress: []string{"127.0.0.1:1"}}}
+	bridge, err := redisbridge.Attach(pubsub.NewServer(), o)
+	require.NoError(t, err)
+	s := &served{bridge: bridge}
+	s.joined.Store(true)
+	require.NoError(t, s.ready())
+	require.NoError(t, bridge.Close())
+	require.ErrorIs(t, s.ready(), redisbridge.ErrClosed)
 }
 
 // receiveBridged reads bridgedData over a WebSocket, from the history on.

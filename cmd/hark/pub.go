@@ -27,7 +27,8 @@ namespace of a Redis: to hark sub, and to programs with a bridge.
 
 It reads as fast as Redis takes what it sends, and ends when Redis has all of
 it. An interrupt ends the reading. While Redis cannot be reached it tries again,
-for ever or until --give-up-after.
+for ever or until --give-up-after. It ends at once if the namespace has another
+number of partitions.
 
 The exit status is 0 if all was published, 1 if a line was skipped or something
 was lost, and 2 if the command was wrong or gave up.
@@ -90,13 +91,15 @@ func (a *app) pub(redis *redisFlags, o redisbridge.Options, files []string) erro
 	ctx, release := interruptible()
 	defer release()
 	p := &publisher{app: a, bridge: bridge}
-	p.trying, p.stop = redis.giveUp(context.Background(), bridge.Stats)
+	p.trying, p.stop = redis.whileIn(context.Background(), bridge)
 	defer p.stop()
+	reading, end := context.WithCancelCause(ctx)
+	defer context.AfterFunc(p.trying, func() { end(context.Cause(p.trying)) })()
 	if len(files) == 0 {
 		files = []string{standardInput}
 	}
 	progress := startProgress(a.err, p)
-	err = p.run(ctx, files)
+	err = p.run(reading, files)
 	progress.stop()
 	return p.status(errors.Join(err, detach()))
 }
@@ -105,7 +108,7 @@ func (a *app) pub(redis *redisFlags, o redisbridge.Options, files []string) erro
 type publisher struct {
 	*app
 	bridge  *redisbridge.Bridge
-	trying  context.Context // ends when we give up
+	trying  context.Context // ends when we give up, or the bridge has ended
 	stop    context.CancelFunc
 	decoder feed.Decoder
 	skipped int // lines

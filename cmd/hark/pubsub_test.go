@@ -216,6 +216,32 @@ func TestGivingUpIsExitStatusTwo(t *testing.T) {
 	pub.exits(t, 2)
 	require.Contains(t, pub.said(), "gave up after 200ms")
 }
+
+// Nobody closes standard input here.
+func TestPubEndsWithItsBridge(t *testing.T) {
+	redis := redistest.Start(t)
+	layOutFourPartitions(t, redis)
+	pub := startHark(t, redis, "pub")
+	pub.exits(t, 2)
+	require.Contains(t, pub.said(), "this process was told 1")
+	sub := startHark(t, redis, "sub", "n EXISTS")
+	sub.exits(t, 2)
+	require.Contains(t, sub.said(), "this process was told 1")
+
+	redis.Kill()
+	pub = startHark(t, redis, "pub", "--give-up-after", "200ms")
+	pub.exits(t, 2)
+	require.Contains(t, pub.said(), "gave up after 200ms")
+}
+
+func layOutFourPartitions(t *testing.T, redis *redistest.Server) {
+	t.Helper()
+	pub := startHark(t, redis, "pub", "--partitions", "4", "--route", "n")
+	fmt.Fprintln(pub.in, `{"events":{"n":["1"]},"data":1}`)
+	require.NoError(t, pub.in.Close())
+	pub.exits(t, 0)
+}
+
 func interrupt(t *testing.T, c *command) {
 	t.Helper()
 	require.NoError(t, c.Process.Signal(os.Interrupt))

@@ -126,27 +126,39 @@ func interruptible() (context.Context, context.CancelFunc) {
 	return ctx, func() { cancel(context.Canceled) }
 }
 
-// giveUp returns a context that ends when Redis could not be reached for the
-// time of --give-up-after.
-func (f *redisFlags) giveUp(ctx context.Context, stats func() redisbridge.Stats) (context.Context, context.CancelFunc) {
+// A member is a bridge or a reader.
+type member interface {
+	Stats() redisbridge.Stats
+	Done() <-chan struct{}
+	Err() error
+}
+
+// whileIn returns a context that ends, with the reason, when a member has ended
+// or could not reach Redis for the time of --give-up-after.
+func (f *redisFlags) whileIn(ctx context.Context, m member) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	if f.giveUpAfter > 0 {
-		go f.watch(ctx, cancel, stats)
-	}
+	go f.watch(ctx, cancel, m)
 	return ctx, func() { cancel(context.Canceled) }
 }
 
-func (f *redisFlags) watch(ctx context.Context, cancel context.CancelCauseFunc, stats func() redisbridge.Stats) {
-	ticker := time.NewTicker(min(f.giveUpAfter, time.Second) / 8)
-	defer ticker.Stop()
+func (f *redisFlags) watch(ctx context.Context, cancel context.CancelCauseFunc, m member) {
+	var look <-chan time.Time // never, unless we may give up
+	if f.giveUpAfter > 0 {
+		ticker := time.NewTicker(max(1, min(f.giveUpAfter, time.Second)/8))
+		defer ticker.Stop()
+		look = ticker.C
+	}
 	reached := time.Now()
 	for {
 		select {
-		case <-ticker.C:
+		case <-look:
+		case <-m.Done():
+			cancel(m.Err())
+			return
 		case <-ctx.Done():
 			return
 		}
-		s := stats()
+		s := m.Stats()
 		switch {
 		case s.Connected:
 			reached = time.Now()

@@ -48,7 +48,8 @@ that everybody may do everything. SIGTERM or an interrupt drains it: what is
 buffered is sent, every subscription is told, and it exits with status 0. A
 second one ends it at once.
 
-With --redis its bus is one with those of other processes.
+With --redis its bus is one with those of other processes. If that ends, because
+the namespace has more than one partition, it drains too, and exits with status 2.
 
 Settings come from flags, else from the environment (--max-clients is
 HARK_MAX_CLIENTS; PUBSUB_ADDR is --listen), else from the JSON object in the
@@ -324,7 +325,12 @@ func (s *served) join() error {
 
 // ready tells whether what other processes publish from now on arrives.
 func (s *served) ready() error {
-	if s.bridge != nil && !s.joined.Load() {
+	switch {
+	case s.bridge == nil:
+		return nil
+	case s.bridge.Err() != nil:
+		return s.bridge.Err()
+	case !s.joined.Load():
 		return errors.New("there is no connection to Redis yet")
 	}
 	return nil
@@ -384,7 +390,7 @@ func (s *served) open() (all []listener, err error) {
 	return append(all, listener{admin, s.stream.Admin()}), nil
 }
 
-// run serves until ctx ends or a listener fails.
+// run serves until ctx ends, a listener fails or the bridge ends.
 func (s *served) run(ctx context.Context, listeners []listener) error {
 	if err := s.bus.Start(); err != nil {
 		return err
@@ -392,9 +398,9 @@ func (s *served) run(ctx context.Context, listeners []listener) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if s.bridge != nil {
-		trying, stop := s.options.redis.giveUp(ctx, s.bridge.Stats)
+		joined, stop := s.options.redis.whileIn(ctx, s.bridge)
 		defer stop()
-		ctx = trying
+		ctx = joined
 	}
 	var servers []*http.Server
 	for _, l := range listeners {
@@ -411,6 +417,9 @@ func (s *served) run(ctx context.Context, listeners []listener) error {
 	work.Go(func() { s.simulate(ctx) })
 	<-ctx.Done()
 	work.Wait()
+	if s.bridge != nil && s.bridge.Err() != nil {
+		s.app.log.Error("the bridge to Redis has ended", "error", s.bridge.Err())
+	}
 	return errors.Join(s.drain(servers), failure(ctx))
 }
 

@@ -121,7 +121,7 @@ func (a *app) sub(options *subOptions, q *query.Query) error {
 	}
 	interrupted, release := interruptible()
 	defer release()
-	ctx, stop := options.redis.giveUp(interrupted, reader.Stats)
+	ctx, stop := options.redis.whileIn(interrupted, reader)
 	defer stop()
 	go func() {
 		if reader.Ready(ctx) == nil {

@@ -72,6 +72,29 @@ func TestJSONCodecRefusesWhatIsNotUTF8(t *testing.T) {
 	require.ErrorContains(t, err, "UTF-8")
 }
 
+func TestEveryCodecKeepsDataByteForByteOrRefusesIt(t *testing.T) {
+	types := NewRegistry()
+	for _, in := range []any{
+		json.RawMessage("{\"a\":1}\n"), json.RawMessage(" 1"), json.RawMessage("1\t"), json.RawMessage("\r\n"), json.RawMessage("\"\xff\""),
+		json.RawMessage(""), json.RawMessage("null"), json.RawMessage("not JSON"), Raw{Type: "Order", Encoding: EncodingJSON, Data: []byte(" 1 ")},
+	} {
+		for name, codec := range hark {
+			label, data, err := types.Append(nil, in)
+			require.NoError(t, err)
+			b, err := codec.Append(nil, &Event{Type: label, Data: data})
+			require.NoError(t, err, name)
+			var e Event
+			require.NoError(t, codec.Decode(b, &e), name)
+			require.Equal(t, label, e.Type, name)
+			require.Equal(t, string(data), string(e.Data), "%s %q", name, data)
+		}
+	}
+	_, err := JSON.Append(nil, &Event{Type: "json:\xff", Data: []byte("1")})
+	require.ErrorContains(t, err, "UTF-8")
+	_, _, err = types.Append(nil, Raw{Type: "b", Encoding: "a:", Data: []byte("1")})
+	require.ErrorContains(t, err, "colon", "it would arrive under another name")
+}
+
 // A few bytes that claim to be a lot must not make the decoder take memory.
 func TestDecodingTakesMemoryInProportionToItsInput(t *testing.T) {
 	huge := []byte{0, 0, 0, 0, 0, 0, 0, 0, // time

@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -11,8 +12,9 @@ import (
 //
 //	{"time":"2026-01-02T03:04:05.000000006Z","events":{"tm.event":["Tx"]},"type":"json","data":{"a":1}}
 //
-// Data that is JSON stands there as it is, byte for byte; other data is in
-// base64 under "bytes". Keys and values must be UTF-8.
+// Data that is JSON stands there as it is, byte for byte; other data, and JSON
+// with blanks or line feeds around it, is in base64 under "bytes". Keys, values
+// and types must be UTF-8.
 type jsonCodec struct{}
 
 func (jsonCodec) ID() uint8 { return 3 }
@@ -29,15 +31,18 @@ type jsonEvent struct {
 const dataLabel = `,"data":`
 
 func (jsonCodec) Append(dst []byte, e *Event) ([]byte, error) {
+	if err := checkText(e.Type); err != nil {
+		return nil, err
+	}
 	for key, values := range e.Events {
 		for _, v := range append(values[:len(values):len(values)], key) {
-			if !utf8.ValidString(v) {
-				return nil, fmt.Errorf("codec: the JSON codec cannot carry %.40q, which is not UTF-8", v)
+			if err := checkText(v); err != nil {
+				return nil, err
 			}
 		}
 	}
 	out := jsonEvent{Time: e.Time.UTC(), Events: e.Events, Type: e.Type}
-	verbatim := encodingOf(e.Type) == EncodingJSON && json.Valid(e.Data)
+	verbatim := encodingOf(e.Type) == EncodingJSON && isBare(e.Data)
 	if !verbatim {
 		out.Bytes = e.Data
 	}
@@ -50,6 +55,20 @@ func (jsonCodec) Append(dst []byte, e *Event) ([]byte, error) {
 	}
 	dst = append(append(dst, b[:len(b)-1]...), dataLabel...)
 	return append(append(dst, e.Data...), '}'), nil
+}
+
+// checkText refuses what encoding/json would change.
+func checkText(s string) error {
+	if !utf8.ValidString(s) {
+		return fmt.Errorf("codec: the JSON codec cannot carry %.40q, which is not UTF-8", s)
+	}
+	return nil
+}
+
+// isBare tells whether data is JSON without anything around it, which would be
+// lost inside another document.
+func isBare(data []byte) bool {
+	return len(bytes.Trim(data, " \t\r\n")) == len(data) && json.Valid(data)
 }
 
 func (jsonCodec) Decode(src []byte, e *Event) error {

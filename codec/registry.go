@@ -23,7 +23,8 @@ const (
 )
 
 // A Raw is data of a type that the receiving process has not registered. It
-// can be published again, and is then what it was.
+// can be published again, and is then what it was. Encoding has no colon; the
+// JSON codec refuses a Type that is not UTF-8.
 type Raw struct {
 	Type     string // the name that the sender registered
 	Encoding Encoding
@@ -172,6 +173,9 @@ func (r *Registry) Append(dst []byte, data any) (label string, _ []byte, err err
 	case json.RawMessage:
 		return labelJSON, append(dst, v...), nil
 	case Raw:
+		if strings.Contains(string(v.Encoding), ":") {
+			return "", dst, fmt.Errorf("codec: a Raw of encoding %.40q cannot be encoded: it has a colon", v.Encoding)
+		}
 		return string(v.Encoding) + ":" + v.Type, append(dst, v.Data...), nil
 	case bool:
 		return labelBool, strconv.AppendBool(dst, v), nil

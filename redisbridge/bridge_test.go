@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -126,6 +127,10 @@ func TestPublishRefusesWhatCannotBeSent(t *testing.T) {
 	a := join(t, redis, o).awaitReady(t)
 	require.ErrorContains(t, a.Publish(background(), make(chan int), nil), "chan int")
 	require.ErrorIs(t, a.Publish(background(), make([]byte, 40<<10), nil), ErrTooLarge)
+	empty := map[string][]string{"k": make([]string, 40<<10)}
+	require.ErrorIs(t, a.Publish(background(), nil, empty), ErrTooLarge, "each takes a byte")
+	named := codec.Raw{Type: strings.Repeat("t", 40<<10)}
+	require.ErrorIs(t, a.Publish(background(), named, nil), ErrTooLarge)
 	require.NoError(t, a.Publish(background(), make([]byte, 30<<10), nil))
 	require.EqualValues(t, 1, a.server.Sequence())
 

@@ -128,9 +128,10 @@ type Options struct {
 	Route func(pubsub.Message) string
 
 	// OutboxCount and OutboxBytes bound, per partition, what is accepted and
-	// not acknowledged by Redis. Bytes are those of events and of data that is
-	// []byte, string, json.RawMessage or has a method Size() int; anything
-	// else counts as 256. The publisher does not wait until the events were
+	// not acknowledged by Redis. Bytes are those of events, with 16 for each key
+	// and value besides its text, and of data that is []byte,
+	// string, json.RawMessage or has a method Size() int; anything else counts
+	// as 256. The publisher does not wait until the events were
 	// looked at: for that moment there may be half as many bytes more, or more
 	// than that if publications grow suddenly, 1,024 of them at the most.
 	OutboxCount int

@@ -64,6 +64,16 @@ func TestGuessesAreNoMoreThanHalfOfWhatMayBeHeld(t *testing.T) {
 	}
 }
 
+func TestEmptyValuesTakeRoomInTheOutbox(t *testing.T) {
+	o := newTestOutbox(10, 1<<20)
+	empty := pubsub.NewMessage(nil, map[string][]string{"k": make([]string, 50_000)})
+	for range 2 {
+		o.offer(empty, &measure{}, false)
+		o.weighGuessed(&scale{})
+	}
+	require.Equal(t, 1, o.queue.len(), "their headers alone are more than half of what it may hold")
+}
+
 // Whatever happens, after a weighing the bytes are those of what is there.
 func TestOutboxKnowsWhatItHolds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

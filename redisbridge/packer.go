@@ -13,7 +13,7 @@ import (
 const (
 	takeEvents  = 64
 	batchEvents = 4096
-	batchBytes  = 256 << 10
+	batchBytes  = 384 << 10
 )
 
 // A packer makes frames of what is in the outbox of a partition, and gives them

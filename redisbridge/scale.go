@@ -8,7 +8,7 @@ const (
 	firstGuessed = 64
 
 	weighAt     = maxGuessed / 4 // where whoever takes is told that there is much to weigh
-	guessPerKey = 64             // bytes that a guess counts for a key and its values
+	guessPerKey = 96             // bytes that a guess counts for a key and its values
 )
 
 // A scale weighs the items of an outbox for whoever takes them. Publishers go on

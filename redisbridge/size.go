@@ -10,6 +10,7 @@ import (
 const (
 	opaqueSize  = 256 // what data of a type we cannot look into counts as
 	messageSize = 64  // what a publication takes besides its strings
+	stringSize  = 16  // what a key or a value takes besides its text: in a frame it is less
 
 	// frameMargin is what a frame needs besides one event, at most.
 	frameMargin = headerSize + 2 + maxName + maxNamespace + eventPrefix + macSize
@@ -20,7 +21,7 @@ const (
 type measure struct {
 	keysOnly bool
 	keys     int
-	bytes    int // of keys and values
+	bytes    int // of keys and values, and what they take besides
 }
 
 func (s *measure) sizeOf(m pubsub.Message) int {
@@ -51,7 +52,7 @@ func (s *measure) String() string { return "measure" }
 
 func sizeOfEvents(events map[string][]string) (bytes int) {
 	for key, values := range events {
-		bytes += len(key)
+		bytes += len(key) + stringSize*(1+len(values))
 		for _, v := range values {
 			bytes += len(v)
 		}
@@ -69,6 +70,8 @@ func sizeOfData(data any) int {
 		return len(d)
 	case json.RawMessage:
 		return len(d)
+	case codec.Raw:
+		return len(d.Encoding) + len(d.Type) + len(d.Data)
 	case interface{ Size() int }:
 		return max(d.Size(), 0)
 	}

@@ -34,12 +34,20 @@ type inlet struct {
 // watched for.
 const familiar = 4
 
-// direct tells whether the subscription gets an inlet when a reader waits. A
+// maxInlets is how many subscriptions to a query get one. A delivery wakes their
+// readers with the server's mu held; those of more wait for the log, and are
+// woken without it.
+const maxInlets = 1024
+
+// direct tells whether the subscription may get an inlet when a reader waits. A
 // delivery that waits for room might be sending when the channel is closed.
-func (s *Subscription) direct() bool { return s.capacity == 1 && s.overflow != Block }
+func (s *Subscription) direct() bool {
+	return s.capacity == 1 && s.overflow != Block && (s.topic.feeds.Load() < maxInlets || s.inlet.Load() != nil)
+}
 
 // openInlet makes the inlet, with what is in the buffer, unless there is one. It
-// fails if the subscription has ended or Out has been called.
+// fails if the subscription has ended, Out has been called, or others have all
+// inlets that there may be.
 func (s *Subscription) openInlet() bool {
 	if s.Err() != nil { // Next may be called many times then
 		return false
@@ -47,6 +55,9 @@ func (s *Subscription) openInlet() bool {
 	server := s.topic.server
 	server.mu.Lock()
 	defer server.mu.Unlock()
+	if s.inlet.Load() == nil && s.topic.feeds.Load() >= maxInlets {
+		return false
+	}
 	s.topic.feed(s)
 
 	s.mu.Lock()

@@ -32,6 +32,8 @@ type topic struct {
 
 	parked atomic.Pointer[Subscription] // stack of those with a reader that waits for the log
 	gone   int32                        // how many of them have ended since
+
+	feeds atomic.Int32 // len(fed), for who holds no lock
 }
 
 // A kind tells how the query of a topic is matched.
@@ -216,6 +218,7 @@ func (t *topic) detach(sub *Subscription, pos uint64) bool {
 func (t *topic) addFed(sub *Subscription) {
 	sub.place.list, sub.place.index = inFed, int32(len(t.fed))
 	t.fed = append(t.fed, sub)
+	t.feeds.Store(int32(len(t.fed)))
 }
 
 // unfeed takes a fed subscription out of the list.
@@ -225,6 +228,7 @@ func (t *topic) unfeed(sub *Subscription) {
 	t.fed[sub.place.index] = t.fed[last]
 	t.fed[last] = nil
 	t.fed = t.fed[:last]
+	t.feeds.Store(int32(last))
 	sub.place.list = nowhere
 }
 

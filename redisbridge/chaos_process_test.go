@@ -234,6 +234,7 @@ func (p *chaosProcess) publish(ctx context.Context, partition int) {
 		return
 	}
 	p.tell("A %d %d", partition, n)
+	p.flush() // one at most is not told of when the process is killed
 	p.mu.Lock()
 	p.published[partition] = n
 	p.mu.Unlock()

@@ -166,6 +166,14 @@ func (s *Server) ping() error {
 	return client.Do(ctx, client.B().Ping().Build()).Error()
 }
 
+// Log returns what the server has logged, in all its lives.
+func (s *Server) Log(t testing.TB) string {
+	t.Helper()
+	log, err := os.ReadFile(filepath.Join(s.dir, "log"))
+	require.NoError(t, err)
+	return string(log)
+}
+
 func (s *Server) startError() error {
 	log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
 	if strings.Contains(string(log), "Address already in use") {

@@ -170,7 +170,7 @@ func tendermintIsOdd(text string, events map[string][]string) bool {
 // docs/migration.md lists.
 func cometbftIsOdd(text string, events map[string][]string) bool {
 	empty := strings.Contains(text, "''") || hasEmpty(events)
-	dotless := regexp.MustCompile(`(^| |\d|')[^.' ]+ *(=|<|>|CONTAINS|EXISTS)`).MatchString(text)
+	dotless := regexp.MustCompile(`(^|\s|\d|')[^.'\s]+\s*(=|<|>|CONTAINS|EXISTS)`).MatchString(text)
 	negative := false
 	for _, values := range events {
 		negative = negative || slices.ContainsFunc(values, func(v string) bool { return strings.HasPrefix(v, "-") })

@@ -28,10 +28,13 @@ import (
 //	    1  length of the origin's name, then the name
 //	    1  length of the namespace, then the namespace
 //	       payload: per event 4 bytes of length, then the event as its codec has it
-//	  [16  MAC: HMAC-SHA-256 over all before it, cut to 128 bits]
+//	  [16  MAC: HMAC-SHA-256, cut to 128 bits, over the name of the channel or
+//	       stream, a zero byte, and all before it]
 //
-// The stamp makes a frame fresh: see freshness. A sequence counts the publications of one origin in one partition from 1 on,
-// those that were dropped included.
+// The stamp makes a frame fresh: see freshness. A sequence counts the
+// publications of one origin in one partition from 1 on, those that were dropped
+// included. In a reply it is the number of the request; who asked is in the name
+// of the channel, which the MAC covers.
 const (
 	frameVersion  = 2
 	headerSize    = 42
@@ -143,6 +146,16 @@ type gate struct {
 	namespace string
 	keys      []Key
 	maxFrame  int
+}
+
+// at returns the gate of a channel or stream.
+func (g gate) at(place string) gate {
+	keys := g.keys
+	g.keys = nil
+	for i := range keys {
+		g.keys = append(g.keys, *keys[i].at(place))
+	}
+	return g
 }
 
 // open checks a frame and takes it apart. Payload and strings of the header are

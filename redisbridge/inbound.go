@@ -46,6 +46,7 @@ type inbound struct {
 	partition int
 	inbox     *inbox
 	sink      sink
+	gate      gate
 	progress  progressOf // Durable only
 
 	// Of the goroutine of run.
@@ -68,6 +69,7 @@ type progressOf struct {
 
 func newInbound(m *member, partition int, s sink) *inbound {
 	in := &inbound{member: m, partition: partition, inbox: newInbox(m.opt.InboxBytes), sink: s, origins: newOrigins(maxOrigins)}
+	in.gate = m.gate.at(m.placeOf(partition))
 	if p, known := m.opt.From.position(partition); known && p.epoch != 0 {
 		in.progress.first, in.progress.position = p, p
 	}

@@ -26,7 +26,8 @@ type Key struct {
 	ID     uint8  // 1 to 255; names the key in frames
 	Secret []byte // at least 16 bytes
 
-	macs *sync.Pool // of hash.Hash; set by prepare
+	macs  *sync.Pool // of hash.Hash; set by prepare
+	place []byte     // the channel or stream that its frames go through; see at
 }
 
 // String shows the ID alone.
@@ -102,11 +103,23 @@ func prepare(keys []Key) []Key {
 	return prepared
 }
 
-// mac returns the MAC of all of frame.
+// at returns a prepared key for the frames of one channel or stream, by its
+// name in Redis: what is signed for one is not valid in another, be that of
+// another mode or of another process that waits for a reply. Without a key there
+// is none.
+func (k *Key) at(place string) *Key {
+	if k == nil {
+		return nil
+	}
+	return &Key{ID: k.ID, Secret: k.Secret, macs: k.macs, place: append([]byte(place), 0)}
+}
+
+// mac returns the MAC of all of frame, in the place of the key.
 func (k *Key) mac(frame []byte) (mac [macSize]byte) {
 	h := k.macs.Get().(hash.Hash)
 	defer k.macs.Put(h)
 	h.Reset()
+	h.Write(k.place)
 	h.Write(frame)
 	var sum [sha256.Size]byte
 	copy(mac[:], h.Sum(sum[:0]))

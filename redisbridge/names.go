@@ -30,6 +30,15 @@ func namesOfPartition(namespace string, partition int, origin pubsub.Origin) par
 	}
 }
 
+// placeOf returns the name of what the frames of a partition go through.
+func (m *member) placeOf(partition int) string {
+	names := namesOfPartition(m.opt.Namespace, partition, m.origin)
+	if m.opt.Mode == Durable {
+		return names.stream
+	}
+	return names.channel
+}
+
 type namespaceNames struct{ layout, inbox, probe string }
 
 func namesOfNamespace(namespace string, origin pubsub.Origin) namespaceNames {

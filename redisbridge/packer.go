@@ -25,6 +25,7 @@ type packer struct {
 	*member
 	partition int
 	box       *outbox
+	sign      *Key          // of the partition; nil: nothing is signed
 	batches   chan []sealed // closed by run
 	finishing chan struct{} // closed by finish: send what is there, say goodbye
 
@@ -63,6 +64,7 @@ func newPacker(m *member, partition int, box *outbox) *packer {
 		member:    m,
 		partition: partition,
 		box:       box,
+		sign:      m.sign.at(m.placeOf(partition)),
 		encoder:   encoder{types: m.opt.Types, codec: m.opt.Codec},
 		batches:   make(chan []sealed),
 		finishing: make(chan struct{}),

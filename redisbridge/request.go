@@ -29,6 +29,7 @@ var (
 // cost every publication.
 type requests struct {
 	*member
+	gate   gate // of the inbox
 	listen sync.Once
 	up     chan struct{} // closed when the inbox is subscribed, for the first time
 
@@ -38,7 +39,7 @@ type requests struct {
 }
 
 func newRequests(m *member) *requests {
-	return &requests{member: m, up: make(chan struct{}), waiting: make(map[uint64]chan Received)}
+	return &requests{member: m, gate: m.gate.at(m.names.inbox), up: make(chan struct{}), waiting: make(map[uint64]chan Received)}
 }
 
 // Request publishes a request and returns the first reply. The request is a
@@ -85,15 +86,15 @@ func (b *Bridge) Reply(ctx context.Context, m pubsub.Message, data any, events m
 		}
 		return nil
 	}
-	frame, err := b.replyFrame(id, data, events)
-	if err != nil {
-		return err
-	}
-	client, err := b.awaitLayout(ctx)
+	client, err := b.awaitLayout(ctx) // then the clock of Redis is known, too
 	if err != nil {
 		return b.endedOr(err)
 	}
 	inbox := namesOfNamespace(b.opt.Namespace, to).inbox
+	frame, err := b.replyFrame(inbox, id, data, events)
+	if err != nil {
+		return err
+	}
 	heard, err := client.Do(ctx, b.link.publishing(client, inbox, frame)).AsInt64()
 	if err == nil && heard == 0 {
 		err = ErrNobodyWaits
@@ -123,9 +124,9 @@ func replyAddress(m pubsub.Message) (to pubsub.Origin, id uint64, err error) {
 	return to, id, nil
 }
 
-// replyFrame encodes a reply: its sequence is the number of the request, its
-// payload one event.
-func (b *Bridge) replyFrame(id uint64, data any, events map[string][]string) (string, error) {
+// replyFrame encodes a reply to whoever listens to inbox: its sequence is the
+// number of the request, its payload one event.
+func (b *Bridge) replyFrame(inbox string, id uint64, data any, events map[string][]string) (string, error) {
 	f := beginEvent(appendHeader(nil, &header{
 		kind: kindReply, codec: b.opt.Codec.ID(), partition: noPartition, first: id, stamp: b.clock.at(time.Now()),
 		epoch: b.origin.Epoch, name: b.origin.Name, namespace: b.opt.Namespace,
@@ -137,7 +138,7 @@ func (b *Bridge) replyFrame(id uint64, data any, events map[string][]string) (st
 		return "", err
 	}
 	endEvent(f, begun)
-	f = finish(f, 0, b.sign)
+	f = finish(f, 0, b.sign.at(inbox))
 	if len(f) > b.opt.MaxFrame {
 		return "", fmt.Errorf("%w: its frame would have %d bytes, at most %d are allowed", ErrTooLarge, len(f), b.opt.MaxFrame)
 	}
@@ -164,8 +165,12 @@ func (r *requests) awaitInbox(ctx context.Context) error {
 
 func (r *requests) hear(text string) {
 	h, payload, err := r.gate.open(text, noPartition)
-	if err == nil && h.kind != kindReply {
+	switch {
+	case err != nil:
+	case h.kind != kindReply:
 		err = errMalformed
+	case abs(r.clock.at(time.Now())-h.stamp) > freshness.Microseconds():
+		err = errStale
 	}
 	if reason, refused := err.(refusal); refused {
 		r.counts.refuse(reason)

@@ -70,3 +70,64 @@ func TestReplyToNobodyIsAnError(t *testing.T) {
 	require.ErrorIs(t, a.Reply(within(t, patience), m("gone:1:1"), 1, nil), ErrNobodyWaits)
 	require.ErrorIs(t, a.Reply(background(), m(originText(a.Origin())+":99"), 1, nil), ErrNobodyWaits)
 }
+
+// ask sends a request and returns what its answer comes by, once it waits.
+func (s *side) ask(t *testing.T, question string) (answer chan any) {
+	t.Helper()
+	answer = make(chan any, 1)
+	go func() {
+		if reply, err := s.Request(within(t, patience), question, nil); err != nil {
+			answer <- err
+		} else {
+			answer <- reply.Data
+		}
+	}()
+	eventually(t, "it waits", func() bool { return s.waitingRequests() == 1 })
+	return answer
+}
+
+// A signed reply answers the request that it was made for: neither one of
+// another process that has the same number, nor one that is asked later.
+func TestSignedReplyAnswersNoOtherRequest(t *testing.T) {
+	redis := redistest.Start(t)
+	o := live("replies")
+	o.Keys = testKeys(t)
+	answerer := join(t, redis, o).awaitReady(t)
+	x, y := join(t, redis, o).awaitReady(t), join(t, redis, o).awaitReady(t)
+	recorded := tapChannel(t, redis, x.names.inbox)
+
+	asked := answerer.subscribe(t, query.All)
+	first := x.ask(t, "is the account open?")
+	m, err := asked.Next(within(t, patience))
+	require.NoError(t, err)
+	require.NoError(t, answerer.Reply(within(t, patience), m, "yes", nil))
+	require.Equal(t, "yes", <-first)
+	eventually(t, "it was recorded", func() bool { return len(recorded()) == 1 })
+
+	second := y.ask(t, "may it be emptied?")
+	redis.Do(t, "PUBLISH", y.names.inbox, recorded()[0])
+	eventually(t, "it is refused", func() bool { return y.Stats().Unsigned == 1 })
+	m, err = asked.Next(within(t, patience))
+	require.NoError(t, err)
+	require.NoError(t, answerer.Reply(within(t, patience), m, "no", nil))
+	require.Equal(t, "no", <-second)
+}
+
+// A reply that was held back is no answer any more.
+func TestOldReplyIsStale(t *testing.T) {
+	redis := redistest.Start(t)
+	o := live("late")
+	o.Keys = testKeys(t)
+	a, b, _ := joinTwo(t, redis, o)
+	answer := a.ask(t, "what is it worth?")
+	inbox := a.names.inbox
+	frame := []byte(must(b.replyFrame(inbox, 1, "much", nil)))
+	for _, age := range []time.Duration{2 * freshness, -2 * freshness} {
+		old := reseal(frame, time.Now().Add(-age).UnixMicro(), b.sign.at(inbox))
+		redis.Do(t, "PUBLISH", inbox, string(old))
+	}
+	eventually(t, "they are refused", func() bool { return a.Stats().Stale == 2 })
+	require.Empty(t, answer)
+	redis.Do(t, "PUBLISH", inbox, string(frame))
+	require.Equal(t, "much", <-answer)
+}

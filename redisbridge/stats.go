@@ -80,7 +80,7 @@ type Stats struct {
 	Foreign      uint64 // of another namespace or partition
 	Unsigned     uint64 // without a valid MAC
 	OtherVersion uint64
-	Stale        uint64 // repetitions of old frames, of processes that are not known any more
+	Stale        uint64 // repetitions of old frames, of processes that are not known any more, and old replies
 	Overflowed   uint64 // the inbox was full; Live only
 
 	Undecodable uint64 // publications whose codec or type refused them

@@ -145,7 +145,7 @@ func TestOldFrameOfAnUnknownProcessIsStale(t *testing.T) {
 			o := Options{Namespace: "stale", Mode: mode, Keys: testKeys(t)}
 			a, b, got := joinTwo(t, redis, o)
 			old := reseal(framed("stale", 1, 3), time.Now().Add(-2*freshness).UnixMicro(), nil)
-			repeatFrames(t, redis, mode, "stale", []string{string(signed(old, key))}, 10)
+			repeatFrames(t, redis, mode, "stale", []string{string(signed(old, key.at(b.placeOf(0))))}, 10)
 			a.number(t, 7)
 			require.Equal(t, []int{7}, got.await(t, has(7)))
 			require.EqualValues(t, 10, b.Stats().Stale)
@@ -208,4 +208,27 @@ func TestLateAttemptWritesNothing(t *testing.T) {
 	a.number(t, 3)
 	requireInOrder(t, 0, 4, got.await(t, has(3)))
 	require.Empty(t, b.gaps.all())
+}
+
+// A signed frame is valid where it was sent, and not in the other mode of the
+// same namespace.
+func TestFrameOfOneModeIsRefusedInTheOther(t *testing.T) {
+	for _, mode := range []Mode{Live, Durable} {
+		t.Run("to "+mode.String(), func(t *testing.T) {
+			redis := redistest.Start(t)
+			other := Durable - mode
+			from := join(t, redis, Options{Namespace: "modes", Mode: other, Keys: testKeys(t)}).awaitReady(t)
+			frames := tapFrames(t, redis, other, "modes")
+			from.number(t, 1)
+			require.NoError(t, from.Flush(within(t, patience)))
+			eventually(t, "it was sent", func() bool { return len(frames()) > 0 })
+
+			a, b, got := joinTwo(t, redis, Options{Namespace: "modes", Mode: mode, Keys: testKeys(t)})
+			repeatFrames(t, redis, mode, "modes", frames(), 1)
+			eventually(t, "it is refused", func() bool { return b.Stats().Unsigned > 0 })
+			a.number(t, 2)
+			require.Equal(t, []int{2}, got.await(t, has(2)))
+			require.Empty(t, b.gaps.all())
+		})
+	}
 }

@@ -23,6 +23,7 @@ type writer struct {
 	partition int
 	keys      partitionNames
 	box       *outbox
+	sign      *Key          // of the partition; nil: nothing is signed
 	finished  chan struct{} // closed by run
 
 	command     func(client rueidis.Client, f *sealed, oldest bool) rueidis.Completed
@@ -36,6 +37,7 @@ func newWriter(m *member, partition int, box *outbox) *writer {
 		partition: partition,
 		keys:      namesOfPartition(m.opt.Namespace, partition, m.origin),
 		box:       box,
+		sign:      m.sign.at(m.placeOf(partition)),
 		finished:  make(chan struct{}),
 	}
 	w.command = w.publish

@@ -3,6 +3,7 @@ package history_test
 import (
 	"context"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -242,4 +243,23 @@ func observed(t *testing.T, count int) (w *history.Window, publish func(data any
 	w = history.NewWindow(count, 0)
 	bus.Observe(w.Append)
 	return w, func(data any) { require.NoError(t, bus.Publish(context.Background(), data)) }
+}
+
+// Keys take memory, those without values as well.
+func TestKeysWithoutValuesAreCounted(t *testing.T) {
+	events := make(map[string][]string)
+	for i := range 1000 {
+		events[strconv.Itoa(i)] = nil
+	}
+	bus := pubsub.NewServer()
+	require.NoError(t, bus.Start())
+	w := history.NewWindow(100, 1<<20)
+	bus.Observe(w.Append)
+	for range 100 {
+		require.NoError(t, bus.PublishWithEvents(t.Context(), nil, events))
+	}
+	require.NoError(t, bus.Stop())
+	oldest, newest := w.Bounds()
+	require.EqualValues(t, 100, newest.Major)
+	require.Less(t, newest.Major-oldest.Major, uint64(12))
 }

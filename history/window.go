@@ -102,11 +102,19 @@ func (w *Window) grow() {
 // Sized is data that knows how many bytes it holds.
 type Sized interface{ Size() int }
 
+const (
+	keyBytes   = 96 // of a key in a map, and of the slice for its values
+	valueBytes = 32 // of a value in it
+)
+
 // sizeOf returns about how many bytes a publication takes.
 func sizeOf(m pubsub.Message) int {
 	size := 128
-	for key, value := range m.Attributes() {
-		size += len(key) + len(value) + 32
+	for key := range m.Keys() {
+		size += len(key) + keyBytes
+		for value := range m.Values(key) {
+			size += len(value) + valueBytes
+		}
 	}
 	switch d := m.Data().(type) {
 	case nil:

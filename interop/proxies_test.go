@@ -174,7 +174,7 @@ func (v *visitor) everything() {
 	sockets := []*websocket.Conn{v.socket("ws://"+v.plain+"/bus/websocket", "a=1"), v.socket("wss://"+v.tls+"/bus/websocket", "a=1")}
 	streams := []*bufio.Scanner{v.stream(v.http1, "http://"+v.plain, 1), v.stream(v.http2, "https://"+v.tls, 2)}
 	for i, post := range []*http.Response{
-		v.ask(v.http1, http.MethodPost, "http://"+v.plain+"/bus/publish", `{"data":"one","events":{"a":"1"}}`, http.Header{"Content-Type": {"application/json"}, "X-Forwarded-For": {"1.2.3.4"}}),
+		v.ask(v.http1, http.MethodPost, "http://"+v.plain+"/bus/publish", `{"data":"one","events":{"a":"1"}}`, http.Header{"Content-Type": {"application/json"}, "X-Forwarded-For": {"1.2.3.4"}, "Forwarded": {"for=1.2.3.4;host=evil.example"}}),
 		v.ask(v.http2, http.MethodPost, "https://"+v.tls+"/bus/publish", `{"data":"two","events":{"a":"1"}}`, http.Header{"Content-Type": {"application/json"}, "Origin": {"https://bus.example.com"}}),
 	} {
 		answer, err := io.ReadAll(post.Body)

@@ -96,10 +96,15 @@ type Config struct {
 	// out pages whose name resolves to this machine. Default: all.
 	AllowHost func(host string) bool
 
-	// TrustedProxies are networks of proxies whose headers Forwarded, or
-	// X-Forwarded-For, -Proto and -Host, are believed; see ParseProxies.
+	// TrustedProxies are networks of proxies whose headers X-Forwarded-For,
+	// -Proto and -Host are believed; see ParseProxies. They must set all three,
+	// or remove those that they do not set: what a client made up would pass.
 	// Default: none.
 	TrustedProxies []netip.Prefix
+
+	// ForwardedHeader has the header Forwarded (RFC 7239) of trusted proxies
+	// believed, and not X-Forwarded-….
+	ForwardedHeader bool
 
 	// Identify says who sends a request, before anything else is done with it.
 	// Its error refuses the request. Default: everybody is the zero Identity.

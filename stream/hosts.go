@@ -52,8 +52,8 @@ type sender struct {
 	host   string // as in the header Host
 }
 
-// sender reads the headers Forwarded (RFC 7239) or X-Forwarded-For, -Proto and
-// -Host of a request that a trusted proxy sent. Each proxy adds the address that
+// sender reads the headers X-Forwarded-For, -Proto and -Host, or Forwarded
+// (RFC 7239), of a request that a trusted proxy sent. Each proxy adds the address that
 // it got the request from at the end, so the list is read backward, as long as
 // what is there is a trusted proxy: what comes before that the client made up.
 func (s *Server) sender(r *http.Request) sender {
@@ -61,7 +61,7 @@ func (s *Server) sender(r *http.Request) sender {
 	if r.TLS != nil {
 		from.scheme = "https"
 	}
-	hops := forwarded(r.Header)
+	hops := s.forwarded(r.Header)
 	for i := len(hops) - 1; i >= 0 && s.trusts(from.ip); i-- {
 		hop := hops[i]
 		if hop.ip == "" {
@@ -83,10 +83,12 @@ func (s *Server) trusts(ip string) bool {
 	return err == nil && slices.ContainsFunc(s.config.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(addr.Unmap().WithZone("")) })
 }
 
-// forwarded returns what proxies say, the nearest one last.
-func forwarded(header http.Header) (hops []sender) {
-	if list := elements(header, "Forwarded"); len(list) > 0 {
-		for _, element := range list {
+// forwarded returns what proxies say, the nearest one last. It reads the headers
+// that the configuration names and no others: a proxy passes on those that it
+// does not know, as the client has made them up.
+func (s *Server) forwarded(header http.Header) (hops []sender) {
+	if s.config.ForwardedHeader {
+		for _, element := range elements(header, "Forwarded") {
 			hops = append(hops, parseForwarded(element))
 		}
 		return hops

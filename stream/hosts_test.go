@@ -90,18 +90,32 @@ func TestOnlyTrustedProxiesAreBelieved(t *testing.T) {
 		header http.Header
 		want   sender
 	}{
-		"nobody":              {"203.0.113.9:1", http.Header{"X-Forwarded-For": {"1.1.1.1"}, "X-Forwarded-Proto": {"https"}}, sender{"203.0.113.9", "http", "h"}},
-		"one":                 {"10.0.0.1:1", http.Header{"X-Forwarded-For": {"1.1.1.1"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"app.example.com"}}, sender{"1.1.1.1", "https", "app.example.com"}},
-		"the client lies":     {"10.0.0.1:1", http.Header{"X-Forwarded-For": {"6.6.6.6, 1.1.1.1"}}, sender{"1.1.1.1", "http", "h"}},
-		"two":                 {"10.0.0.1:1", http.Header{"X-Forwarded-For": {"6.6.6.6, 1.1.1.1, 192.0.2.7"}}, sender{"1.1.1.1", "http", "h"}},
-		"several lines":       {"10.0.0.1:1", http.Header{"X-Forwarded-For": {"6.6.6.6", "1.1.1.1"}}, sender{"1.1.1.1", "http", "h"}},
-		"nonsense":            {"10.0.0.1:1", http.Header{"X-Forwarded-For": {"me"}}, sender{"10.0.0.1", "http", "h"}},
-		"Forwarded":           {"[2001:db8::1]:1", http.Header{"Forwarded": {`for="[2001:db9::2]:4711";proto=https;host=app.example.com`}}, sender{"2001:db9::2", "https", "app.example.com"}},
-		"Forwarded, lies":     {"10.0.0.1:1", http.Header{"Forwarded": {"for=6.6.6.6;proto=https, for=1.1.1.1"}}, sender{"1.1.1.1", "http", "h"}},
-		"Forwarded, hidden":   {"10.0.0.1:1", http.Header{"Forwarded": {"for=unknown"}}, sender{"10.0.0.1", "http", "h"}},
-		"Forwarded over X":    {"10.0.0.1:1", http.Header{"Forwarded": {"for=1.1.1.1"}, "X-Forwarded-For": {"6.6.6.6"}}, sender{"1.1.1.1", "http", "h"}},
-		"another proto":       {"10.0.0.1:1", http.Header{"X-Forwarded-For": {"1.1.1.1"}, "X-Forwarded-Proto": {"gopher"}}, sender{"1.1.1.1", "http", "h"}},
-		"all of them trusted": {"10.0.0.1:1", http.Header{"X-Forwarded-For": {"10.0.0.3, 10.0.0.2"}}, sender{"10.0.0.3", "http", "h"}},
+		"nobody":               {"203.0.113.9:1", http.Header{"X-Forwarded-For": {"1.1.1.1"}, "X-Forwarded-Proto": {"https"}}, sender{"203.0.113.9", "http", "h"}},
+		"one":                  {"10.0.0.1:1", http.Header{"X-Forwarded-For": {"1.1.1.1"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"app.example.com"}}, sender{"1.1.1.1", "https", "app.example.com"}},
+		"the client lies":      {"10.0.0.1:1", http.Header{"X-Forwarded-For": {"6.6.6.6, 1.1.1.1"}}, sender{"1.1.1.1", "http", "h"}},
+		"two":                  {"10.0.0.1:1", http.Header{"X-Forwarded-For": {"6.6.6.6, 1.1.1.1, 192.0.2.7"}}, sender{"1.1.1.1", "http", "h"}},
+		"several lines":        {"10.0.0.1:1", http.Header{"X-Forwarded-For": {"6.6.6.6", "1.1.1.1"}}, sender{"1.1.1.1", "http", "h"}},
+		"another proto":        {"10.0.0.1:1", http.Header{"X-Forwarded-For": {"1.1.1.1"}, "X-Forwarded-Proto": {"gopher"}}, sender{"1.1.1.1", "http", "h"}},
+		"all of them trusted":  {"10.0.0.1:1", http.Header{"X-Forwarded-For": {"10.0.0.3, 10.0.0.2"}}, sender{"10.0.0.3", "http", "h"}},
+		"Forwarded is made up": {"10.0.0.1:1", http.Header{"X-Forwarded-For": {"1.1.1.1"}, "Forwarded": {"for=6.6.6.6;host=evil"}}, sender{"1.1.1.1", "http", "h"}},
+		"Forwarded alone":      {"10.0.0.1:1", http.Header{"Forwarded": {"for=6.6.6.6;host=evil"}}, sender{"10.0.0.1", "http", "h"}},
+		"nonsense":             {"10.0.0.1:1", http.Header{"X-Forwarded-For": {"me"}}, sender{"10.0.0.1", "http", "h"}},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.RemoteAddr, r.Header, r.Host = c.remote, c.header, "h"
+		require.Equal(t, c.want, s.sender(r), name)
+	}
+	s.config.ForwardedHeader = true
+	for name, c := range map[string]struct {
+		remote string
+		header http.Header
+		want   sender
+	}{
+		"X":                 {"10.0.0.1:1", http.Header{"X-Forwarded-For": {"6.6.6.6"}, "X-Forwarded-Host": {"evil"}}, sender{"10.0.0.1", "http", "h"}},
+		"Forwarded":         {"[2001:db8::1]:1", http.Header{"Forwarded": {`for="[2001:db9::2]:4711";proto=https;host=app.example.com`}}, sender{"2001:db9::2", "https", "app.example.com"}},
+		"Forwarded, lies":   {"10.0.0.1:1", http.Header{"Forwarded": {"for=6.6.6.6;proto=https, for=1.1.1.1"}}, sender{"1.1.1.1", "http", "h"}},
+		"Forwarded, hidden": {"10.0.0.1:1", http.Header{"Forwarded": {"for=unknown"}}, sender{"10.0.0.1", "http", "h"}},
+		"Forwarded over X":  {"10.0.0.1:1", http.Header{"Forwarded": {"for=1.1.1.1"}, "X-Forwarded-For": {"6.6.6.6"}}, sender{"1.1.1.1", "http", "h"}},
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.RemoteAddr, r.Header, r.Host = c.remote, c.header, "h"

@@ -75,6 +75,7 @@ type serveOptions struct {
 	topicMessage        int
 	allowedHosts        []string
 	trustedProxies      []string
+	forwardedHeader     bool
 	simulate            float64
 	seed                uint64
 	drain               time.Duration
@@ -136,7 +137,8 @@ func (a *app) newServe() *cobra.Command {
 	f.StringVar(&o.tokens.presenceClaim, "token-presence-claim", "presence", "claim with whose subscribers its bearer may see; empty: every token may see all")
 	f.BoolVar(&o.presence, "presence", false, "tell who is subscribed, and when somebody comes or leaves")
 	f.StringSliceVar(&o.allowedHosts, "allowed-host", nil, `hosts that requests may name besides addresses; "*" is all`)
-	f.StringSliceVar(&o.trustedProxies, "trusted-proxy", nil, "addresses and networks of proxies whose X-Forwarded-For or Forwarded is believed")
+	f.StringSliceVar(&o.trustedProxies, "trusted-proxy", nil, "addresses and networks of proxies whose X-Forwarded-For, -Proto and -Host are believed")
+	f.BoolVar(&o.forwardedHeader, "forwarded-header", false, "believe the header Forwarded of trusted proxies, and not X-Forwarded-*")
 	f.StringSliceVar(&o.config.Origins, "origin", nil, `web origins allowed besides the server's own, "https://app.example.com"`)
 	f.Float64Var(&o.simulate, "simulate", 0, "publish a simulated chain, so many transactions a second")
 	f.Uint64Var(&o.seed, "seed", 1, "which chain to simulate")
@@ -258,6 +260,7 @@ func (s *served) build() (err error) {
 	c.Ready = s.ready
 	c.Topics = &stream.SubscriptionOptions{MaxMessage: s.options.topicMessage}
 	c.AllowHost = stream.AllowHosts(s.options.listen, s.options.allowedHosts...)
+	c.ForwardedHeader = s.options.forwardedHeader
 	if c.TrustedProxies, err = stream.ParseProxies(s.options.trustedProxies); err != nil {
 		return fmt.Errorf("--trusted-proxy: %w", err)
 	}

@@ -76,7 +76,9 @@ func newInbound(m *member, partition int, s sink) *inbound {
 	return in
 }
 
-// run hands on what arrives until the member ends.
+// run hands on what arrives until the member ends. Who is silent is looked for
+// as of when that arrived which is in hand: what is behind it may be a sign of
+// life.
 func (b *inbound) run() {
 	ticker := time.NewTicker(checkEvery)
 	defer ticker.Stop()
@@ -85,6 +87,11 @@ func (b *inbound) run() {
 		if ok {
 			if b.handle(&a) != nil {
 				return
+			}
+			select {
+			case <-ticker.C:
+				b.expire(a.at())
+			default:
 			}
 			continue
 		}
@@ -105,7 +112,7 @@ func (b *inbound) handle(a *arrival) error {
 		b.report(*a.gap, a.to)
 	case a.state == lineUp:
 		b.up = true
-		b.origins.refresh(time.Now())
+		b.origins.refresh(a.at())
 	case a.state == lineDown:
 		b.up = false
 	default:
@@ -174,7 +181,7 @@ func (b *inbound) reportLost(g Gap) { b.report(g, position{}) }
 // missing before it, and returns how many of its events were had before. A
 // repetition is no news, and so no sign of life.
 func (b *inbound) pass(a *arrival, h *header) (from *account, had int, isNews bool, err error) {
-	now := time.Now()
+	now := a.at()
 	if from = b.origins.find(h); from == nil {
 		if !b.isFresh(a, h.stamp, now) {
 			return nil, 0, false, errStale
@@ -230,7 +237,7 @@ func (b *inbound) mark(a *account, h *header, payload []byte) {
 	}
 	if len(payload) >= 4 {
 		lease := time.Duration(binary.BigEndian.Uint32(payload)) * time.Millisecond
-		a.lease = min(max(lease, time.Second), time.Hour)
+		a.lease = min(max(lease, smallestLease), largestLease)
 	}
 	b.origins.setGone(a, h.closing)
 	b.known.Store(int64(b.origins.present()))

@@ -3,6 +3,7 @@ package redisbridge
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // arrivalSize is what an arrival takes besides its frame.
@@ -31,6 +32,16 @@ type arrival struct {
 	gap   *Gap     // instead of a frame
 	to    position // with a gap in Durable: where reading goes on
 	state lineState
+	came  time.Time // Live: when it was received
+}
+
+// at returns the moment that an arrival tells of. Whatever was received before
+// it has been handled by then; in Live that may have been a while ago.
+func (a *arrival) at() time.Time {
+	if a.came.IsZero() {
+		return time.Now()
+	}
+	return a.came
 }
 
 // An opened is a frame that has passed the gate.

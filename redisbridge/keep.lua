@@ -8,4 +8,4 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 for _, key in ipairs(KEYS) do
   redis.call('PEXPIRE', key, ARGV[2])
 end
-return redis.call('XTRIM', KEYS[1], 'MINID', string.format('%.0f-0', now - tonumber(ARGV[1])))
+return redis.call('XTRIM', KEYS[1], 'MINID', string.format('%.0f-0', math.max(0, now - tonumber(ARGV[1]))))

@@ -93,14 +93,14 @@ func newLiveReader(b *inbound) *listener {
 		message: func(frame string) {
 			if frame == "" {
 				b.counts.malformed.Add(1)
-			} else if !b.inbox.offer(arrival{frame: frame}) {
+			} else if !b.inbox.offer(arrival{frame: frame, came: time.Now()}) {
 				b.counts.overflow.Add(1)
 			}
 		},
 		up: func() {
-			b.inbox.offer(arrival{state: lineUp})
+			b.inbox.offer(arrival{state: lineUp, came: time.Now()})
 			ready()
 		},
-		down: func() { b.inbox.offer(arrival{state: lineDown}) },
+		down: func() { b.inbox.offer(arrival{state: lineDown, came: time.Now()}) },
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/redis/rueidis"
 
@@ -54,6 +56,11 @@ const (
 	maxName          = 128
 	maxNamespace     = 128
 	smallestMaxFrame = frameTarget
+	largestMaxFrame  = 512<<20 - macSize // with its MAC: what Redis takes as one argument
+	smallestLease    = 2 * time.Second
+	largestLease     = time.Hour
+	largestRetention = 10 * 365 * 24 * time.Hour
+	largestTimeout   = time.Hour
 	minBackoff       = 8 * time.Millisecond
 	maxBackoff       = 512 * time.Millisecond
 	goodbyeTimeout   = time.Second
@@ -78,7 +85,8 @@ type Options struct {
 	Redis rueidis.ClientOption
 
 	// Namespace separates buses that share a Redis. All processes of a bus
-	// give the same. At most 128 bytes, without braces, blanks and controls.
+	// give the same. At most 128 bytes of UTF-8, without braces, brackets, * ? # \,
+	// blanks and what cannot be printed.
 	Namespace string
 
 	// Mode is Live, the default, or Durable.
@@ -141,24 +149,25 @@ type Options struct {
 	// here yet. In Durable the bridge stops reading then, in Live it drops.
 	InboxBytes int
 
-	// MaxFrame is the largest frame sent or accepted, in bytes. A publication
-	// that does not fit one is refused or dropped.
+	// MaxFrame is the largest frame sent or accepted, in bytes, without its MAC.
+	// A publication that does not fit one is refused or dropped. 16 KiB to
+	// 512 MiB less 16 bytes.
 	MaxFrame int
 
 	// Retention and RetainFrames are how long and how many frames a Durable
-	// stream keeps, both approximately.
+	// stream keeps, both approximately. Retention is 1 s to ten years.
 	Retention    time.Duration
 	RetainFrames int64
 
 	// Lease is how long a process that is not heard of counts as alive, in
-	// Live. At least 2 s.
+	// Live. 2 s to an hour.
 	Lease time.Duration
 
 	// Timeout is how long a connection may be silent when something is due,
 	// before it counts as lost; on a slow link it grows by itself. KeepAlive is
 	// how long it may be silent before it is asked for a sign of life. Defaults
 	// 900 ms and 100 ms: a dead network is noticed within Timeout and twice
-	// KeepAlive.
+	// KeepAlive. Both are 10 ms to an hour.
 	Timeout   time.Duration
 	KeepAlive time.Duration
 
@@ -191,7 +200,7 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.Namespace, DefaultNamespace)
 	if o.Name == "" {
 		host, _ := os.Hostname()
-		o.Name = truncate(host, maxName-12) + fmt.Sprintf("-%d", os.Getpid())
+		o.Name = nameOf(host)
 	}
 	setDefault(&o.Partitions, 1)
 	setDefault(&o.OutboxCount, DefaultOutboxCount)
@@ -264,10 +273,10 @@ func (o *Options) validate() error {
 	switch {
 	case len(o.Redis.InitAddress) == 0:
 		return wrong("Redis", "has no InitAddress: make it with ParseURL")
-	case len(o.Namespace) > maxNamespace || strings.ContainsFunc(o.Namespace, isUnfitForKey):
-		return wrong("Namespace", "is %q: at most %d bytes, without braces, blanks and controls", o.Namespace, maxNamespace)
-	case len(o.Name) > maxName || strings.ContainsFunc(o.Name, isUnfitForKey):
-		return wrong("Name", "is %q: at most %d bytes, without braces, blanks and controls", o.Name, maxName)
+	case len(o.Namespace) > maxNamespace || !isFitForKey(o.Namespace):
+		return wrong("Namespace", "is %.160q: at most %d bytes of UTF-8, without braces, brackets, * ? # \\, blanks and what cannot be printed", o.Namespace, maxNamespace)
+	case len(o.Name) > maxName || !isFitForKey(o.Name):
+		return wrong("Name", "is %.160q: at most %d bytes of UTF-8, without braces, brackets, * ? # \\, blanks and what cannot be printed", o.Name, maxName)
 	case o.Mode > Durable:
 		return wrong("Mode", "is %d: use Live or Durable", o.Mode)
 	case o.SendOnly && o.ReceiveOnly:
@@ -282,16 +291,16 @@ func (o *Options) validate() error {
 		return wrong("OutboxBytes", "is %d: it must be 1 or more", o.OutboxBytes)
 	case o.InboxBytes < 1:
 		return wrong("InboxBytes", "is %d: it must be 1 or more", o.InboxBytes)
-	case o.MaxFrame < smallestMaxFrame:
-		return wrong("MaxFrame", "is %d: it must be %d or more", o.MaxFrame, smallestMaxFrame)
-	case o.Retention < time.Second:
-		return wrong("Retention", "is %v: it must be 1 s or more", o.Retention)
+	case o.MaxFrame < smallestMaxFrame || o.MaxFrame > largestMaxFrame:
+		return wrong("MaxFrame", "is %d: it must be %d to %d", o.MaxFrame, smallestMaxFrame, largestMaxFrame)
+	case o.Retention < time.Second || o.Retention > largestRetention:
+		return wrong("Retention", "is %v: it must be 1 s to %v", o.Retention, largestRetention)
 	case o.RetainFrames < 1:
 		return wrong("RetainFrames", "is %d: it must be 1 or more", o.RetainFrames)
-	case o.Timeout < 10*time.Millisecond || o.KeepAlive < 10*time.Millisecond:
-		return wrong("Timeout", "and KeepAlive are %v and %v: they must be 10 ms or more", o.Timeout, o.KeepAlive)
-	case o.Lease < 2*time.Second:
-		return wrong("Lease", "is %v: it must be 2 s or more, to outlive a reconnection", o.Lease)
+	case min(o.Timeout, o.KeepAlive) < 10*time.Millisecond || max(o.Timeout, o.KeepAlive) > largestTimeout:
+		return wrong("Timeout", "and KeepAlive are %v and %v: they must be 10 ms to %v", o.Timeout, o.KeepAlive, largestTimeout)
+	case o.Lease < smallestLease || o.Lease > largestLease:
+		return wrong("Lease", "is %v: it must be %v, to outlive a reconnection, to %v", o.Lease, smallestLease, largestLease)
 	case o.Mode == Live && o.From.kind != startNow:
 		return wrong("From", "is set: only Durable can resume")
 	case len(o.From.cursor.positions) > 0 && len(o.From.cursor.positions) != o.Partitions:
@@ -303,10 +312,25 @@ func (o *Options) validate() error {
 	return validateKeys(o.Keys)
 }
 
-// isUnfitForKey keeps names apart inside keys and ACL patterns, and hash tags
-// whole.
+// isFitForKey keeps names apart inside keys and ACL patterns, hash tags whole,
+// and lines of a log in one.
+func isFitForKey(name string) bool {
+	return utf8.ValidString(name) && !strings.ContainsFunc(name, isUnfitForKey)
+}
+
 func isUnfitForKey(r rune) bool {
-	return r <= ' ' || r == 0x7f || strings.ContainsRune("{}*?[]#\\", r)
+	return r == ' ' || !unicode.IsPrint(r) || strings.ContainsRune("{}*?[]#\\", r)
+}
+
+// nameOf makes a name of that of a host.
+func nameOf(host string) string {
+	fit := strings.Map(func(r rune) rune {
+		if isUnfitForKey(r) {
+			return '-'
+		}
+		return r
+	}, host)
+	return strings.ToValidUTF8(truncate(fit, maxName-12), "") + fmt.Sprintf("-%d", os.Getpid())
 }
 
 // newEpoch draws what tells one start of a process from the next.

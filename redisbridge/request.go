@@ -117,7 +117,7 @@ func replyAddress(m pubsub.Message) (to pubsub.Origin, id uint64, err error) {
 	to.Name = strings.Join(parts[:n-2], ":")
 	epoch, errEpoch := strconv.ParseUint(parts[n-2], 16, 64)
 	id, errID := strconv.ParseUint(parts[n-1], 10, 64)
-	if errEpoch != nil || errID != nil || len(to.Name) > maxName || strings.ContainsFunc(to.Name, isUnfitForKey) {
+	if errEpoch != nil || errID != nil || len(to.Name) > maxName || !isFitForKey(to.Name) {
 		return to, 0, ErrNoRequest
 	}
 	to.Epoch = epoch

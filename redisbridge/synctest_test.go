@@ -3,6 +3,7 @@ package redisbridge
 import (
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"net"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
+	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/query"
 )
 
@@ -366,5 +368,73 @@ func TestCloseGivesUpAfterItsTimeout(t *testing.T) {
 		require.ErrorContains(t, a.Close(), "1 publications")
 		require.GreaterOrEqual(t, time.Since(began), o.CloseTimeout)
 		require.Less(t, time.Since(began), o.CloseTimeout+1200*time.Millisecond)
+	})
+}
+
+// A slowSink takes its time for each publication.
+type slowSink struct {
+	gapLog
+	takes time.Duration
+	then  func()
+}
+
+func (s *slowSink) receive(ctx context.Context, _ *Received) error {
+	time.Sleep(s.takes)
+	s.then()
+	return context.Cause(ctx)
+}
+
+func (s *slowSink) gap(_ context.Context, g Gap, _ position) { s.add(g) }
+func (s *slowSink) passed(int, position)                     {}
+
+// hear runs the receiving side of a Live bridge, without Redis, for a while.
+func hear(t *testing.T, s *slowSink, d time.Duration, begin func(say func(frame []byte))) {
+	t.Helper()
+	m := must(newMember(Options{Redis: optionOf("nowhere:1"), Namespace: "hear", Lease: smallestLease}))
+	in := newInbound(m, 0, s)
+	reader := newLiveReader(in)
+	reader.up()
+	begin(func(frame []byte) { reader.message(string(frame)) })
+	ended := make(chan struct{})
+	go func() { defer close(ended); in.run() }()
+	pass(d)
+	m.cancel(ErrClosed)
+	<-ended
+}
+
+// markOf returns a mark of a process whose lease is the smallest.
+func markOf(name string) []byte {
+	h := header{kind: kindMark, first: 1, stamp: time.Now().UnixMicro(), epoch: 7, name: name, namespace: "hear"}
+	return finish(binary.BigEndian.AppendUint32(appendHeader(nil, &h), uint32(smallestLease.Milliseconds())), 0, nil)
+}
+
+func TestSilenceIsNoticedWhileTheInboxIsNeverEmpty(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &slowSink{takes: 10 * time.Millisecond}
+		hear(t, s, smallestLease+2*checkEvery, func(say func([]byte)) {
+			say(markOf("dead"))
+			said := 0
+			s.then = func() { said++; say(framed("hear", said, 1)) }
+			s.then()
+		})
+		require.Equal(t, []Gap{{Reason: Silent, Origin: pubsub.Origin{Name: "dead", Epoch: 7}, Count: Unknown}}, s.all())
+	})
+}
+
+// What waits in the inbox behind something slow is a sign of life from when it
+// came.
+func TestBacklogIsNoSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &slowSink{takes: 2 * smallestLease, then: func() {}}
+		hear(t, s, time.Minute, func(say func([]byte)) {
+			go func() {
+				for i := range 100 {
+					say(markOf("alive"))
+					say(framed("hear", i+1, 1))
+					time.Sleep(smallestLease / 4)
+				}
+			}()
+		})
+		require.Empty(t, s.all())
 	})
 }

@@ -1,0 +1,91 @@
+package redisbridge
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub/internal/redistest"
+)
+
+const forever = time.Duration(math.MaxInt64)
+
+// What is more than a bridge can keep to is refused, by name.
+func TestOptionsHaveBounds(t *testing.T) {
+	for _, c := range []struct {
+		field string
+		set   func(o *Options)
+	}{
+		{"MaxFrame", func(o *Options) { o.MaxFrame = math.MaxInt }},
+		{"MaxFrame", func(o *Options) { o.MaxFrame = math.MaxInt - macSize }},
+		{"MaxFrame", func(o *Options) { o.MaxFrame = largestMaxFrame + 1 }},
+		{"Lease", func(o *Options) { o.Lease = largestLease + 1 }},
+		{"Lease", func(o *Options) { o.Lease = (1 << 32) * time.Millisecond }},
+		{"Retention", func(o *Options) { o.Retention = largestRetention + 1 }},
+		{"Retention", func(o *Options) { o.Retention = forever }},
+		{"Timeout", func(o *Options) { o.Timeout = forever }},
+		{"Timeout", func(o *Options) { o.KeepAlive = forever }},
+		{"Namespace", func(o *Options) { o.Namespace = "\xff\xfe" }},
+		{"Namespace", func(o *Options) { o.Namespace = "a\u00a0b" }},
+		{"Namespace", func(o *Options) { o.Namespace = "a\u2028b" }},
+		{"Namespace", func(o *Options) { o.Namespace = "a\u202eb" }},
+		{"Namespace", func(o *Options) { o.Namespace = "a b" }},
+		{"Name", func(o *Options) { o.Name = "a\u0085b" }},
+		{"Name", func(o *Options) { o.Name = "a\xffb" }},
+		{"Name", func(o *Options) { o.Name = strings.Repeat("x", maxName+1) }},
+	} {
+		o := Options{Redis: optionOf("127.0.0.1:1")}
+		c.set(&o)
+		_, err := o.withDefaults()
+		require.ErrorContains(t, err, "Options."+c.field+" ")
+		require.Less(t, len(err.Error()), 1000)
+	}
+	o := Options{Redis: optionOf("127.0.0.1:1"), Namespace: "Bücher-ß", Name: "東京-1"}
+	_, err := o.withDefaults()
+	require.NoError(t, err)
+}
+
+// Whatever a host is called, its name is one that can be used.
+func TestHostNameBecomesAName(t *testing.T) {
+	for host, want := range map[string]string{
+		"web-1.example":          "web-1.example",
+		"a b*c":                  "a-b-c",
+		"x\u2028y":               "x-y",
+		strings.Repeat("ü", 100): strings.Repeat("ü", (maxName-12)/2),
+		"":                       "",
+	} {
+		o := Options{Redis: optionOf("127.0.0.1:1"), Name: nameOf(host)}
+		require.Equal(t, fmt.Sprintf("%s-%d", want, os.Getpid()), o.Name)
+		_, err := o.withDefaults()
+		require.NoError(t, err)
+	}
+}
+
+// At their bounds all options together do what they say.
+func TestLargestOptionsWork(t *testing.T) {
+	for _, mode := range []Mode{Live, Durable} {
+		t.Run(mode.String(), func(t *testing.T) {
+			redis := redistest.Start(t)
+			errs := &reported{}
+			o := Options{
+				Namespace: "largest", Mode: mode, MaxFrame: largestMaxFrame, Lease: largestLease, Retention: largestRetention,
+				Timeout: largestTimeout, KeepAlive: largestTimeout, RetainFrames: math.MaxInt64, OnError: errs.add,
+			}
+			a, _, got := joinTwo(t, redis, o)
+			a.number(t, 1)
+			got.await(t, has(1))
+			require.False(t, errs.has(""), "nothing fails")
+			if mode == Live {
+				return
+			}
+			require.Greater(t, must(redis.Do(t, "PTTL", a.placeOf(0)).AsInt64()), largestRetention.Milliseconds())
+			require.NoError(t, keepScript.run(background(), redis.Client(t), []string{a.placeOf(0)}, millis(10*largestRetention), millis(a.opt.keyLife())).Error())
+			require.EqualValues(t, 1, must(redis.Do(t, "XLEN", a.placeOf(0)).AsInt64()))
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package redisbridge
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"sync"
@@ -23,7 +24,7 @@ type Received struct {
 
 	Partition int
 	position  position // after it; Durable only
-	size      int      // of its frame's share, about
+	size      int      // of what Data holds
 }
 
 // A sink takes what was received, in order, from one goroutine per partition.
@@ -290,9 +291,10 @@ func (b *inbound) events(from *account, a *arrival, h *header, payload []byte, h
 // event hands on event i of a frame.
 func (b *inbound) event(from *account, a *arrival, h *header, i int, c codec.Codec, raw []byte) error {
 	e, r := &b.decoded, &b.received
-	*e, *r = codec.Event{}, Received{Origin: from.origin, Partition: b.partition, size: len(raw)}
+	*e, *r = codec.Event{}, Received{Origin: from.origin, Partition: b.partition}
 	err := codec.Decode(c, raw, e)
 	if err == nil {
+		e.Data, r.size = apart(e.Data, len(a.frame))
 		r.Data, err = b.opt.Types.Decode(e.Type, e.Data)
 	}
 	if err != nil {
@@ -313,6 +315,21 @@ func (b *inbound) event(from *account, a *arrival, h *header, i int, c codec.Cod
 	b.counts.received.Add(1)
 	b.moveTo(a, i+1)
 	return nil
+}
+
+// pinned is how many times its own size the data of a publication may hold.
+const pinned = 4
+
+// apart returns data that was decoded out of a frame, and how much memory it
+// holds: all of the frame, or itself if that is much less, as a copy.
+func apart(data []byte, frame int) (_ []byte, held int) {
+	if pinned*len(data) >= frame {
+		return data, frame
+	}
+	if len(data) > 0 {
+		data = bytes.Clone(data)
+	}
+	return data, len(data)
 }
 
 // refuse reports that events i to end-1 of a frame could not be decoded.

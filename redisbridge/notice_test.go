@@ -96,3 +96,23 @@ func TestRepetitionIsNoSignOfLife(t *testing.T) {
 	redis.Do(t, "PUBLISH", channel, mark)
 	eventually(t, "it stays gone", func() bool { return b.Stats().Origins == 0 })
 }
+
+// An OnError that takes its time makes nobody hold errors without end: those
+// that did not wait are counted, and what ended the bridge is reported anyway.
+func TestErrorsThatWaitForASlowOnErrorAreBounded(t *testing.T) {
+	busy, errs := make(chan struct{}), &reported{}
+	n := newNotices(func(err error) { <-busy; errs.add(err) })
+	for range 100_000 {
+		n.dropped(0)
+	}
+	n.ended(ErrClosed)
+	require.Len(t, n.errors, maxWaiting+1)
+	close(busy)
+	n.report()
+	require.Len(t, errs.errs, maxWaiting+2)
+	require.Equal(t, 1, errs.of(ErrClosed))
+	require.True(t, errs.has("99936 more errors"))
+	n.dropped(0)
+	n.report()
+	require.Len(t, errs.errs, maxWaiting+3, "and then one by one again")
+}

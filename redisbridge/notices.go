@@ -10,6 +10,8 @@ import (
 // notices calls OnError on a goroutine of its own, so that it holds up neither
 // publishers nor what goes to and from Redis. A part that fails is reported
 // once until it works again; what is no part's failure at most once a second.
+// While OnError is slow, maxWaiting errors wait for it, and how many more there
+// were is counted: it is called with that after them.
 type notices struct {
 	onError func(error)
 	wake    chan struct{} // capacity 1
@@ -17,9 +19,12 @@ type notices struct {
 	mu      sync.Mutex
 	failing map[string]bool
 	told    map[string]time.Time
-	errors  []error
+	errors  []error // at most maxWaiting, and what ended the member
+	leftOut int
 	last    error
 }
+
+const maxWaiting = 64
 
 func newNotices(onError func(error)) *notices {
 	return &notices{onError: onError, wake: make(chan struct{}, 1), failing: make(map[string]bool), told: make(map[string]time.Time)}
@@ -41,7 +46,10 @@ func (n *notices) run(ctx context.Context) {
 func (n *notices) report() {
 	n.mu.Lock()
 	errs := n.errors
-	n.errors = nil
+	if n.leftOut > 0 {
+		errs = append(errs, fmt.Errorf("redisbridge: %d more errors, which came while OnError was busy", n.leftOut))
+	}
+	n.errors, n.leftOut = nil, 0
 	n.mu.Unlock()
 	for _, err := range errs {
 		n.onError(err)
@@ -81,7 +89,8 @@ func (n *notices) ended(err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.last = err
-	n.addLocked(err)
+	n.errors = append(n.errors, err) // however many wait
+	signal(n.wake)
 }
 
 // dropped is called at the beginning of an episode, on the publisher's path.
@@ -94,6 +103,10 @@ func (n *notices) dropped(partition int) {
 
 // addLocked has an error reported. The caller holds n.mu.
 func (n *notices) addLocked(err error) {
+	if len(n.errors) >= maxWaiting {
+		n.leftOut++
+		return
+	}
 	n.errors = append(n.errors, err)
 	signal(n.wake)
 }

@@ -100,7 +100,8 @@ type Options struct {
 	// OnError is called when something fails that the bridge tries again, once
 	// until it works again; with a *DropError when an outbox begins to drop;
 	// and with what ended the bridge, but Close. The default drops them; Stats
-	// has the last one. Like OnGap it may call any method of the bridge.
+	// has the last one. Like OnGap it may call any method of the bridge. While
+	// it is busy up to 64 errors wait, and those beyond are one that counts them.
 	OnError func(error)
 
 	// Types says how Go types travel. Default: only what codec.NewRegistry knows.

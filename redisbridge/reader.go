@@ -16,6 +16,13 @@ const (
 	aheadBytes = 1 << 20
 )
 
+// What a publication, a key and a value of it take besides their text, about.
+const (
+	receivedSize = 256
+	keySize      = 100
+	valueSize    = 16
+)
+
 // A Reader receives what the processes of a namespace publish, without a
 // Server: for programs that only look, and that keep a Cursor. Nothing is read
 // from Redis ahead of the caller but what its buffers hold; a caller who stops
@@ -121,6 +128,13 @@ func (s readerSink) receive(ctx context.Context, r *Received) error {
 		if !matches {
 			s.passed(r.Partition, r.position)
 			return nil
+		}
+	}
+	r.size += receivedSize
+	for key, values := range r.Events {
+		r.size += keySize + len(key) + valueSize*len(values)
+		for _, v := range values {
+			r.size += len(v)
 		}
 	}
 	return s.ahead.put(ctx, *r)

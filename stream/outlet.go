@@ -195,11 +195,16 @@ func (o *outlet) expectBeat() {
 // heartbeat tells the client where it is, if it has been sent all that it is to
 // get up to there: whoever subscribes to what is rare then comes back with a
 // cursor that is not old.
+//
+// The place is read first. What matches up to there was delivered before, unless
+// it was dropped or the subscription had ended; so if it has not ended now and
+// its buffer is empty, all of that has been sent. One that has ended has missed
+// what came since, and its client goes on after what it was sent last.
 func (o *outlet) heartbeat(live *pubsub.Subscription) error {
 	o.cancelBeat()
 	o.expectBeat()
 	place := o.server.settled()
-	if live.Len() > 0 {
+	if live.Err() != nil || live.Len() > 0 {
 		return nil
 	}
 	if gap, dropped := o.dropGap(live); dropped {

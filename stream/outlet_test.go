@@ -3,6 +3,7 @@ package stream
 import (
 	"bufio"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -199,5 +200,75 @@ func TestAHeartbeatIsNotAheadOfWhatIsDelivered(t *testing.T) {
 	}
 	close(release)
 	for !strings.HasPrefix(<-lines, "data: ") {
+	}
+}
+
+// newTestOutlet returns an outlet for a = 1 with a buffer of two, whose pump
+// does not run, and what it writes to.
+func (r *rig) newTestOutlet(query string, f framing) (*outlet, *recorder) {
+	r.t.Helper()
+	v, conn, c := r.server.newVisit(httptest.NewRequest(http.MethodGet, "/", nil)), &recorder{}, new(connection)
+	c.init(r.t.Context(), "test", v)
+	c.w.init(conn, time.Second, 1<<20, &r.server.queued, &r.server.writes)
+	q, err := r.server.parse(query)
+	require.NoError(r.t, err)
+	o, err := c.open(wanted{key: query, query: query, narrow: q, capacity: 2, framing: f})
+	require.NoError(r.t, err)
+	r.t.Cleanup(c.drop)
+	return o, conn
+}
+
+// framings are those that have heartbeats.
+func (r *rig) framings() map[string]framing {
+	return map[string]framing{
+		"JSON-RPC":           newRPCFraming(asked{id: []byte("1"), cursors: true}, plain, &r.server.encodings, false),
+		"Server-Sent Events": &eventFraming{&r.server.encodings, nil},
+	}
+}
+
+// A client that stalls, is cut, and then reads all that waits for it was sent
+// nothing of what came since: a heartbeat then would have it go on after that.
+func TestNoHeartbeatComesAfterTheEndOfASubscription(t *testing.T) {
+	for name, end := range map[string]struct {
+		because func(r *rig, o *outlet)
+		err     error
+	}{
+		"cut": {func(r *rig, o *outlet) {
+			for range 3 {
+				r.publish(1, map[string][]string{"a": {"1"}})
+			}
+		}, pubsub.ErrOutOfCapacity},
+		"administrator": {func(r *rig, o *outlet) {
+			require.NoError(r.t, r.server.EndSubscription(o.live.Load().ID(), "enough"))
+		}, pubsub.ErrUnsubscribed},
+		"token": {func(_ *rig, o *outlet) { o.end(endRights) }, pubsub.ErrUnsubscribed},
+		"expressions": {func(r *rig, o *outlet) {
+			r.publish(1, map[string][]string{"a": {strings.Repeat("x", 100_000)}})
+		}, pubsub.ErrExpressionBudget},
+	} {
+		r := newRig(t, Config{Heartbeat: time.Hour}, pubsub.ExpressionBudget(1000))
+		for speaks, framing := range r.framings() {
+			t.Run(name+" "+speaks, func(t *testing.T) {
+				query := "a = '1'"
+				if name == "expressions" {
+					query = "a MATCHES '(x|y).*z'"
+				}
+				o, conn := r.newTestOutlet(query, framing)
+				live := o.live.Load()
+				end.because(r, o)
+				for live.Len() > 0 {
+					_, err := live.Next(t.Context())
+					require.NoError(t, err)
+				}
+				r.publishNumbers(0, 100)
+				eventually(t, func() bool { return r.server.settled().Major > live.After() }, "the server has come further")
+				o.expectBeat()
+				o.cancelBeat() // it is due, as after a stall
+				_, err := o.next(live)
+				require.ErrorIs(t, err, end.err)
+				o.cancelBeat()
+				require.Empty(t, string(conn.bytes))
+			})
+		}
 	}
 }

@@ -55,6 +55,9 @@ func parseEntryID(s string) (id entryID, ok bool) {
 	return id, found && errMS == nil && errSeq == nil
 }
 
+// mayBeAnEntry tells entries from places between them: see before and look.lua.
+func (id entryID) mayBeAnEntry() bool { return id != entryID{} && id.seq != math.MaxUint64 }
+
 // before returns the greatest ID that is less, so that reading after it begins
 // with the entry of id.
 func (id entryID) before() entryID {

@@ -188,6 +188,17 @@ func (g *gate) open(text string, partition uint16) (h header, payload []byte, er
 	return h, frame[at:], nil
 }
 
+// addresses tells whether a frame that was not let in is for us, as it says
+// itself.
+func (g *gate) addresses(text string, partition uint16) bool {
+	var h header
+	if len(text) < headerSize+2 || text[:3] != "Hk\x02" {
+		return false
+	}
+	_, err := h.parse(text)
+	return err == nil && h.kind == kindEvents && h.namespace == g.namespace && h.partition == partition
+}
+
 // authenticate takes the MAC off a frame and verifies it. A process without
 // keys trusts everybody who can write to its Redis, and ignores MACs.
 func (g *gate) authenticate(frame []byte) ([]byte, error) {

@@ -29,7 +29,8 @@ const (
 
 	// Rewound: Redis forgot the end of a stream, as after a failover; reading
 	// goes on from where the stream is still what it was, without what was read
-	// already.
+	// already. Or a process found that Redis lost what it had acknowledged, and
+	// what it sent next says so to all that miss something or cannot know.
 	Rewound
 
 	// Silent: an origin was not heard of for its lease and said no goodbye.
@@ -39,7 +40,8 @@ const (
 	// Forgotten: the account of an origin was given up for another one.
 	Forgotten
 
-	// Undecodable: a publication arrived and its codec or type refused it.
+	// Undecodable: a publication arrived and its codec or type refused it; or, in
+	// Durable and without a count, a frame was larger than MaxFrame.
 	Undecodable
 )
 

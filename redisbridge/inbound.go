@@ -182,15 +182,22 @@ func (b *inbound) reportLost(g Gap) { b.report(g, position{}) }
 // missing before it, and returns how many of its events were had before. A
 // repetition is no news, and so no sign of life.
 func (b *inbound) pass(a *arrival, h *header) (from *account, had int, isNews bool, err error) {
-	now := a.at()
+	now, isUnknown := a.at(), false
 	if from = b.origins.find(h); from == nil {
 		if !b.isFresh(a, h.stamp, now) {
 			return nil, 0, false, errStale
 		}
+		isUnknown = true
 		from = b.takeUp(h, now)
+		if n := a.breach.next; n > 0 {
+			from.next = min(n, h.first)
+		}
 	}
 	next := from.next
 	before, missing := from.pass(h.first, uint64(h.count))
+	if a.breach.isThere && a.breach.next == 0 && (isUnknown || missing > 0) {
+		b.reportLost(Gap{Reason: Rewound, Count: Unknown})
+	}
 	if missing > 0 {
 		b.reportLost(Gap{Reason: Lost, Origin: *from.origin, From: next, To: h.first - 1, Count: int64(missing)})
 	}
@@ -209,11 +216,10 @@ func (b *inbound) pass(a *arrival, h *header) (from *account, had int, isNews bo
 // isFresh tells whether a stamp is near to when a frame was written, or in Live
 // to now. One that is not may be of a clock that has stepped since.
 func (b *inbound) isFresh(a *arrival, stamp int64, now time.Time) bool {
-	at := b.clock.at(now)
 	if a.epoch != 0 {
-		at = int64(a.id.ms) * 1000
+		return a.isNear(stamp)
 	}
-	return abs(at-stamp) <= freshness.Microseconds()
+	return abs(b.clock.at(now)-stamp) <= freshness.Microseconds()
 }
 
 func abs(n int64) int64 { return max(n, -n) }
@@ -303,7 +309,7 @@ func (b *inbound) event(from *account, a *arrival, h *header, i int, c codec.Cod
 	}
 	r.Events, r.Time = e.Events, e.Time
 	last := i+1 == int(h.count)
-	if a.epoch != 0 {
+	if a.epoch != 0 && !a.isAstray {
 		r.position = position{a.epoch, a.id, i + 1}
 		if last {
 			r.position.events = allEvents
@@ -345,7 +351,7 @@ func (b *inbound) refuse(from *account, h *header, i, end int, err error) {
 
 // moveTo takes note that the first events of an entry are done with.
 func (b *inbound) moveTo(a *arrival, events int) {
-	if a.epoch == 0 {
+	if a.epoch == 0 || a.isAstray {
 		return
 	}
 	p := position{a.epoch, a.id, events}

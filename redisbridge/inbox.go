@@ -7,7 +7,7 @@ import (
 )
 
 // arrivalSize is what an arrival takes besides its frame.
-const arrivalSize = 128
+const arrivalSize = 160
 
 // An inbox holds what a reader of one partition received and did not hand on
 // yet, bounded by bytes. One frame always fits.
@@ -33,6 +33,9 @@ type arrival struct {
 	to    position // with a gap in Durable: where reading goes on
 	state lineState
 	came  time.Time // Live: when it was received
+
+	breach   breach // Durable: before the frame
+	isAstray bool   // Durable: it is not where it was written; somebody has copied it
 }
 
 // at returns the moment that an arrival tells of. Whatever was received before
@@ -42,6 +45,12 @@ func (a *arrival) at() time.Time {
 		return time.Now()
 	}
 	return a.came
+}
+
+// isNear tells whether a stamp is near to when an entry was written. The writer
+// sees to that.
+func (a *arrival) isNear(stamp int64) bool {
+	return a.id.ms < 1<<53 && abs(int64(a.id.ms)*1000-stamp) <= freshness.Microseconds()
 }
 
 // An opened is a frame that has passed the gate.

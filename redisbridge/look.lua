@@ -11,34 +11,11 @@
 -- after which Now begins: the last one, unless a stranger has given that out, of
 -- the future, and a writer will take it away. Whoever finds no stream makes one.
 
-local t = redis.call('TIME')
+local found = epoch_of(KEYS[1]) or make(KEYS[1], ARGV[1])
 
-local function epoch()
-  local smallest
-  for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
-    local name = group[2]
-    if string.match(name, '^%d+$') and #name == 16 and (not smallest or name < smallest) then
-      smallest = name
-    end
-  end
-  return smallest
-end
-
-local found = redis.call('EXISTS', KEYS[1]) == 1 and epoch()
-if not found then
-  found = string.format('%010.0f%06d', tonumber(t[1]), tonumber(t[2]))
-  redis.call('XGROUP', 'CREATE', KEYS[1], found, '0', 'MKSTREAM')
-  redis.call('PEXPIRE', KEYS[1], ARGV[1])
-end
-
-local length = redis.call('XLEN', KEYS[1])
-local added, last, deleted, first = -1, '', '', ''
-local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
-for i = 1, #info, 2 do
-  if info[i] == 'last-generated-id' then last = info[i + 1] end
-  if info[i] == 'max-deleted-entry-id' then deleted = info[i + 1] end
-  if info[i] == 'entries-added' then added = info[i + 1] end
-end
+local length, told, first = redis.call('XLEN', KEYS[1]), describe(KEYS[1]), ''
+local added, deleted = told['entries-added'] or -1, told['max-deleted-entry-id'] or ''
+local last = told['last-generated-id'] or ''
 if length > 0 then
   first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1][1]
   if last == '' then last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1][1] end
@@ -54,10 +31,11 @@ for i = 3, #ARGV do
     break
   end
 end
-local function ms(id) return tonumber(string.match(id, '^(%d+)') or '0') end
-local time = t[1] * 1000 + math.floor(t[2] / 1000)
-local ours, begin = redis.call('GET', KEYS[2]) or '', last
-if ms(last) > math.max(time, ms(ours)) + 60000 then
-  begin = ours ~= '' and ours or string.format('%.0f-0', time)
+local begin = last
+if ms(last) > now + 60000 then
+  local ours = last_written(KEYS[1], KEYS[2])
+  if ms(last) > ms(ours) + 60000 then
+    begin = ours ~= '' and ours or string.format('%.0f-18446744073709551615', now - 1) -- no entry has that
+  end
 end
-return {found, last, first, deleted, begin, is_there(ARGV[2]) and 1 or 0, anchor, added, length, string.format('%.0f', time)}
+return {found, last, first, deleted, begin, is_there(ARGV[2]) and 1 or 0, anchor, added, length, string.format('%.0f', now)}

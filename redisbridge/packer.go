@@ -55,7 +55,7 @@ type sealed struct {
 	gone     load
 	ticket   uint64
 	tries    int
-	force    bool // it was never written, whatever Redis claims
+	force    bool // Redis claims to have it, and was wrong before
 	dictated bool // Redis has said which stamp it must have
 }
 

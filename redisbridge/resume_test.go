@@ -58,6 +58,9 @@ func TestCursorBeyondTheEndBringsNothingBack(t *testing.T) {
 	require.Equal(t, Rewound, got.Gap.Reason)
 	require.NoError(t, r.Ready(within(t, patience)))
 	a.number(t, 40)
+	got = must(r.Next(within(t, patience)))
+	require.NotNil(t, got.Gap, "whoever sent it knows what Redis has lost, too")
+	require.Equal(t, Rewound, got.Gap.Reason)
 	require.Equal(t, 40, must(r.Next(within(t, patience))).Data)
 }
 

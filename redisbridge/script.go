@@ -11,6 +11,9 @@ import (
 	"github.com/redis/rueidis"
 )
 
+//go:embed stream.lua
+var streamText string
+
 //go:embed write.lua
 var writeText string
 
@@ -24,8 +27,8 @@ var keepText string
 var layoutText string
 
 var (
-	writeScript  = newScript(writeText)
-	lookScript   = newScript(lookText)
+	writeScript  = newScript(streamText + writeText)
+	lookScript   = newScript(streamText + lookText)
 	keepScript   = newScript(keepText)
 	layoutScript = newScript(layoutText)
 )

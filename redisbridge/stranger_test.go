@@ -202,7 +202,7 @@ func TestLateAttemptWritesNothing(t *testing.T) {
 	entries := must(redis.Do(t, "XRANGE", keys.stream, "-", "+").AsXRange())
 	stamp := strconv.FormatInt(time.Now().UnixMilli(), 10)
 	answer := writeScript.run(background(), redis.Client(t), []string{keys.stream, keys.origin, keys.last},
-		"", "1", entries[0].FieldValues["f"], "1000", "100000", stamp, "30000", "0")
+		"0", "1", "1", entries[0].FieldValues["f"], "again", "1000", "100000", stamp, "30000", "0")
 	require.Zero(t, must(answer.AsInt64()))
 	require.EqualValues(t, 3, must(redis.Do(t, "XLEN", keys.stream).AsInt64()))
 	a.number(t, 3)

@@ -52,7 +52,6 @@ type streamReader struct {
 
 	addr      string    // where a MOVED said that the slot is
 	looked    time.Time // when it was compared last
-	now       int64     // what the clock of Redis showed then, ms
 	connected bool
 }
 
@@ -174,6 +173,14 @@ type entry struct {
 	id       entryID
 	frame    string
 	previous entryID // the entry of ours that was written before; zero if unknown
+	breach   breach
+}
+
+// A breach says that publications of an origin are missing before its frame, for
+// those that do not know the origin.
+type breach struct {
+	isThere bool
+	next    uint64 // the sequence that should have come; 0: Redis has lost what it acknowledged, or may have
 }
 
 func parseEntry(m *rueidis.RedisMessage) (e entry, err error) {
@@ -190,10 +197,14 @@ func parseEntry(m *rueidis.RedisMessage) (e entry, err error) {
 		return e, fmt.Errorf("%w: entry ID %q", errReply, s)
 	}
 	fields, err := pair[1].AsStrSlice()
-	if err != nil || len(fields) != 4 || fields[0] != "f" || fields[2] != "p" {
+	if err != nil || len(fields) != 4 && len(fields) != 6 || fields[0] != "f" || fields[2] != "p" {
 		return e, nil
 	}
 	e.frame = fields[1]
+	if len(fields) == 6 && fields[4] == "n" {
+		e.breach.isThere = true
+		e.breach.next, _ = strconv.ParseUint(fields[5], 10, 64)
+	}
 	if e.previous, ok = parseEntryID(fields[3]); !ok || !e.id.isAfter(e.previous) {
 		e.previous = entryID{}
 	}
@@ -223,6 +234,9 @@ func (r *streamReader) take(ctx context.Context, conn line, e entry) error {
 	own, err := r.admit(e.frame)
 	if err != nil {
 		r.counts.refuse(err.(refusal))
+		if err == errOversized && r.gate.addresses(e.frame, uint16(r.partition)) {
+			return r.tell(ctx, Gap{Reason: Undecodable, Count: Unknown})
+		}
 		return nil
 	}
 	if missing {
@@ -230,14 +244,15 @@ func (r *streamReader) take(ctx context.Context, conn line, e entry) error {
 			return err
 		}
 	}
-	a := arrival{frame: e.frame, own: &own, id: e.id, epoch: r.epoch}
+	a := arrival{frame: e.frame, own: &own, id: e.id, epoch: r.epoch, breach: e.breach}
+	a.isAstray = !a.isNear(own.header.stamp)
 	if r.resume.id == e.id {
 		a.skip = r.resume.events
 	}
 	if err := r.put(ctx, conn, a); err != nil {
 		return err
 	}
-	if r.isOfTheFuture(e.id) { // whoever gave it that ID
+	if a.isAstray {
 		return nil
 	}
 	r.at, r.isRead = e.id, true
@@ -266,13 +281,6 @@ func (r *streamReader) put(ctx context.Context, conn line, a arrival) error {
 			r.progress.setLag(r.lagAt(&state))
 		}
 	}
-}
-
-// isOfTheFuture tells whether an ID is more than a minute ahead of the clock of
-// Redis: such an entry may be taken away again.
-func (r *streamReader) isOfTheFuture(id entryID) bool {
-	now := r.now + time.Since(r.looked).Milliseconds()
-	return id.ms > uint64(now+freshness.Milliseconds())
 }
 
 // tell reports a gap, after which reading goes on where it is.
@@ -307,7 +315,7 @@ func (r *streamReader) look(ctx context.Context, conn line) error {
 	if err != nil {
 		return err
 	}
-	r.looked, r.now, r.anchored = time.Now(), state.now, false
+	r.looked, r.anchored = time.Now(), false
 	if err := r.resolve(ctx, &state); err != nil {
 		return err
 	}
@@ -367,7 +375,7 @@ func (r *streamReader) begin(s *streamState) {
 		known = false
 	}
 	r.epoch, r.at, r.from, r.floor = start.epoch, start.id, start.id, start.id
-	if known && start.id != (entryID{}) { // an entry, as whoever saved the cursor says
+	if known && start.id.mayBeAnEntry() { // as whoever saved the cursor says
 		r.anchors = []entryID{start.id}
 	}
 	if start.events != allEvents {

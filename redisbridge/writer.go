@@ -28,6 +28,7 @@ type writer struct {
 
 	command     func(client rueidis.Client, f *sealed, oldest bool) rueidis.Completed
 	scriptKnown bool
+	wrote       int64 // when Redis has written the last frame that is answered, ms, or later
 	fixedArgs   [2]string
 }
 
@@ -98,7 +99,8 @@ var errAgain = errors.New("out of step")
 // errPoisoned says that Redis claims to have what was never sent before: the
 // last sequence of this origin is not ours. (What was sent before may still be
 // on its way through a connection that is given up, so sending is no proof that
-// something was not written, but the first answer to it is.)
+// something was not written, but the first answer to it is.) Then the stream
+// itself has to say what it has of this origin.
 var errPoisoned = errors.New("somebody else has written our last sequence")
 
 // A restampError says which stamp a frame must have.
@@ -135,7 +137,7 @@ func (w *writer) send(batch []sealed) (answered int, err error) {
 		if batch[i].frame == "" {
 			continue
 		}
-		if err := w.check(&batch[i], results[0]); err != nil {
+		if err := w.check(&batch[i], results[0], len(results) == len(commands)); err != nil {
 			return i, err
 		}
 		results = results[1:]
@@ -164,7 +166,7 @@ func (w *writer) restamp(f *sealed, stamp int64) {
 }
 
 // check judges the answer to one frame.
-func (w *writer) check(f *sealed, r rueidis.RedisResult) error {
+func (w *writer) check(f *sealed, r rueidis.RedisResult, oldest bool) error {
 	n, err := r.AsInt64()
 	switch {
 	case hasCode(err, "NOSCRIPT"):
@@ -178,10 +180,13 @@ func (w *writer) check(f *sealed, r rueidis.RedisResult) error {
 		return restampError(-n * 1000)
 	case n < 0:
 		return errAgain
-	case n == 0 && f.tries == 1:
+	case n == 0 && (f.tries == 1 || f.force && !oldest):
 		return errPoisoned
 	case n == 0:
 		w.counts.already.Add(1)
+		w.wrote = f.stamp/1000 + (freshness / 2).Milliseconds()
+	default:
+		w.wrote = n
 	}
 	w.scriptKnown = true
 	return nil
@@ -195,21 +200,27 @@ func (w *writer) publish(client rueidis.Client, f *sealed, _ bool) rueidis.Compl
 // appendToStream is the command of Durable. The oldest frame that is not
 // answered may come after anything; the others only after the one before them.
 func (w *writer) appendToStream(client rueidis.Client, f *sealed, oldest bool) rueidis.Completed {
-	previous, force := strconv.FormatUint(f.previous, 10), "0"
-	if oldest {
-		previous = ""
+	how := "next"
+	switch {
+	case !oldest:
+	case f.force:
+		how = "forced"
+	case f.tries > 1:
+		how = "again"
+	default:
+		how = "oldest"
 	}
-	if f.force {
-		force = "1"
-	}
+	first := f.last - uint64(f.events) + 1
 	keys := []string{w.keys.stream, w.keys.origin, w.keys.last}
-	args := []string{previous, strconv.FormatUint(f.last, 10), f.frame, w.fixedArgs[0], w.fixedArgs[1],
-		strconv.FormatInt(f.stamp/1000, 10), millis(freshness / 2), force}
+	args := []string{decimal(f.previous), decimal(first), decimal(f.last), f.frame, how, w.fixedArgs[0], w.fixedArgs[1],
+		strconv.FormatInt(f.stamp/1000, 10), millis(freshness / 2), strconv.FormatInt(w.wrote, 10)}
 	if oldest && !w.scriptKnown {
 		return writeScript.whole(client.B(), keys, args)
 	}
 	return writeScript.known(client.B(), keys, args)
 }
+
+func decimal(n uint64) string { return strconv.FormatUint(n, 10) }
 
 // acknowledge counts what is answered and makes room in the outbox.
 func (w *writer) acknowledge(batch []sealed) {

@@ -1,0 +1,74 @@
+-- What the scripts for a stream share; it stands before each of them.
+
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+
+local function ms(id) return tonumber(string.match(id, '^(%d+)') or '0') end
+
+-- The epoch of a stream, when it was made, in µs: the name of a consumer group
+-- of it, which can be lost only together with the stream. Nothing if there is
+-- no stream.
+local function epoch_of(stream)
+  if redis.call('EXISTS', stream) == 0 then return end
+  local smallest
+  for _, group in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    local name = group[2]
+    if string.match(name, '^%d+$') and #name == 16 and (not smallest or name < smallest) then
+      smallest = name
+    end
+  end
+  return smallest
+end
+
+local function make(stream, life)
+  local epoch = string.format('%010.0f%06d', tonumber(t[1]), tonumber(t[2]))
+  redis.call('XGROUP', 'CREATE', stream, epoch, '0', 'MKSTREAM')
+  redis.call('PEXPIRE', stream, life)
+  return epoch
+end
+
+-- What XINFO STREAM says, by name; nothing on a server that does not tell.
+local function describe(stream)
+  local told, named = redis.pcall('XINFO', 'STREAM', stream), {}
+  for i = 1, #told, 2 do named[told[i]] = told[i + 1] end
+  return named
+end
+
+-- The frame of an entry that looks like ours. One of a stranger may be a copy.
+local function frame_of(entry)
+  local fields = entry[2]
+  if fields[1] == 'f' and fields[3] == 'p' and string.sub(fields[2], 1, 3) == 'Hk\2' then
+    return fields[2]
+  end
+end
+
+-- Calls visit with the latest thousand entries or so, the last one first, until
+-- it returns something, and returns that.
+local function back(stream, visit)
+  local from, visited = '+', 0
+  repeat
+    local entries = redis.call('XREVRANGE', stream, from, '-', 'COUNT', 16)
+    for i = from == '+' and 1 or 2, #entries do
+      local found = visit(entries[i])
+      if found then return found end
+    end
+    visited = visited + #entries
+    if #entries > 0 then from = entries[#entries][1] end
+  until #entries < 16 or visited > 1000
+end
+
+-- No clock steps this far: an entry with an ID beyond is not ours.
+local year = 366 * 24 * 3600 * 1000
+
+local function may_be_ours(entry) return frame_of(entry) and ms(entry[1]) < now + year end
+
+-- The ID of the last entry that a writer has written, '' if there was none, and
+-- whether the key that says so was lost. Then the stream itself says it.
+local function last_written(stream, key)
+  local last = redis.call('GET', key)
+  if last and string.match(last, '^%d+%-%d+$') then return last, false end
+  last = back(stream, function(entry) return may_be_ours(entry) and entry[1] end)
+    or describe(stream)['last-generated-id'] or ''
+  if last == '0-0' or ms(last) >= now + year then last = '' end
+  return last, true
+end

@@ -25,7 +25,8 @@
 // is in the stream once, and reaches each reader once and in order, across
 // cuts of either side, while the publisher lives and Redis keeps what it
 // acknowledged. What Redis does not keep (a lost tail after a failover, a
-// trimmed stream, FLUSHALL) is reported as a Gap. A reader can stop and resume
+// trimmed stream, FLUSHALL) is reported as a Gap, unless nobody is left who knows
+// of it: see the table of faults in docs/bridge.md. A reader can stop and resume
 // at a Cursor.
 //
 // Where a reader stands in a partition is
@@ -36,7 +37,9 @@
 //
 // and beside it, in memory, the last sequence of each origin. There is no other
 // numbering. An entry of ours names the one before it, so trimming is noticed
-// where it matters. Every second the reader looks whether the places it has been
+// where it matters; and if publications of its origin are missing before it,
+// because they were dropped or Redis has lost them, it says so, for those that do
+// not know the origin yet. Every second the reader looks whether the places it has been
 // at are still there: if they are, nothing has changed, whatever else is in the
 // stream; if they were trimmed or deleted, nothing either; else the stream was
 // rewound or made again, and reading goes on from the last place that is there,

@@ -2,6 +2,7 @@
 
 # The commands besides Go that tests start; scripts/need knows their packages.
 NEEDS    = git gcc redis-server node npm nginx
+BROWSER  = chromium-headless-shell
 FUZZTIME = 3s
 SOAK     = 1m
 
@@ -72,6 +73,11 @@ soak: ## the tests that loop, for SOAK (1m) each; of one folder with UNDER=./mat
 .PHONY: node
 node: ## the suites of Tendermint and CometBFT on this bus, beside themselves unmodified (half an hour)
 	cd compat/node && HARK_SOAK=1m go test -count=1 -timeout=0 -v -run TestNodesPass .
+
+.PHONY: browsers
+browsers: ## a browser follows the bus through cuts and restarts (installs 250 MB, or BROWSER=google-chrome)
+	scripts/need $(BROWSER)
+	cd interop && HARK_BROWSER=$(BROWSER) go test -count=1 -v -tags browser -run Browser .
 
 .PHONY: bench
 bench: ## every bar of docs/performance.md beside its peers (BARS='--section redis', '--only delivery', '--million')

@@ -10,15 +10,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// npmCI installs what the lock file of a folder names.
+func npmCI(t *testing.T, folder string) {
+	t.Helper()
+	install := exec.Command("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+	install.Dir = folder
+	out, err := install.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+}
+
 // cosmjs connects, asks for the status, takes transactions, blocks and headers
 // without a gap, unsubscribes, and is told when the node drains.
 func TestCosmJSTakesEventsAndIsToldOfADrain(t *testing.T) {
 	t.Parallel()
-	install := exec.Command("npm", "ci", "--no-audit", "--no-fund")
-	install.Dir = "cosmjs"
-	out, err := install.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-
+	npmCI(t, "cosmjs")
 	n := start(t, freeAddress(t))
 	client := exec.Command("node", "client.js", "ws://"+n.address, fmt.Sprint(events))
 	client.Dir = "cosmjs"

@@ -1,5 +1,6 @@
-// Package interop holds unmodified clients of CometBFT against hark serve:
-// CometBFT's own Go client, and @cosmjs/tendermint-rpc from npm.
+// Package interop holds what others have written against hark serve: CometBFT's
+// own Go client, @cosmjs/tendermint-rpc, a browser and three more clients from
+// npm, all unmodified, and proxies.
 package interop
 
 import (
@@ -29,6 +30,10 @@ const events = 10_000
 var binary string
 
 func TestMain(m *testing.M) {
+	if address := os.Getenv("HARK_PROXY"); address != "" {
+		runProxy(address, os.Getenv("HARK_PROXY_TO"))
+		return
+	}
 	folder, err := os.MkdirTemp("", "hark-interop")
 	if err != nil {
 		panic(err)
@@ -44,7 +49,7 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// A node is hark serve --simulate 500.
+// A node is hark serve.
 type node struct {
 	t       *testing.T
 	address string
@@ -55,17 +60,28 @@ type node struct {
 // freeAddress returns an address on which nobody listens now.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return freeAddressOn(t, "127.0.0.1")
+}
+
+func freeAddressOn(t *testing.T, ip string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", ip+":0")
 	require.NoError(t, err)
 	defer l.Close()
 	return l.Addr().String()
 }
 
-// start starts a node and returns when it listens.
+// start starts a node that simulates a chain and returns when it listens.
 func start(t *testing.T, address string, flags ...string) *node {
 	t.Helper()
+	return serve(t, address, append(flags, "--simulate", "500", "--buffer", "10000")...)
+}
+
+// serve starts a node and returns when it listens.
+func serve(t *testing.T, address string, flags ...string) *node {
+	t.Helper()
 	n := &node{t: t, address: address, exited: make(chan error, 1)}
-	n.cmd = exec.Command(binary, append([]string{"serve", "--listen", address, "--simulate", "500", "--buffer", "10000"}, flags...)...)
+	n.cmd = exec.Command(binary, append([]string{"serve", "--listen", address}, flags...)...)
 	stderr, err := n.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, n.cmd.Start())
@@ -99,7 +115,7 @@ func (n *node) drain() {
 
 func (n *node) kill() {
 	_ = n.cmd.Process.Kill()
-	<-n.exited
+	n.exited <- <-n.exited // once more, when the test ends
 }
 
 func connect(t *testing.T, n *node) *rpchttp.HTTP {

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -100,9 +101,9 @@ func decodeAttributes(src string) (map[string][]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	events := make(map[string][]string, min(keys, 1024))
+	events := make(map[string][]string, min(keys, 64))
 	values := make([]string, left)
-	for ; keys > 0; keys-- {
+	for range keys {
 		var key string
 		var n int
 		if key, src, err = cutString(src); err != nil {
@@ -121,6 +122,9 @@ func decodeAttributes(src string) (map[string][]string, error) {
 		}
 		events[key] = values[:n:n]
 		values = values[n:]
+	}
+	if len(events) < keys {
+		return nil, errors.New("codec: a key comes twice")
 	}
 	if src != "" || len(values) > 0 {
 		return nil, fmt.Errorf("codec: %d bytes and %d values are left over after the last key", len(src), len(values))

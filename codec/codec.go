@@ -24,9 +24,10 @@ type Codec interface {
 	Append(dst []byte, e *Event) ([]byte, error)
 
 	// Decode fills e from src, which holds what Append appended and may be
-	// anything else. It must not panic, and must not take more memory than a
-	// small multiple of len(src). e.Data may be a part of src; nobody writes
-	// to src any more.
+	// anything else. It must not panic. The memory it takes must be in proportion
+	// to len(src): Hark's own take at most 64 times as much and 4 KiB, for events of
+	// nothing but empty values or tiny keys, and a few times as much for others.
+	// e.Data may be a part of src; nobody writes to src any more.
 	Decode(src []byte, e *Event) error
 }
 

@@ -1,8 +1,12 @@
 package codec
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -199,4 +203,70 @@ func FuzzCodecs(f *testing.F) {
 		require.Equal(t, string(e.Data), string(again.Data))
 		require.Len(t, again.Events, len(e.Events))
 	})
+}
+
+// What a stranger can make of few bytes: many keys, many values, many claims.
+func TestDecodingTakesAtMost64TimesItsInput(t *testing.T) {
+	uvarint := func(dst []byte, n int) []byte { return binary.AppendUvarint(dst, uint64(n)) }
+	inBinary := func(keys, values int, attributes []byte) []byte {
+		attributes = append(uvarint(uvarint(nil, keys), values), attributes...)
+		return append(uvarint(make([]byte, 9), len(attributes)), attributes...)
+	}
+	const n = 1 << 16
+	var binaryKeys, protobufKeys, jsonKeys, protobufAttributes []byte
+	for i := range n - 1 {
+		binaryKeys = append(binaryKeys, 2, byte(i), byte(i>>8), 0)
+		protobufKeys = append(protobufKeys, 3<<3|2, 4, 1<<3|2, 2, byte(i), byte(i>>8))
+		protobufAttributes = append(protobufAttributes, 3<<3|2, 2, 2<<3|2, 0)
+		jsonKeys = append(jsonKeys, fmt.Sprintf(`"%x":[],`, i)...)
+	}
+	jsonOf := func(events []byte) []byte { return fmt.Appendf(nil, `{"events":{%s"":[]}}`, events) }
+	for name, c := range map[string]struct {
+		codec Codec
+		src   []byte
+	}{
+		"binary, keys claimed":       {Binary, inBinary(1024, 0, make([]byte, 1024))},
+		"binary, few keys claimed":   {Binary, inBinary(64, 0, make([]byte, 128))},
+		"binary, values claimed":     {Binary, inBinary(1, n, make([]byte, n))},
+		"binary, empty values":       {Binary, inBinary(1, n, append(uvarint([]byte{0}, n), make([]byte, n)...))},
+		"binary, keys":               {Binary, inBinary(n-1, 0, binaryKeys)},
+		"protobuf, keys":             {Protobuf, protobufKeys},
+		"protobuf, empty values":     {Protobuf, append(uvarint([]byte{3<<3 | 2}, 2*n), bytes.Repeat([]byte{2<<3 | 2, 0}, n)...)},
+		"protobuf, attributes":       {Protobuf, protobufAttributes},
+		"json, keys":                 {JSON, jsonOf(jsonKeys)},
+		"json, empty values":         {JSON, jsonOf([]byte(`"a":[` + strings.Repeat(`"",`, n) + `""],`))},
+		"json, keys that are passed": {JSON, fmt.Appendf(nil, `{%s"":[]}`, jsonKeys)},
+		"json, deep":                 {JSON, []byte(`{"data":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`)},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_ = c.codec.Decode(c.src, new(Event))
+		runtime.ReadMemStats(&after)
+		times := float64(after.TotalAlloc-before.TotalAlloc) / float64(len(c.src))
+		t.Logf("%s: %.1f times", name, times)
+		require.Less(t, times, 64.0, name)
+	}
+}
+
+// What two programs could read in two ways is refused.
+func TestKeyThatComesTwiceIsRefused(t *testing.T) {
+	var e Event
+	for _, src := range []string{
+		`{"events":{"a":["1"]},"events":{"a":["2"]}}`, `{"events":{"a":["1"],"a":["2"]}}`, `{"type":"json","type":"json"}`,
+		`{"data":1,"data":1}`, `{"other":1,"other":1}`, `{"events":{}} {}`, `[]`, `{"events":[]}`, `{"events":{"a":1}}`, `{"type":"json"`, `1`, ``,
+	} {
+		require.Error(t, JSON.Decode([]byte(src), &e), src)
+	}
+	twoKeys := append(make([]byte, 9), 8, 2, 0, 1, 'a', 0, 1, 'a', 0)
+	require.ErrorContains(t, Binary.Decode(twoKeys, &e), "twice")
+	twoKeys[len(twoKeys)-2] = 'b'
+	require.NoError(t, Binary.Decode(twoKeys, &e))
+}
+
+func TestKeysOfJSONAreInOneLetterCase(t *testing.T) {
+	var e Event
+	require.NoError(t, JSON.Decode([]byte(`{"EVENTS":{"a":["1"]},"TYPE":"int","Data":7,"tyPe":"bytes","Bytes":"AA=="}`), &e))
+	require.Empty(t, e)
+	require.NoError(t, JSON.Decode([]byte(`{"events":{"a":["1"],"A":["2"]},"Events":{"a":["3"]},"type":"json","data": 1 }`), &e))
+	require.Equal(t, Event{Events: map[string][]string{"a": {"1"}, "A": {"2"}}, Type: "json", Data: []byte("1")}, e)
 }

@@ -24,6 +24,7 @@
 //
 // # Bounds
 //
-// Decoding takes memory in proportion to its input, whatever that claims to
-// hold, and never panics: codecs and types of users are guarded.
+// Decoding an event takes at most 64 times its input and 4 KiB, whatever that
+// claims to hold, for events of nothing but empty values or tiny keys; others take
+// a few times. Types of users take what their decoders do. It never panics: codecs and types of users are guarded.
 package codec

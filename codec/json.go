@@ -3,7 +3,9 @@ package codec
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"time"
 	"unicode/utf8"
 )
@@ -14,7 +16,8 @@ import (
 //
 // Data that is JSON stands there as it is, byte for byte; other data, and JSON
 // with blanks or line feeds around it, is in base64 under "bytes". Keys, values
-// and types must be UTF-8.
+// and types must be UTF-8. No key comes twice, nor in another letter case; those
+// that are not known are passed over.
 type jsonCodec struct{}
 
 func (jsonCodec) ID() uint8 { return 3 }
@@ -72,16 +75,81 @@ func isBare(data []byte) bool {
 }
 
 func (jsonCodec) Decode(src []byte, e *Event) error {
-	var in struct {
-		jsonEvent
-		Data json.RawMessage `json:"data"` // the decoder leaves it as it is
+	*e = Event{}
+	var data json.RawMessage // the decoder leaves it as it is
+	in := json.NewDecoder(bytes.NewReader(src))
+	err := eachMember(in, func(key string) error {
+		switch key {
+		case "time":
+			return in.Decode(&e.Time)
+		case "events":
+			return decodeEvents(in, e)
+		case "type":
+			return in.Decode(&e.Type)
+		case "bytes":
+			return in.Decode(&e.Data)
+		case "data":
+			return in.Decode(&data)
+		}
+		return in.Decode(new(json.RawMessage)) // of another program
+	})
+	if err == nil {
+		err = atEnd(in)
 	}
-	if err := json.Unmarshal(src, &in); err != nil {
+	if err != nil {
 		return fmt.Errorf("codec: %w", err)
 	}
-	*e = Event{Time: in.Time, Events: in.Events, Type: in.Type, Data: in.Bytes}
-	if in.Data != nil {
-		e.Data = in.Data
+	if data != nil {
+		e.Data = data
 	}
 	return nil
+}
+
+func decodeEvents(in *json.Decoder, e *Event) error {
+	e.Events = make(map[string][]string)
+	return eachMember(in, func(key string) error {
+		var values []string
+		err := in.Decode(&values)
+		e.Events[key] = values
+		return err
+	})
+}
+
+// eachMember calls f before the value of each member of an object, which f has
+// to decode. encoding/json itself takes keys in any letter case, and the last of
+// those that are the same: programs in other languages would read other events.
+func eachMember(in *json.Decoder, f func(key string) error) error {
+	begin, err := in.Token()
+	if err != nil || begin == nil { // null has no members
+		return err
+	}
+	if begin != json.Delim('{') {
+		return fmt.Errorf("JSON has %v where an object begins", begin)
+	}
+	seen := make(map[string]bool)
+	for in.More() {
+		token, err := in.Token()
+		if err != nil {
+			return err
+		}
+		key := token.(string)
+		if seen[key] {
+			return fmt.Errorf("JSON has the key %.40q twice", key)
+		}
+		seen[key] = true
+		if err := f(key); err != nil {
+			return err
+		}
+	}
+	_, err = in.Token()
+	return err
+}
+
+// atEnd refuses what comes after a document.
+func atEnd(in *json.Decoder) error {
+	token, err := in.Token()
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return errors.Join(fmt.Errorf("JSON goes on after its end, with %.40q", fmt.Sprint(token)), err)
 }

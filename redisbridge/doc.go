@@ -86,7 +86,7 @@
 //
 // Frames that are malformed, oversized, foreign or, with Keys, not signed by
 // one of them are dropped and counted in Stats. Decoding takes memory in
-// proportion to the bytes that came.
+// proportion to the bytes that came: see package codec.
 //
 // # Loops
 //

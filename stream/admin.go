@@ -27,7 +27,12 @@ import (
 // that an administrator's browser shows reach a loopback listener, too.
 func (s *Server) Admin() http.Handler {
 	return s.guarded(func(w http.ResponseWriter, r *http.Request, v *visit) {
-		if refused := v.checkSite(r); refused != nil {
+		request, refused := s.quotas.adminRequests.hold(v.ip, "", 1)
+		if refused == nil {
+			v.holds = append(v.holds, request)
+			refused = v.checkSite(r)
+		}
+		if refused != nil {
 			refused.write(w)
 			return
 		}

@@ -42,7 +42,15 @@ func (s *Server) HTTPServer(h http.Handler) *http.Server {
 	if h == nil {
 		h = s
 	}
-	open := &openConns{server: s, conns: make(map[net.Conn]*openConn)}
+	return s.httpServer(h, s.quotas.open)
+}
+
+// AdminServer returns an http.Server for Admin, with limits of its own: however
+// many connections others open, administrators are let in.
+func (s *Server) AdminServer() *http.Server { return s.httpServer(s.Admin(), s.quotas.adminOpen) }
+
+func (s *Server) httpServer(h http.Handler, limit *quota) *http.Server {
+	open := &openConns{quota: limit, log: s.config.logError, conns: make(map[net.Conn]*openConn)}
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,

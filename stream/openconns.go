@@ -11,7 +11,8 @@ import (
 // taken over. Beyond the limit the one that has been idle for longest makes
 // room; if none is, the new one is closed.
 type openConns struct {
-	server *Server
+	quota *quota
+	log   func(msg string, keyvals ...any)
 
 	mu    sync.Mutex
 	conns map[net.Conn]*openConn
@@ -54,15 +55,15 @@ func (o *openConns) open(conn net.Conn) {
 	ip := hostOf(conn.RemoteAddr().String())
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	h, refused := o.server.quotas.open.hold(ip, "", 1)
+	h, refused := o.quota.hold(ip, "", 1)
 	if refused != nil && o.makeRoomLocked(networkOf(ip), refused.status == http.StatusTooManyRequests) {
-		h, refused = o.server.quotas.open.hold(ip, "", 1)
+		h, refused = o.quota.hold(ip, "", 1)
 	}
 	if refused != nil {
 		_ = conn.Close()
 		if now := time.Now(); now.Sub(o.said) >= time.Second {
 			o.said = now
-			o.server.config.logError("stream: connections are refused", "remote", ip, "reason", refused.text)
+			o.log("stream: connections are refused", "remote", ip, "reason", refused.text)
 		}
 		return
 	}

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/harkbus/pubsub/internal/wire"
 )
 
 // ServeRPC answers JSON-RPC over POST: one request, or a batch. Subscribing
@@ -48,18 +50,66 @@ func (s *Server) posted(hint string, f func(w http.ResponseWriter, r *http.Reque
 // readBody reads a whole body, within the limits of size and time. The caller
 // releases it.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, v *visit) (*readBuffer, error) {
-	s.limitRead(w)
+	limit := v.limitReads(w, r)
+	defer limit.end()
 	body := v.newReadBuffer()
-	if _, err := body.readAll(http.MaxBytesReader(w, r.Body, int64(s.config.MaxFrame)), false); err != nil {
+	err := limit.next()
+	if err == nil {
+		_, err = body.readAll(http.MaxBytesReader(w, r.Body, int64(s.config.MaxFrame)), false)
+	}
+	if err != nil {
 		body.release()
-		return nil, err
+		return nil, limit.reason(err)
 	}
 	return body, nil
 }
 
-// limitRead gives the client time to send what comes next.
-func (s *Server) limitRead(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.config.ReadTimeout))
+// A readLimit bounds how long a body may take: each part of it the time that
+// next gives it, and all of it ends with the token, and the drain.
+type readLimit struct {
+	visit   *visit
+	control *http.ResponseController
+	waits   context.Context
+	cancel  context.CancelFunc
+	stop    func() bool
+	cut     chan struct{} // closed when reading has been ended
+}
+
+func (v *visit) limitReads(w http.ResponseWriter, r *http.Request) *readLimit {
+	l := &readLimit{visit: v, control: http.NewResponseController(w), cut: make(chan struct{})}
+	l.waits, l.cancel = v.waits(r.Context())
+	l.stop = context.AfterFunc(l.waits, func() {
+		defer close(l.cut)
+		_ = l.control.SetReadDeadline(time.Unix(1, 0))
+	})
+	return l
+}
+
+// next gives the client time to send what comes next.
+func (l *readLimit) next() error {
+	_ = l.control.SetReadDeadline(time.Now().Add(l.visit.server.config.ReadTimeout))
+	return l.waits.Err()
+}
+
+// reason returns why reading has failed with err.
+func (l *readLimit) reason(err error) error {
+	switch {
+	case l.waits.Err() == nil:
+	case l.visit.identity().expired():
+		return &refusal{http.StatusUnauthorized, endExpired.reason}
+	case l.visit.server.draining.Err() != nil:
+		return &refusal{http.StatusServiceUnavailable, wire.Draining}
+	}
+	return err
+}
+
+// end leaves no deadline behind.
+func (l *readLimit) end() {
+	if !l.stop() {
+		<-l.cut
+	}
+	l.cancel()
+	_ = l.control.SetReadDeadline(time.Time{})
 }
 
 func refuseBody(w http.ResponseWriter, v *visit, err error) {

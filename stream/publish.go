@@ -153,22 +153,24 @@ func (p *publisher) publishJSON(w http.ResponseWriter, r *http.Request) error {
 func (p *publisher) publishLines(w http.ResponseWriter, r *http.Request) error {
 	buf, lines := p.visit.newReadBuffer(), bufio.NewReader(r.Body)
 	defer buf.release()
-	for n := 1; ; n++ {
-		p.server.limitRead(w)
-		line, err := buf.readLine(lines, p.server.config.MaxFrame)
+	limit := p.visit.limitReads(w, r)
+	defer limit.end()
+	err := limit.next()
+	for n := 1; err == nil; n++ {
+		var line []byte
+		line, err = buf.readLine(lines, p.server.config.MaxFrame)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if err != nil {
-			return fmt.Errorf("after %d publications: %w", p.done.Published, err)
-		}
-		if len(bytes.TrimSpace(line)) == 0 {
+		if err != nil || len(bytes.TrimSpace(line)) == 0 { // which gives no time for the next
 			continue
 		}
 		if err := p.publish(line); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
+		err = limit.next()
 	}
+	return fmt.Errorf("after %d publications: %w", p.done.Published, limit.reason(err))
 }
 
 // publish publishes one publication. It does not keep text.

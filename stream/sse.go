@@ -38,6 +38,14 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request, v *visit) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	if r.ContentLength != 0 { // the HTTP server notices that a client leaves once it has all of a body
+		body, err := s.readBody(w, r, v)
+		if err != nil {
+			refuseBody(w, v, err)
+			return
+		}
+		body.release()
+	}
 	if !v.connect(w) {
 		return
 	}
@@ -176,6 +184,7 @@ func (s *eventStream) goodbye(ending) { s.w.finish([]byte{}) }
 func (s *eventStream) cut() {
 	s.cancel()
 	_ = s.control.SetWriteDeadline(time.Now())
+	_ = s.control.SetReadDeadline(time.Now())
 }
 
 // eventFraming is Server-Sent Events. It implements framing.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -20,7 +21,14 @@ type quotas struct {
 	pulls       *quota // events requests that wait
 	input       *quota // bytes of messages and bodies, until they are dealt with
 	answers     *quota // bytes of answers, until they are taken
+
+	adminOpen     *quota // open and requests of administrators, whom nobody else shuts out
+	adminRequests *quota
 }
+
+// maxAdmin bounds the network connections of AdminServer, and the requests to
+// Admin.
+const maxAdmin = 100
 
 func newQuotas(c *Config) quotas {
 	return quotas{
@@ -30,6 +38,9 @@ func newQuotas(c *Config) quotas {
 		pulls:       newQuota("waiting requests", c.MaxPulls, c.MaxPullsPerIP, c.MaxPullsPerIdentity),
 		input:       newQuota("bytes being sent", c.InputBytes, c.InputBytesPerIP, c.InputBytesPerIdentity),
 		answers:     newQuota("bytes being answered", c.AnswerBytes, c.AnswerBytesPerIP, c.AnswerBytesPerIdentity),
+
+		adminOpen:     newQuota("open connections", maxAdmin, 0, 0),
+		adminRequests: newQuota("requests", maxAdmin, 0, 0),
 	}
 }
 
@@ -41,6 +52,8 @@ func (q *quotas) each(f func(name string, q *quota)) {
 	f("pulls", q.pulls)
 	f("input_bytes", q.input)
 	f("answer_bytes", q.answers)
+	f("admin_open", q.adminOpen)
+	f("admin_requests", q.adminRequests)
 }
 
 // A visit is a request, and what becomes of it:
@@ -190,12 +203,19 @@ func (s *Server) visited(f func(w http.ResponseWriter, r *http.Request, v *visit
 	})
 }
 
-// guarded returns a handler whose writes have deadlines, and whose requests are
-// in the access log.
+// guarded returns a handler whose reads and writes have deadlines, and whose
+// requests are in the access log. A body that it does not read is not waited
+// for: the connection ends with the answer.
 func (s *Server) guarded(f func(w http.ResponseWriter, r *http.Request, v *visit)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v := s.newVisit(r)
 		g := &guardedWriter{ResponseWriter: w, control: http.NewResponseController(w), timeout: s.config.WriteTimeout, visit: v}
+		if r.ContentLength != 0 {
+			g.body = &sentBody{ReadCloser: r.Body}
+			r = r.WithContext(r.Context()) // the HTTP server's own keeps its body
+			r.Body = g.body
+			_ = g.control.SetReadDeadline(time.Now().Add(s.config.ReadTimeout))
+		}
 		defer func() {
 			g.end()
 			if !v.kept {
@@ -213,21 +233,50 @@ type guardedWriter struct {
 	control *http.ResponseController
 	timeout time.Duration
 	visit   *visit
-	taken   bool // the connection is somebody else's
+	body    *sentBody // nil: the request has none
+	taken   bool      // the connection is somebody else's
 }
+
+// A sentBody is the body of a request.
+type sentBody struct {
+	io.ReadCloser
+	ended bool // all of it has been read
+}
+
+// Read implements io.Reader.
+func (b *sentBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.ended = b.ended || err == io.EOF
+	return n, err
+}
+
+func (b *sentBody) unread() bool { return b != nil && !b.ended }
+
+// unreadTime is how long what is left of a body is read and thrown away after
+// the answer, which a client that is still sending may not see otherwise.
+const unreadTime = 500 * time.Millisecond
 
 // answerPart is how much of an answer must be taken within WriteTimeout.
 const answerPart = 64 << 10
 
 // WriteHeader implements http.ResponseWriter.
 func (g *guardedWriter) WriteHeader(status int) {
-	g.visit.entry.answered(status)
+	g.begin(status)
 	g.ResponseWriter.WriteHeader(status)
+}
+
+// begin is called before a part of the answer. A connection that ends with it is
+// not searched for the end of the body first, which may never come.
+func (g *guardedWriter) begin(status int) {
+	if g.visit.entry.status == 0 && g.body.unread() {
+		g.Header().Set("Connection", "close")
+	}
+	g.visit.entry.answered(status)
 }
 
 // Write implements http.ResponseWriter.
 func (g *guardedWriter) Write(b []byte) (n int, err error) {
-	g.visit.entry.answered(http.StatusOK)
+	g.begin(http.StatusOK)
 	for len(b) > 0 && err == nil {
 		g.renew()
 		var part int
@@ -253,9 +302,13 @@ func (g *guardedWriter) end() {
 	if g.taken {
 		return
 	}
+	g.begin(http.StatusOK)
 	g.renew()
 	_ = g.control.Flush()
 	_ = g.control.SetWriteDeadline(time.Time{})
+	if g.body.unread() {
+		_ = g.control.SetReadDeadline(time.Now().Add(unreadTime))
+	}
 }
 
 // Hijack implements http.Hijacker: deadlines are the affair of who takes the

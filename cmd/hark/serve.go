@@ -350,7 +350,7 @@ func (s *served) awaitBridge(ctx context.Context) {
 // A listener is an address with what is served at it.
 type listener struct {
 	net.Listener
-	handler http.Handler
+	server *http.Server
 }
 
 func (s *served) open() (all []listener, err error) {
@@ -376,7 +376,7 @@ func (s *served) open() (all []listener, err error) {
 	}
 	s.app.log.Info("listening", "address", address, "tls", config != nil)
 	s.warnOfDescriptors()
-	all = append(all, listener{main, handler})
+	all = append(all, listener{main, s.stream.HTTPServer(handler)})
 	if s.options.adminListen == "" {
 		return all, nil
 	}
@@ -390,7 +390,7 @@ func (s *served) open() (all []listener, err error) {
 		return nil, err
 	}
 	s.app.log.Info("listening for administrators", "address", admin.Addr().String())
-	return append(all, listener{admin, s.stream.Admin()}), nil
+	return append(all, listener{admin, s.stream.AdminServer()}), nil
 }
 
 // run serves until ctx ends, a listener fails or the bridge ends.
@@ -407,10 +407,9 @@ func (s *served) run(ctx context.Context, listeners []listener) error {
 	}
 	var servers []*http.Server
 	for _, l := range listeners {
-		server := s.stream.HTTPServer(l.handler)
-		servers = append(servers, server)
+		servers = append(servers, l.server)
 		go func() {
-			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := l.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 				cancel(err)
 			}
 		}()

@@ -66,7 +66,7 @@ type Gap struct {
 	Count    int64         // publications missing, or Unknown
 }
 
-// String tells all of it in one line.
+// String tells all of it in one line, whatever its origin is called.
 func (g Gap) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "gap in partition %d: %s", g.Partition, g.Reason)
@@ -74,7 +74,7 @@ func (g Gap) String() string {
 		fmt.Fprintf(&b, ", %d publications", g.Count)
 	}
 	if g.Origin.Name != "" {
-		fmt.Fprintf(&b, " of %s/%016x", g.Origin.Name, g.Origin.Epoch)
+		fmt.Fprintf(&b, " of %q/%016x", g.Origin.Name, g.Origin.Epoch)
 	}
 	if g.To > 0 {
 		fmt.Fprintf(&b, " (%d to %d)", g.From, g.To)

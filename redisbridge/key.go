@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -33,8 +34,12 @@ type Key struct {
 // String shows the ID alone.
 func (k Key) String() string { return fmt.Sprintf("key %d", k.ID) }
 
-// GoString keeps the secret out of %#v.
-func (k Key) GoString() string { return k.String() }
+// Format keeps the secret out of what fmt and log print, with any verb but %p,
+// which is none for it.
+func (k Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }
+
+// MarshalText keeps the secret out of JSON and of structured logs.
+func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 // ParseKeys reads keys, one a line or separated by commas: the ID, a colon and
 // the secret in hexadecimal. Empty lines and those that begin with # are

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"strings"
@@ -181,6 +182,18 @@ type Options struct {
 	// Deprecated: leave it out. docs/scale.md says what sending everything costs.
 	SendAll bool
 }
+
+// String names the namespace, the mode and where Redis is, without credentials.
+func (o Options) String() string {
+	return fmt.Sprintf("%v bridge of namespace %q at %v", o.Mode, o.Namespace, o.Redis.InitAddress)
+}
+
+// Format keeps the password of Redis and the secrets of Keys out of what fmt
+// and log print.
+func (o Options) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, o.String()) }
+
+// MarshalText keeps them out of JSON and of structured logs.
+func (o Options) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // ParseURL reads a Redis URL, in the forms of rueidis.ParseURL. Errors do not
 // show the password.

@@ -76,6 +76,23 @@ func TestServeEndsWithItsBridge(t *testing.T) {
 	require.Contains(t, server.said(), "draining")
 }
 
+// Redis stays away, after it has been there or from the beginning.
+func TestServeGivesUpWhenRedisStaysAway(t *testing.T) {
+	redis := redistest.Start(t)
+	start := func(giveUpAfter string) (*command, string) {
+		return startServe(t, "--listen", "127.0.0.1:0", "--redis", "redis://"+redis.Addr, "--give-up-after", giveUpAfter)
+	}
+	joined, address := start("3s") // time to reach it in
+	require.Eventually(t, func() bool { return status(t, "http://"+address+"/readyz") == http.StatusOK }, 30*time.Second, 5*time.Millisecond)
+	http.DefaultClient.CloseIdleConnections()
+	redis.Kill()
+	alone, _ := start("200ms")
+	alone.exits(t, 2)
+	require.Contains(t, alone.said(), "gave up after 200ms without Redis")
+	joined.exits(t, 2)
+	require.Contains(t, joined.said(), "gave up after 3s without Redis")
+}
+
 func TestServerWhoseBridgeHasEndedIsNotReady(t *testing.T) {
 	o := redisbridge.Options{Redis: rueidis.ClientOption{InitAddress: []string{"127.0.0.1:1"}}}
 	bridge, err := redisbridge.Attach(pubsub.NewServer(), o)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/harkbus/pubsub/internal/wire"
@@ -51,13 +53,18 @@ func (c *Client) Done() <-chan struct{} { return c.conn.Done() }
 // Error returns why the client ended: nil while it has not, and after Close.
 func (c *Client) Error() error { return c.conn.Error() }
 
-// connected implements user: it resumes the subscriptions.
+// connected implements user: it resumes the subscriptions, the oldest first: of
+// two to one query the server has accepted that.
 func (c *Client) connected() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.up = true
-	for _, s := range c.subs {
-		c.subscribeLocked(s)
+	for _, id := range slices.Sorted(maps.Keys(c.subs)) {
+		if s := c.subs[id]; s.left {
+			delete(c.subs, id)
+		} else {
+			c.subscribeLocked(s)
+		}
 	}
 }
 
@@ -80,7 +87,7 @@ func (c *Client) receive(ctx context.Context, _ int, message []byte) error {
 	c.mu.Lock()
 	s := c.subs[*r.ID]
 	c.mu.Unlock()
-	if s == nil {
+	if s == nil || !c.confirm(s, &r) {
 		return nil
 	}
 	return s.take(ctx, &r)
@@ -95,6 +102,7 @@ type request struct {
 }
 
 func (c *Client) subscribeLocked(s *subscription) {
+	s.confirmed = false
 	params := map[string]any{"query": s.query, "after": s.after}
 	if s.options.Overflow != "" {
 		params["overflow"] = s.options.Overflow

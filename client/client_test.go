@@ -173,3 +173,43 @@ func TestARareSubscriptionResumesWithoutAFalseGap(t *testing.T) {
 	require.Nil(t, results[0].Gap)
 	require.JSONEq(t, `"x"`, string(results[0].Data.Value))
 }
+
+// A loop that is left before the server has answered leaves a loop on an equal
+// query alone, and nothing behind.
+func TestALoopThatIsLeftEarlyMutesNoOther(t *testing.T) {
+	r := newRig(t, stream.Config{})
+	c := r.client(Options{})
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	accepted, results := make(chan struct{}), make(chan Result, 100)
+	go func() {
+		for result, err := range c.Subscribe(ctx, "k = 'x'", SubscribeOptions{Accepted: func() { close(accepted) }}) {
+			if err == nil {
+				results <- result
+			}
+		}
+	}()
+	<-accepted
+	over, cancel := context.WithCancel(ctx)
+	cancel()
+	for range 20 {
+		for _, err := range c.Subscribe(over, "k  =  'x'", SubscribeOptions{}) {
+			require.ErrorIs(t, err, context.Canceled)
+		}
+		for _, err := range c.Subscribe(over, "other = 'x'", SubscribeOptions{}) {
+			require.ErrorIs(t, err, context.Canceled)
+		}
+	}
+	require.Eventually(t, func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return len(c.subs) == 1
+	}, patience, time.Millisecond, "those that were left are forgotten")
+	require.Eventually(t, func() bool { return len(r.server.Subscriptions()) == 1 }, patience, time.Millisecond)
+	for i := range 10 {
+		require.NoError(t, r.bus.PublishWithEvents(ctx, i, map[string][]string{"k": {"x"}}))
+	}
+	for range 10 {
+		<-results
+	}
+}

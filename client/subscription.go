@@ -69,8 +69,10 @@ type subscription struct {
 	err     error
 
 	// Guarded by the client's mu.
-	after    string // where to resume
-	accepted bool   // once by the server
+	after     string // where to resume
+	accepted  bool   // once by the server
+	confirmed bool   // by the server, on the connection there is
+	left      bool   // the loop is over; whether there is something to unsubscribe is not known yet
 }
 
 func (c *Client) add(query string, o SubscribeOptions) *subscription {
@@ -86,15 +88,36 @@ func (c *Client) add(query string, o SubscribeOptions) *subscription {
 	return s
 }
 
-// remove unsubscribes.
+// remove unsubscribes, once the server has confirmed the subscription: if it
+// refuses it, the query is that of another loop, which goes on.
 func (c *Client) remove(s *subscription) {
 	close(s.gone)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.subs[s.id] != nil { // else the server has ended it
+	switch {
+	case c.subs[s.id] == nil: // the server has ended it
+	case c.up && !s.confirmed:
+		s.left = true
+	default:
 		delete(c.subs, s.id)
 		c.unsubscribeLocked(s)
 	}
+}
+
+// confirm takes note that the server has answered, and tells whether there is
+// still a loop.
+func (c *Client) confirm(s *subscription, r *response) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !s.left {
+		s.confirmed = s.confirmed || r.Error == nil
+		return true
+	}
+	delete(c.subs, s.id)
+	if r.Error == nil {
+		c.unsubscribeLocked(s)
+	}
+	return false
 }
 
 // A response is a message of the server.

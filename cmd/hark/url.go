@@ -29,7 +29,7 @@ func (a *app) subURL(options *subOptions, query string) error {
 		return unlessInterrupted(err)
 	}
 	defer server.Close()
-	p := &urlPrinter{app: a, left: options.count, endless: options.count == 0, fromStart: options.from == "start", out: bufio.NewWriterSize(a.out, outputSize)}
+	p := &urlPrinter{app: a, left: options.count, endless: options.count == 0, out: bufio.NewWriterSize(a.out, outputSize)}
 	err = p.run(server.Subscribe(ctx, query, client.SubscribeOptions{After: from, Accepted: func() { fmt.Fprintln(a.err, "ready") }}))
 	if flushed := p.out.Flush(); err == nil {
 		err = flushed
@@ -83,11 +83,10 @@ func (s *subOptions) cursor() (string, error) {
 // A urlPrinter prints what a client receives.
 type urlPrinter struct {
 	*app
-	out       *bufio.Writer
-	left      int // lines
-	endless   bool
-	fromStart bool // the first gap is what there was before
-	gaps      int
+	out     *bufio.Writer
+	left    int // lines
+	endless bool
+	gaps    int
 }
 
 func (p *urlPrinter) run(results func(yield func(client.Result, error) bool)) (err error) {
@@ -99,7 +98,6 @@ func (p *urlPrinter) run(results func(yield func(client.Result, error) bool)) (e
 			p.gap(result.Gap)
 			continue
 		}
-		p.fromStart = false
 		if err := p.print(result); err != nil {
 			return err
 		}
@@ -111,7 +109,7 @@ func (p *urlPrinter) run(results func(yield func(client.Result, error) bool)) (e
 }
 
 func (p *urlPrinter) gap(g *history.Gap) {
-	if p.fromStart {
+	if g.From == (history.Cursor{}) { // what there was before the start
 		return
 	}
 	p.gaps++
@@ -247,7 +245,7 @@ func (p *urlPublisher) send(name string) error {
 			return err
 		case ok && refused.Status == http.StatusRequestEntityTooLarge && together > 1:
 			together = 1 // to find out which of them is too large
-		case ok && refused.Status < http.StatusInternalServerError && len(p.batch) > 0:
+		case ok && isFinal(refused.Status) && len(p.batch) > 0:
 			p.skip(name, p.lines[0], err)
 			p.batch, p.lines = p.batch[1:], p.lines[1:]
 		default:
@@ -257,6 +255,12 @@ func (p *urlPublisher) send(name string) error {
 	}
 	p.batch, p.lines, p.bytes = p.batch[:0], p.lines[:0], 0
 	return nil
+}
+
+// isFinal tells whether the server will not take either later what it has
+// refused with a status.
+func isFinal(status int) bool {
+	return status < http.StatusInternalServerError && status != http.StatusTooManyRequests && status != http.StatusRequestTimeout
 }
 
 // Delays before a batch is sent again.

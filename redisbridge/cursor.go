@@ -58,6 +58,9 @@ func parseEntryID(s string) (id entryID, ok bool) {
 // mayBeAnEntry tells entries from places between them: see before and look.lua.
 func (id entryID) mayBeAnEntry() bool { return id != entryID{} && id.seq != math.MaxUint64 }
 
+// millis returns its time, at most a year that no clock shows.
+func (id entryID) millis() int64 { return int64(min(id.ms, 1<<53)) }
+
 // before returns the greatest ID that is less, so that reading after it begins
 // with the entry of id.
 func (id entryID) before() entryID {

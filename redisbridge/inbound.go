@@ -217,7 +217,7 @@ func (b *inbound) pass(a *arrival, h *header) (from *account, had int, isNews bo
 // to now. One that is not may be of a clock that has stepped since.
 func (b *inbound) isFresh(a *arrival, stamp int64, now time.Time) bool {
 	if a.epoch != 0 {
-		return a.isNear(stamp)
+		return a.isNear(stamp) && abs(a.written*1000-stamp) <= freshness.Microseconds()
 	}
 	return abs(b.clock.at(now)-stamp) <= freshness.Microseconds()
 }
@@ -229,9 +229,9 @@ func (b *inbound) takeUp(h *header, now time.Time) *account {
 	a, forgotten := b.origins.add(h, now)
 	if b.opt.Mode == Live {
 		a.lease = b.opt.Lease
-		if forgotten != nil && !forgotten.gone {
-			b.reportLost(Gap{Reason: Forgotten, Origin: *forgotten.origin, Count: Unknown})
-		}
+	}
+	if forgotten != nil && !forgotten.gone {
+		b.reportLost(Gap{Reason: Forgotten, Origin: *forgotten.origin, Count: Unknown})
 	}
 	return a
 }

@@ -34,6 +34,7 @@ type arrival struct {
 	state lineState
 	came  time.Time // Live: when it was received
 
+	written  int64  // Durable: when the entry was written, at the earliest, ms by the clock of Redis
 	breach   breach // Durable: before the frame
 	isAstray bool   // Durable: it is not where it was written; somebody has copied it
 }

@@ -20,6 +20,9 @@ var writeText string
 //go:embed look.lua
 var lookText string
 
+//go:embed read.lua
+var readText string
+
 //go:embed keep.lua
 var keepText string
 
@@ -29,6 +32,7 @@ var layoutText string
 var (
 	writeScript  = newScript(streamText + writeText)
 	lookScript   = newScript(streamText + lookText)
+	readScript   = newScript(readText)
 	keepScript   = newScript(keepText)
 	layoutScript = newScript(layoutText)
 )

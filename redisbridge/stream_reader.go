@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	readMost  = 32        // entries a read asks for
-	readBytes = 512 << 10 // bytes that a read is meant to bring
+	readMost  = 32        // entries that a read brings
+	readBytes = 512 << 10 // bytes after which it brings no more
+
+	suspectEvery = 100 * time.Millisecond // how often an entry that seems too old is looked into
 )
 
 // A streamReader feeds an inbound from its stream.
@@ -44,14 +46,15 @@ type streamReader struct {
 	from     entryID   // where the next read begins
 	anchored bool      // since the last look
 	anchors  []entryID // values of at that were there at a look, oldest first
-	trusted  entryID   // an entry that was suspect, and then looked into
-	resume   position  // a frame that was read in part
-	passed   int64     // entries ever added, up to from; -1 if unknown
-	count    int64     // entries that the next read asks for
-	largest  int       // bytes of an entry, of the last reads
+	restarts int
+	resume   position // a frame that was read in part
+	passed   int64    // entries ever added, up to from; -1 if unknown
+	isBehind bool     // there may be more to read
+	caughtUp int64    // what is read next was not there yet, ms by the clock of Redis
 
 	addr      string    // where a MOVED said that the slot is
 	looked    time.Time // when it was compared last
+	now       int64     // what the clock of Redis showed then, ms
 	connected bool
 }
 
@@ -64,7 +67,6 @@ func newStreamReader(b *inbound) *streamReader {
 		isReady: sync.OnceFunc(b.partReady),
 		part:    "receive on partition " + strconv.Itoa(b.partition),
 		passed:  -1,
-		count:   1,
 	}
 }
 
@@ -107,38 +109,50 @@ func (r *streamReader) serve(ctx context.Context, client rueidis.Client) error {
 	}
 }
 
-// read waits for entries, though not for long, and takes them. How many it asks
-// for follows from how large the last ones were. A read is not marked as one
-// that blocks: then the client would not ask for signs of life meanwhile.
+// read takes entries. It waits for one, though not for long, and then asks for
+// what else is there, until that is all.
 func (r *streamReader) read(ctx context.Context, conn line) error {
-	reply := conn.Do(ctx, conn.B().Arbitrary("XREAD", "COUNT", strconv.FormatInt(r.count, 10), "BLOCK", millis(blockTime), "STREAMS").
-		Keys(r.stream).Args(r.from.String()).Build())
-	if err := reply.Error(); rueidis.IsRedisNil(err) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	entries, err := entriesOf(reply)
+	began := r.clockNow()
+	entries, err := r.fetch(ctx, conn)
 	if err != nil {
 		return err
 	}
-	largest := 1
+	r.isBehind = len(entries) > 0
+	if !r.isBehind {
+		r.caughtUp = began
+	}
 	for i := range entries {
 		e, err := parseEntry(&entries[i])
 		entries[i] = rueidis.RedisMessage{} // the frame alone is held, while it waits for room
 		if err != nil {
 			return err
 		}
-		largest = max(largest, len(e.frame))
-		if err := r.take(ctx, conn, e); errors.Is(err, errSuspect) {
-			return r.look(ctx, conn) // the next read begins with this entry
+		if err := r.take(ctx, conn, e); errors.Is(err, errRestarted) {
+			return nil
 		} else if err != nil {
 			return err
 		}
 	}
-	r.largest = max(largest, r.largest/2)
-	r.count = min(2*r.count, readMost, max(1, readBytes/int64(r.largest)))
 	return nil
+}
+
+// fetch brings the next entries. One that is waited for comes as it is, however
+// large; of those that are there already, only frames of ours, and one after the
+// other until it is enough: somebody may have put in thirty of any size.
+//
+// A read is not marked as one that blocks: then the client would not ask for
+// signs of life meanwhile.
+func (r *streamReader) fetch(ctx context.Context, conn line) ([]rueidis.RedisMessage, error) {
+	if r.isBehind {
+		return readScript.run(ctx, conn, []string{r.stream}, r.from.String(), strconv.Itoa(readMost), strconv.Itoa(readBytes),
+			strconv.Itoa(r.opt.MaxFrame+macSize)).ToArray()
+	}
+	reply := conn.Do(ctx, conn.B().Arbitrary("XREAD", "COUNT", "1", "BLOCK", millis(blockTime), "STREAMS").
+		Keys(r.stream).Args(r.from.String()).Build())
+	if rueidis.IsRedisNil(reply.Error()) {
+		return nil, nil
+	}
+	return entriesOf(reply)
 }
 
 var errReply = errors.New("a reply of an unexpected form")
@@ -174,6 +188,8 @@ type entry struct {
 	frame    string
 	previous entryID // the entry of ours that was written before; zero if unknown
 	breach   breach
+
+	isTooLarge bool // only the beginning of its frame was brought
 }
 
 // A breach says that publications of an origin are missing before its frame, for
@@ -196,8 +212,18 @@ func parseEntry(m *rueidis.RedisMessage) (e entry, err error) {
 	if e.id, ok = parseEntryID(s); !ok {
 		return e, fmt.Errorf("%w: entry ID %q", errReply, s)
 	}
+	values, err := pair[1].ToArray()
+	if err != nil || len(values) > 6 { // there may be a million
+		return e, err
+	}
 	fields, err := pair[1].AsStrSlice()
-	if err != nil || len(fields) != 4 && len(fields) != 6 || fields[0] != "f" || fields[2] != "p" {
+	switch {
+	case err != nil:
+		return e, err
+	case len(fields) == 3: // see read.lua
+		e.frame, e.isTooLarge = fields[1], true
+		return e, nil
+	case len(fields) != 4 && len(fields) != 6, fields[0] != "f", fields[2] != "p":
 		return e, nil
 	}
 	e.frame = fields[1]
@@ -211,9 +237,8 @@ func parseEntry(m *rueidis.RedisMessage) (e entry, err error) {
 	return e, nil
 }
 
-// errSuspect says that an entry does not know of the one before it: the stream
-// has lost that, or a stranger has copied an entry.
-var errSuspect = errors.New("suspect")
+// errRestarted says that reading goes on elsewhere.
+var errRestarted = errors.New("restarted")
 
 // take puts one entry into the inbox. What is missing before it is reported
 // first; what somebody else wrote is passed over.
@@ -221,17 +246,20 @@ func (r *streamReader) take(ctx context.Context, conn line, e entry) error {
 	if !e.id.isAfter(r.from) {
 		return nil
 	}
-	if e.id != r.trusted && r.isRead && e.previous != (entryID{}) && r.at.isAfter(e.previous) {
-		r.trusted = e.id
-		r.drop(r.at)
-		return errSuspect
+	own, err := r.admit(e.frame)
+	if e.isTooLarge {
+		err = errOversized
+	}
+	if err == nil && r.isSuspect(&e) {
+		if err := r.lookInto(ctx, conn); err != nil {
+			return err
+		}
 	}
 	missing := e.previous.isAfter(r.from)
 	r.from = e.id
 	if r.passed >= 0 {
 		r.passed++
 	}
-	own, err := r.admit(e.frame)
 	if err != nil {
 		r.counts.refuse(err.(refusal))
 		if err == errOversized && r.gate.addresses(e.frame, uint16(r.partition)) {
@@ -244,7 +272,7 @@ func (r *streamReader) take(ctx context.Context, conn line, e entry) error {
 			return err
 		}
 	}
-	a := arrival{frame: e.frame, own: &own, id: e.id, epoch: r.epoch, breach: e.breach}
+	a := arrival{frame: e.frame, own: &own, id: e.id, epoch: r.epoch, breach: e.breach, written: max(e.id.millis(), r.caughtUp)}
 	a.isAstray = !a.isNear(own.header.stamp)
 	if r.resume.id == e.id {
 		a.skip = r.resume.events
@@ -259,6 +287,30 @@ func (r *streamReader) take(ctx context.Context, conn line, e entry) error {
 	if !r.anchored {
 		r.anchored = true
 		r.drop(e.id)
+	}
+	return nil
+}
+
+// isSuspect tells whether an entry does not know of the one before it, or is
+// older than it can be: the stream has lost something, the clock of Redis has
+// stepped back, or a stranger has copied an entry.
+func (r *streamReader) isSuspect(e *entry) bool {
+	isLost := r.isRead && e.previous != (entryID{}) && r.at.isAfter(e.previous)
+	isOld := r.caughtUp-e.id.millis() > freshness.Milliseconds() && time.Since(r.looked) > suspectEvery
+	return isLost || isOld
+}
+
+// lookInto looks at the stream because of a suspect entry.
+func (r *streamReader) lookInto(ctx context.Context, conn line) error {
+	if r.isRead {
+		r.drop(r.at)
+	}
+	restarts := r.restarts
+	if err := r.look(ctx, conn); err != nil {
+		return err
+	}
+	if r.restarts != restarts {
+		return errRestarted
 	}
 	return nil
 }
@@ -282,6 +334,9 @@ func (r *streamReader) put(ctx context.Context, conn line, a arrival) error {
 		}
 	}
 }
+
+// clockNow is what the clock of Redis shows, in ms.
+func (r *streamReader) clockNow() int64 { return r.now + time.Since(r.looked).Milliseconds() }
 
 // tell reports a gap, after which reading goes on where it is.
 func (r *streamReader) tell(ctx context.Context, g Gap) error {
@@ -315,12 +370,13 @@ func (r *streamReader) look(ctx context.Context, conn line) error {
 	if err != nil {
 		return err
 	}
-	r.looked, r.anchored = time.Now(), false
-	if err := r.resolve(ctx, &state); err != nil {
+	before := r.now
+	r.looked, r.now, r.anchored = time.Now(), state.now, false
+	if err := r.resolve(ctx, &state, before); err != nil {
 		return err
 	}
 	if !state.last.isAfter(r.from) {
-		r.passed = state.added
+		r.passed, r.caughtUp = state.added, state.now
 	}
 	r.progress.setLag(r.lagAt(&state))
 	return nil
@@ -370,6 +426,7 @@ func (r *streamReader) begin(s *streamState) {
 	switch {
 	case !known:
 		start = position{s.epoch, s.latest, allEvents}
+		r.caughtUp = s.now
 	case start.epoch == 0: // the first there is, or a time
 		start.epoch, start.id = s.epoch, earliest(start.id, s.last)
 		known = false
@@ -390,17 +447,19 @@ func (r *streamReader) begin(s *streamState) {
 
 // resolve acts on what a look has shown. An anchor that is there, or was trimmed
 // away, proves that the stream is still the one it was; at alone does not, for
-// it may be the first entry of another.
-func (r *streamReader) resolve(ctx context.Context, s *streamState) error {
+// it may be the first entry of another. The look before this one was at a time
+// of the clock of Redis.
+func (r *streamReader) resolve(ctx context.Context, s *streamState, before int64) error {
+	r.caughtUp = min(r.caughtUp, s.now) // the clock may have stepped back
 	if s.epoch != r.epoch && s.anchor == 0 {
-		r.epoch = s.epoch
+		r.epoch, r.caughtUp = s.epoch, min(max(r.caughtUp, before), s.now) // the other one was there then
 		return r.restart(ctx, entryID{}, Gap{Reason: Reset, Count: Unknown})
 	}
 	r.epoch = s.epoch
 	n := len(r.anchors)
 	switch {
 	case (n == 0 || s.anchor == 1 || s.hasPassed(r.anchors[n-1])) && (s.isThere || s.hasPassed(r.at) || !r.isRead && !r.at.isAfter(s.last)):
-		if s.isThere && (n == 0 || r.anchors[n-1] != r.at) {
+		if s.isThere {
 			r.drop(r.at)
 		}
 		if r.from.isAfter(s.last) { // a stranger's entry of the future is gone
@@ -423,6 +482,7 @@ func (s *streamState) hasPassed(id entryID) bool {
 // it is known by the sequences of its origins.
 func (r *streamReader) restart(ctx context.Context, to entryID, g Gap) error {
 	r.at, r.from, r.isRead, r.resume, r.passed = to, to, false, position{}, -1
+	r.restarts++
 	r.anchors = r.anchors[:slices.Index(r.anchors, to)+1]
 	if g.Reason == Reset {
 		r.floor = to
@@ -437,6 +497,9 @@ const maxAnchors = 32
 
 // drop remembers a place.
 func (r *streamReader) drop(anchor entryID) {
+	if n := len(r.anchors); n > 0 && r.anchors[n-1] == anchor {
+		return
+	}
 	r.anchors = append(r.anchors, anchor)
 	if len(r.anchors) <= maxAnchors {
 		return

@@ -1,0 +1,126 @@
+package redisbridge
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/internal/redistest"
+)
+
+// Somebody without a key makes a stream again, or goes on with one in which
+// nothing was written for hours, and gives recorded frames the IDs that they had.
+func TestRecordedFramesAreStaleInWhateverStream(t *testing.T) {
+	names := namesOfPartition("recorded", 0, pubsub.Origin{})
+	key := (&prepare(testKeys(t))[0]).at(names.stream)
+	const age = 2 * time.Hour
+	then := time.Now().Add(-age)
+	recorded := string(signed(reseal(framed("recorded", 1, 3), then.UnixMicro(), nil), key))
+	at := func(seq int) string { return strconv.FormatInt(then.UnixMilli(), 10) + "-" + strconv.Itoa(seq) }
+	o := durable("recorded")
+	o.Keys = testKeys(t)
+
+	t.Run("made again", func(t *testing.T) {
+		redis := redistest.Start(t)
+		a, b, got := joinTwo(t, redis, o)
+		for n := range 3 {
+			redis.Do(t, "DEL", names.stream, names.last)
+			redis.Do(t, "XADD", names.stream, at(n), "f", recorded, "p", "0-0")
+			eventually(t, "it was seen", func() bool { return b.Stats().Stale >= uint64(n+1) || b.Stats().Received > 0 })
+		}
+		a.number(t, 7)
+		require.Equal(t, []int{7}, got.await(t, has(7)))
+		require.Equal(t, b.gaps.count(Reset), len(b.gaps.all()))
+	})
+	t.Run("idle", func(t *testing.T) {
+		redis := redistest.Start(t)
+		redis.Do(t, "XADD", names.stream, at(1), "x", "y")
+		a, b, got := joinTwo(t, redis, o)
+		redis.Do(t, "XADD", names.stream, at(2), "f", recorded, "p", at(1))
+		eventually(t, "it was seen", func() bool { return b.Stats().Stale == 1 || b.Stats().Received > 0 })
+		a.number(t, 7)
+		require.Equal(t, []int{7}, got.await(t, has(7)))
+		require.Empty(t, b.gaps.all())
+	})
+}
+
+// However much a stranger writes at once, it comes to a reader only in part: one
+// entry as it is, and nothing of what is no frame beyond that.
+func TestLargeEntriesOfStrangersAreNotBrought(t *testing.T) {
+	const fill = `for i = 1, 32 do redis.call('XADD', KEYS[1], '*', unpack(ARGV)) end`
+	large := strings.Repeat("x", 2<<20)
+	for name, fields := range map[string][]string{
+		"other fields":    {"x", large},
+		"many fields":     slices.Repeat([]string{"", large[:1<<10]}, 1<<10),
+		"a frame":         {"f", large, "p", "0-0"},
+		"a place":         {"f", "x", "p", large},
+		"what is missing": {"f", "x", "p", "0-0", "n", large},
+	} {
+		t.Run(name, func(t *testing.T) {
+			redis := redistest.Start(t)
+			a, b, got := joinTwo(t, redis, durable("large"))
+			require.NoError(t, a.Close())
+			stream := namesOfPartition("large", 0, a.Origin()).stream
+			before := sentBy(t, redis)
+			redis.Do(t, append([]string{"EVAL", fill, "1", stream}, fields...)...)
+			eventually(t, "all were seen", func() bool { return b.Stats().Malformed+b.Stats().Oversized == 32 })
+			require.Less(t, sentBy(t, redis)-before, 3*len(large))
+			c := join(t, redis, durable("large")).awaitReady(t)
+			c.number(t, 1)
+			got.await(t, has(1))
+			require.Empty(t, b.gaps.all())
+		})
+	}
+}
+
+// Entries without a valid MAC that claim that something was lost before them.
+func TestUnsignedEntriesAreReadOnce(t *testing.T) {
+	const fill = `for i = 1, 500 do redis.call('XADD', KEYS[1], '*', 'f', ARGV[1], 'p', '1-1') end`
+	redis := redistest.Start(t)
+	o := durable("once")
+	o.Keys = testKeys(t)
+	a, b, got := joinTwo(t, redis, o)
+	a.one(t, 0, 2)
+	got.await(t, has(1))
+	garbage := string(framed("once", 1, 3)) + strings.Repeat("x", 16<<10)
+	commands := func() int { return must(strconv.Atoi(redis.Info(t, "total_commands_processed"))) }
+	before, commandsBefore := sentBy(t, redis), commands()
+	redis.Do(t, "EVAL", fill, "1", namesOfPartition("once", 0, a.Origin()).stream, garbage)
+	a.number(t, 2)
+	requireInOrder(t, 0, 3, got.await(t, has(2)))
+	require.EqualValues(t, 500, b.Stats().Unsigned)
+	require.Less(t, sentBy(t, redis)-before, 3*500*len(garbage), "by two readers")
+	require.Less(t, commands()-commandsBefore, 5*500, "nobody looks again because of them")
+	require.Empty(t, b.gaps.all())
+}
+
+// An account that is given up for another one is a gap in both modes.
+func TestForgottenOriginIsAGap(t *testing.T) {
+	for _, mode := range []Mode{Live, Durable} {
+		gaps := &gapLog{}
+		in := &inbound{member: &member{opt: Options{Mode: mode}}, origins: newOrigins(1), sink: gapSink{gaps}}
+		for _, name := range []string{"first", "second"} {
+			h := header{kind: kindMark, first: 1, name: name, stamp: in.clock.at(time.Now())}
+			a := arrival{written: h.stamp / 1000, id: entryID{ms: uint64(h.stamp / 1000)}}
+			if mode == Durable {
+				a.epoch = 1
+			}
+			_, _, _, err := in.pass(&a, &h)
+			require.NoError(t, err)
+		}
+		require.Equal(t, []Gap{{Reason: Forgotten, Origin: pubsub.Origin{Name: "first"}, Count: Unknown}}, gaps.all())
+	}
+}
+
+// A gapSink takes gaps.
+type gapSink struct{ *gapLog }
+
+func (gapSink) receive(context.Context, *Received) error   { return nil }
+func (s gapSink) gap(_ context.Context, g Gap, _ position) { s.add(g) }
+func (gapSink) passed(int, position)                       {}

@@ -314,7 +314,7 @@ func (o *Options) validate() error {
 	case min(o.Timeout, o.KeepAlive) < 10*time.Millisecond || max(o.Timeout, o.KeepAlive) > largestTimeout:
 		return wrong("Timeout", "and KeepAlive are %v and %v: they must be 10 ms to %v", o.Timeout, o.KeepAlive, largestTimeout)
 	case o.Lease < smallestLease || o.Lease > largestLease:
-		return wrong("Lease", "is %v: it must be %v, to outlive a reconnection, to %v", o.Lease, smallestLease, largestLease)
+		return wrong("Lease", "is %v: it must be %v to %v; less does not outlive a reconnection", o.Lease, smallestLease, largestLease)
 	case o.Mode == Live && o.From.kind != startNow:
 		return wrong("From", "is set: only Durable can resume")
 	case len(o.From.cursor.positions) > 0 && len(o.From.cursor.positions) != o.Partitions:

@@ -185,7 +185,7 @@ func (s *Server) serveExplain(w http.ResponseWriter, r *http.Request) {
 		Events events `json:"events"`
 	}
 	if err := json.Unmarshal(body.b, &asked); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		http.Error(w, brief(err), http.StatusBadRequest)
 		return
 	}
 	q, answer := s.check(asked.Query)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/harkbus/pubsub/query"
 )
@@ -24,7 +25,7 @@ func (t *Tokens) Narrow(id Identity, q *query.Query) (*query.Query, error) {
 	if t.config.SubscribeClaim == "" || !given || id.Admin {
 		return q, nil
 	}
-	rights, err := parseRights(claim)
+	rights, err := id.rightsOf(claim, t.config.SubscribeClaim)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func (t *Tokens) AllowPublish(id Identity, topic string, events map[string][]str
 	if t.config.PublishClaim == "" || id.Admin {
 		return nil
 	}
-	rights, err := parseRights(id.Claims[t.config.PublishClaim])
+	rights, err := id.rightsOf(id.Claims[t.config.PublishClaim], t.config.PublishClaim)
 	if err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ func (t *Tokens) Presence(id Identity) (*query.Query, error) {
 	if t.config.PresenceClaim == "" || id.Admin {
 		return nil, nil
 	}
-	rights, err := parseRights(id.Claims[t.config.PresenceClaim])
+	rights, err := id.rightsOf(id.Claims[t.config.PresenceClaim], t.config.PresenceClaim)
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +110,30 @@ type right struct {
 	query *query.Query
 
 	presence *query.Query // of those who subscribe to that
+}
+
+// parsedRights are the rights of one token, each claim read when it is first
+// asked for: a publication to many topics asks again and again.
+type parsedRights struct {
+	mu      sync.Mutex
+	byClaim map[string][]right
+}
+
+// rightsOf returns the rights that a claim of the identity gives.
+func (id *Identity) rightsOf(claim any, name string) ([]right, error) {
+	if id.parsed == nil { // it was not made by Tokens
+		return parseRights(claim)
+	}
+	id.parsed.mu.Lock()
+	defer id.parsed.mu.Unlock()
+	if rights, ok := id.parsed.byClaim[name]; ok {
+		return rights, nil
+	}
+	rights, err := parseRights(claim)
+	if err == nil {
+		id.parsed.byClaim[name] = rights
+	}
+	return rights, err
 }
 
 func parseRights(claim any) (rights []right, err error) {

@@ -40,7 +40,7 @@ type Config struct {
 	AnswerBytesPerIP       int
 	AnswerBytesPerIdentity int
 
-	MaxSubscriptions int // of one connection; default 5
+	MaxSubscriptions int // of one connection, with its requests that wait; default 5
 
 	// Regular expressions cost time on the path of all publications, so their
 	// instructions are limited, which query.Limits counts; the budget of the
@@ -162,6 +162,8 @@ type Identity struct {
 	Admin   bool           // may see everybody's subscriptions and end them
 	Expires time.Time      // when its connections are closed; zero: never
 	Claims  map[string]any // whatever Identify knows
+
+	parsed *parsedRights // of Claims; nil: they are parsed each time
 }
 
 // Overflow says what happens when the buffer of a subscription is full.

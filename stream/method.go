@@ -68,8 +68,9 @@ func (c *caller) call(req *rpcRequest) (reply, *rpcError) {
 	}
 	args, err := m.arguments(req.params)
 	if err != nil {
-		return reply{}, internalError("error converting json params to arguments: " + err.Error())
+		return reply{}, internalError("error converting json params to arguments: " + brief(err))
 	}
+	req.params = nil // not to be held while the call waits
 	return m.call(c, req, args)
 }
 
@@ -115,7 +116,7 @@ func (a arguments) decode(name string, v any) *rpcError {
 		return nil
 	}
 	if err := json.Unmarshal(raw, v); err != nil {
-		return internalError("error converting json params to arguments: " + err.Error())
+		return internalError("error converting json params to arguments: " + brief(err))
 	}
 	return nil
 }

@@ -182,7 +182,7 @@ func (p *publisher) publish(text []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&one); err != nil {
-		return fmt.Errorf("no publication: %w", err)
+		return fmt.Errorf("no publication: %s", brief(err))
 	}
 	if dec.InputOffset() < int64(len(bytes.TrimRight(text, " \t\r\n"))) {
 		return errors.New("no publication: there is something after it")
@@ -195,8 +195,7 @@ func (p *publisher) publish(text []byte) error {
 		return err
 	}
 	if err := p.allowed(&one, topics); err != nil {
-		p.visit.refused(refusedRight)
-		return fmt.Errorf("%w: %w", errNotAllowed, err)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(p.waits, p.server.config.PublishTimeout)
 	defer cancel()
@@ -223,24 +222,33 @@ func (one *submission) topics() ([]string, error) {
 			return nil, fmt.Errorf("event %q is set by the server", truncateUTF8(key, 64))
 		}
 	}
-	topics := one.Events[TopicKey]
-	if one.Topic != "" && !slices.Contains(topics, one.Topic) {
-		topics = append([]string{one.Topic}, topics...)
+	named := one.Events[TopicKey]
+	if one.Topic != "" {
+		named = append([]string{one.Topic}, named...)
 	}
-	for _, topic := range topics {
-		if !strings.HasPrefix(topic, "/") {
+	var topics []string
+	for _, topic := range named {
+		switch {
+		case slices.Contains(topics, topic):
+		case !strings.HasPrefix(topic, "/"):
 			return nil, fmt.Errorf("topic %q must be a path that begins with /", truncateUTF8(topic, 64))
+		case len(topics) == maxTopics:
+			return nil, fmt.Errorf("a publication may be on %d topics", maxTopics)
+		default:
+			topics = append(topics, topic)
 		}
 	}
 	return topics, nil
 }
 
+// maxTopics bounds the topics of a publication, each of which needs a right.
+const maxTopics = 100
+
 // allowed asks whether the client may publish to each topic, or, if there is
 // none or there are other events, with the events.
 func (p *publisher) allowed(one *submission, topics []string) error {
-	id, allow := *p.visit.identity(), p.server.config.AllowPublish
 	for _, topic := range topics {
-		if err := allow(id, topic, one.Events); err != nil {
+		if err := p.allow(topic, one.Events); err != nil {
 			return err
 		}
 	}
@@ -251,7 +259,18 @@ func (p *publisher) allowed(one *submission, topics []string) error {
 	if len(topics) > 0 && others == 0 {
 		return nil
 	}
-	return allow(id, "", one.Events)
+	return p.allow("", one.Events)
+}
+
+func (p *publisher) allow(topic string, events events) error {
+	if err := p.waits.Err(); err != nil {
+		return err
+	}
+	if err := p.server.config.AllowPublish(*p.visit.identity(), topic, events); err != nil {
+		p.visit.refused(refusedRight)
+		return fmt.Errorf("%w: %w", errNotAllowed, err)
+	}
+	return nil
 }
 
 // toTopics adds the events of topics, and waits for their subscribers.

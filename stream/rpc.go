@@ -19,8 +19,14 @@ type rpcError struct {
 func (e *rpcError) Error() string { return "stream: " + e.message + ": " + e.data }
 
 func parseError(err error) *rpcError {
-	return &rpcError{-32700, "Parse error. Invalid JSON", "error unmarshaling request: " + err.Error()}
+	return &rpcError{-32700, "Parse error. Invalid JSON", "error unmarshaling request: " + brief(err)}
 }
+
+// maxEcho bounds what a client that sent something wrong is shown of it, in
+// bytes.
+const maxEcho = 256
+
+func brief(err error) string { return truncateUTF8(err.Error(), maxEcho) }
 
 func invalidRequest(data string) *rpcError { return &rpcError{-32600, "Invalid Request", data} }
 func methodNotFound() *rpcError            { return &rpcError{-32601, "Method not found", ""} }
@@ -51,11 +57,18 @@ func decodeRequest(payload []byte) (rpcRequest, *rpcError) {
 		return rpcRequest{}, parseError(err)
 	}
 	id, err := decodeID(wire.ID)
+	if err == nil && max(len(wire.ID), len(id)) > maxID {
+		err = fmt.Errorf("json-rpc ID is longer than %d bytes", maxID)
+	}
 	if err != nil {
 		return rpcRequest{}, parseError(err)
 	}
 	return rpcRequest{id: id, method: wire.Method, params: wire.Params}, nil
 }
+
+// maxID bounds an id, as JSON, in bytes: a subscription sends it with every
+// result.
+const maxID = 256
 
 // decodeID returns an id as it is sent back: a string, or an integer, which a
 // number is truncated to.

@@ -58,11 +58,11 @@ func (s *session) answer(c *caller, req *rpcRequest) error {
 // It counts as a subscription until it is answered.
 func (s *session) ask(req *rpcRequest) error {
 	most := s.server.config.MaxSubscriptions
-	if int(s.asked.Add(1)) > most {
-		s.asked.Add(-1)
+	if s.inUse() >= most {
 		s.visit.refused(refusedSubscriptions)
 		return s.w.send(textOf(appendError(nil, req.id, tooManySubscriptions(most))), nil)
 	}
+	s.asked.Add(1)
 	asking := s.connection.ask(func(waits context.Context) {
 		defer s.asked.Add(-1)
 		waits, cancel := s.visit.identity().until(waits)
@@ -78,6 +78,10 @@ func (s *session) ask(req *rpcRequest) error {
 	}
 	return nil
 }
+
+// inUse returns how many subscriptions and waiting requests there are. The
+// reader alone adds any.
+func (s *session) inUse() int { return len(s.all()) + int(s.asked.Load()) }
 
 func tooManySubscriptions(most int) *rpcError {
 	return internalError("max_subscriptions_per_client " + strconv.Itoa(most) + " reached")
@@ -145,12 +149,11 @@ func (s *session) subscribe(a asked) (*outlet, *rpcError) {
 
 // room tells whether the limits allow one more subscription.
 func (s *session) room() *rpcError {
-	n := len(s.all())
 	c := &s.server.config
-	if n == 0 && int(s.server.clients.Load()) >= c.MaxClients {
+	if len(s.all()) == 0 && int(s.server.clients.Load()) >= c.MaxClients {
 		return internalError(s.visit.refusedFor(s.server.tooManyClients()).Error())
 	}
-	if n >= c.MaxSubscriptions {
+	if s.inUse() >= c.MaxSubscriptions {
 		s.visit.refused(refusedSubscriptions)
 		return tooManySubscriptions(c.MaxSubscriptions)
 	}

@@ -127,6 +127,7 @@ func (t *Tokens) identity(claims jwt.MapClaims) (Identity, error) {
 		Admin:   admin && t.config.AdminClaim != "",
 		Expires: expires.Add(t.config.Leeway),
 		Claims:  claims,
+		parsed:  &parsedRights{byClaim: map[string][]right{}},
 	}, nil
 }
 

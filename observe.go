@@ -1,12 +1,11 @@
 package pubsub
 
 import (
-	"reflect"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 
+	"github.com/harkbus/pubsub/internal/usercode"
 	"github.com/harkbus/pubsub/service"
 )
 
@@ -116,32 +115,8 @@ func (s *Server) show(o *observer, m *Message) {
 	seen = true
 }
 
-// inUserCode tells whether an observer, a user-written query or a logger of a
-// server, this one or another, has called the caller. It looks through the
-// stack, which takes microseconds.
-func inUserCode() bool {
-	callers := make([]uintptr, 64)
-	n := runtime.Callers(2, callers)
-	for n == len(callers) {
-		callers = make([]uintptr, 2*n)
-		n = runtime.Callers(2, callers)
-	}
-	frames := runtime.CallersFrames(callers[:n])
-	for more := n > 0; more; {
-		var frame runtime.Frame
-		frame, more = frames.Next()
-		if slices.Contains(userCode[:], frame.Function) {
-			return true
-		}
-	}
-	return false
-}
-
-// userCode are the functions that all calls of observers, queries and loggers
-// come through.
-var userCode = [...]string{nameOf((*Server).ask), nameOf((*reports).write)}
-
-func nameOf(f any) string { return runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name() }
+// All calls of observers, queries and loggers come through these.
+var _ = usercode.Through((*Server).ask) && usercode.Through((*reports).write)
 
 // queryFailed takes note of a user-written query that failed to match.
 func (s *Server) queryFailed(t *topic, err error) {

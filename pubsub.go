@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/harkbus/pubsub/internal/usercode"
 	"github.com/harkbus/pubsub/match"
 	"github.com/harkbus/pubsub/query"
 	"github.com/harkbus/pubsub/service"
@@ -172,7 +173,7 @@ func (s *Server) OnStop() {
 	if mine {
 		s.handed <- struct{}{}
 	}
-	if !inUserCode() {
+	if !usercode.Calls() {
 		s.awaitEnd()
 	}
 }
@@ -200,7 +201,7 @@ func (s *Server) hasEnded() bool {
 // user-written query or a logger calls it, which that may wait for, it returns an
 // error as long as there is something left.
 func (s *Server) OnReset() error {
-	if inUserCode() && !s.hasEnded() {
+	if usercode.Calls() && !s.hasEnded() {
 		return errResetTooEarly
 	}
 	s.awaitEnd()

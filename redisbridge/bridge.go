@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/internal/usercode"
 )
 
 // A Bridge joins a Server to those of other processes; see the package comment
@@ -24,7 +25,7 @@ type Bridge struct {
 
 	reserved pubsub.Origin // by its address: what Publish has room for
 	measure  measure       // of the observer, which runs once at a time
-	seen     advance       // what the observer has seen
+	seen     *advance      // what the observer has seen
 
 	closing sync.Once
 	closed  chan struct{} // closed when Close is done
@@ -51,8 +52,7 @@ func Attach(server *pubsub.Server, options Options) (*Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bridge{member: m, server: server, closed: make(chan struct{}), detach: func() {}}
-	b.seen.begin(server.Sequence())
+	b := &Bridge{member: m, server: server, closed: make(chan struct{}), detach: func() {}, seen: newAdvance()}
 	b.requests = newRequests(m)
 	if !m.opt.ReceiveOnly {
 		b.startSending()
@@ -78,10 +78,15 @@ func (b *Bridge) startSending() {
 	}
 	b.ended = func(err error) {
 		for _, w := range b.sending {
-			w.box.refuse(err)
+			if errors.Is(err, pubsub.ErrServerStopped) { // which dispatches what it has accepted
+				w.box.shut(err)
+			} else {
+				w.box.refuse(err)
+			}
 		}
 	}
 	b.detach = b.server.Observe(b.observe)
+	b.seen.reach(b.server.Sequence()) // what was accepted before may have been dispatched, unseen
 }
 
 // startReceiving starts the receiving side of all partitions.
@@ -153,8 +158,8 @@ func (b *Bridge) partitionOf(key string) int {
 // server has accepted it; Flush waits until Redis has it. The events belong to
 // the server then.
 //
-// On an error nothing was published: that of ctx, ErrClosed,
-// pubsub.ErrServerStopped, ErrTooLarge, or why data cannot be encoded.
+// On an error nothing was published: that of ctx, ErrClosed once Close was
+// called, pubsub.ErrServerStopped, ErrTooLarge, or why data cannot be encoded.
 func (b *Bridge) Publish(ctx context.Context, data any, events map[string][]string) error {
 	if b.opt.ReceiveOnly {
 		return errors.New("redisbridge: Publish on a bridge that is ReceiveOnly")
@@ -243,52 +248,85 @@ func cursorOf(getting []*inbound) (c Cursor) {
 	return c
 }
 
-// Close detaches the bridge from its server and ends it; see Shutdown in the
-// package comment. It returns an error if publications were left that Redis
-// did not acknowledge. A second Close returns the same.
+// Close ends the bridge and detaches it from its server; see Shutdown in the
+// package comment. It returns an error if publications were left that Redis did
+// not acknowledge, or the server did not dispatch in time. A second Close
+// returns the same. Under an observer or a query of the server, which
+// dispatches nothing meanwhile, Close does not wait for that.
 func (b *Bridge) Close() error {
-	b.closing.Do(func() {
-		defer close(b.closed)
-		b.result = b.shutDown()
+	b.crew.call(func() {
+		b.closing.Do(func() {
+			defer close(b.closed)
+			b.result = b.shutDown()
+		})
+		<-b.closed
 	})
-	<-b.closed
 	return b.result
 }
 
 func (b *Bridge) shutDown() error {
+	ctx, cancel := context.WithTimeout(context.Background(), b.opt.CloseTimeout)
+	defer cancel()
+	for _, w := range b.sending {
+		w.box.shut(ErrClosed)
+	}
+	queued := b.awaitDispatched(ctx)
 	b.detach()
 	for _, w := range b.sending {
 		w.packer.finish()
 	}
-	b.awaitFinished()
+	b.awaitFinished(ctx)
 	b.stop()
 	left := 0
 	for _, w := range b.sending {
 		left += w.box.left()
 	}
-	if left > 0 {
-		return fmt.Errorf("redisbridge: closed with %d publications that Redis did not acknowledge%s", left, b.notes.lastText())
+	if left > 0 || queued > 0 {
+		return fmt.Errorf("redisbridge: closed with %d publications that Redis did not acknowledge and %d that the server did not dispatch%s", left, queued, b.notes.lastText())
 	}
 	return nil
 }
 
-// awaitFinished waits until everything is sent, for CloseTimeout at most, and
-// for the goodbye alone not even that.
-func (b *Bridge) awaitFinished() {
-	timeout := min(b.opt.CloseTimeout, goodbyeTimeout)
-	for _, w := range b.sending {
-		if w.box.left() > 0 {
-			timeout = b.opt.CloseTimeout
+// awaitDispatched waits until what the server has accepted is in the outboxes,
+// and returns how much is not.
+func (b *Bridge) awaitDispatched(ctx context.Context) (queued int) {
+	if len(b.sending) == 0 {
+		return 0
+	}
+	if !usercode.Calls() {
+		for _, w := range b.sending { // who has reserved may not have published yet
+			select {
+			case <-w.box.used:
+			case <-b.ctx.Done():
+			case <-ctx.Done():
+			}
+		}
+		last := b.server.Sequence()
+		if b.seen.await(ctx, b.ctx.Done(), last) != nil {
+			queued = int(last - b.seen.at.Load())
 		}
 	}
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
+	promised := 0
+	for _, w := range b.sending {
+		promised += w.box.promised()
+	}
+	return max(queued, promised)
+}
+
+// awaitFinished waits until everything is sent or ctx ends, and for the goodbye
+// alone not even that.
+func (b *Bridge) awaitFinished(ctx context.Context) {
+	if !slices.ContainsFunc(b.sending, func(w *outbound) bool { return w.box.left() > 0 }) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, goodbyeTimeout)
+		defer cancel()
+	}
 	for _, w := range b.sending {
 		select {
 		case <-w.writer.finished:
 		case <-b.ctx.Done():
 			return
-		case <-timer.C:
+		case <-ctx.Done():
 			return
 		}
 	}
@@ -347,7 +385,7 @@ func (s *serverSink) gap(_ context.Context, g Gap, _ position) {
 
 func (s *serverSink) passed(int, position) {}
 
-// An advance tells how far the observer has come.
+// An advance tells how far the observer has come. It never goes back.
 type advance struct {
 	at      atomic.Uint64
 	waiting atomic.Int32
@@ -356,13 +394,12 @@ type advance struct {
 	moved chan struct{} // closed and replaced at each step while somebody waits
 }
 
-func (p *advance) begin(sequence uint64) {
-	p.at.Store(sequence)
-	p.moved = make(chan struct{})
-}
+func newAdvance() *advance { return &advance{moved: make(chan struct{})} }
 
 func (p *advance) reach(sequence uint64) {
-	p.at.Store(sequence)
+	for at := p.at.Load(); at < sequence && !p.at.CompareAndSwap(at, sequence); {
+		at = p.at.Load()
+	}
 	if p.waiting.Load() == 0 {
 		return
 	}

@@ -95,8 +95,11 @@
 //
 // # Shutdown
 //
-// Close detaches the bridge from its server, gives what is in the outbox up to
-// CloseTimeout to reach Redis, says goodbye, so that readers do not wait for a
-// lease, and waits for all goroutines but those in a callback: it may be called
-// from one. Stop the Server after it.
+// From when Close is called Publish returns ErrClosed. Within CloseTimeout Close
+// waits until the server has dispatched what it accepted, detaches the bridge,
+// and waits until Redis has it; its error says how much was left. It says
+// goodbye, so that readers do not wait for a lease, and waits for all goroutines
+// but those in a callback, observers and queries included: it may be called from
+// one, and does not wait for the server's dispatching under an observer or a
+// query, which hold that up. Stop the Server after it.
 package redisbridge

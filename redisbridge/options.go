@@ -173,7 +173,7 @@ type Options struct {
 	Timeout   time.Duration
 	KeepAlive time.Duration
 
-	// CloseTimeout bounds how long Close waits for the outbox.
+	// CloseTimeout bounds how long Close waits for the server and the outbox.
 	CloseTimeout time.Duration
 
 	// SendAll has no effect: every publication is sent, whether another process

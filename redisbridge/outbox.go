@@ -39,10 +39,12 @@ type outbox struct {
 	skipped  uint64 // dropped since the last item of queue
 	waiters  []*roomWaiter
 	flushers []flusher
-	guessed  []*item // items of queue whose size is a guess, in order
-	mayGuess int     // how many they may be
-	idle     bool    // whoever takes has found nothing and waits for wake
-	err      error   // why nothing is taken in any more
+	guessed  []*item       // items of queue whose size is a guess, in order
+	mayGuess int           // how many they may be
+	idle     bool          // whoever takes has found nothing and waits for wake
+	shutErr  error         // why no room is reserved any more
+	err      error         // why nothing is taken in any more
+	used     chan struct{} // closed once the outbox is shut and what was reserved was used or returned
 
 	ticket   uint64 // of the last item
 	taken    uint64 // ticket of the last item taken
@@ -96,7 +98,7 @@ func (e *DropError) Error() string {
 func newOutbox(o *Options) *outbox {
 	return &outbox{limit: o.OutboxCount, limitBytes: o.OutboxBytes,
 		mayGuess: min(firstGuessed, o.OutboxBytes/2/opaqueSize),
-		wake:     make(chan struct{}, 1), weigh: make(chan struct{}, 1)}
+		wake:     make(chan struct{}, 1), weigh: make(chan struct{}, 1), used: make(chan struct{})}
 }
 
 // fits tells whether one more item of a size may come. The caller holds o.mu.
@@ -115,7 +117,7 @@ func (o *outbox) offer(m pubsub.Message, s *measure, hasRoom bool) (episode bool
 		return false
 	case hasRoom && o.reserved.count > 0:
 		size := s.sizeOf(m)
-		o.reserved.add(-1, -size)
+		o.returnLocked(size)
 		o.push(m, size)
 		return false
 	}
@@ -222,7 +224,7 @@ func (o *outbox) reserve(ctx context.Context, size int) error {
 		return ErrTooLarge
 	}
 	o.mu.Lock()
-	if err := o.err; err != nil {
+	if err := o.shutErr; err != nil {
 		o.mu.Unlock()
 		return err
 	}
@@ -260,9 +262,27 @@ func (o *outbox) unreserve(size int) {
 
 func (o *outbox) unreserveLocked(size int) {
 	if o.reserved.count > 0 {
-		o.reserved.add(-1, -size)
+		o.returnLocked(size)
 	}
 	o.grantRoom()
+}
+
+// returnLocked takes note that room for one item is reserved no more. The caller
+// holds o.mu.
+func (o *outbox) returnLocked(size int) {
+	o.reserved.add(-1, -size)
+	o.checkUsedLocked()
+}
+
+func (o *outbox) checkUsedLocked() {
+	if o.shutErr == nil || o.reserved.count > 0 {
+		return
+	}
+	select {
+	case <-o.used:
+	default:
+		close(o.used)
+	}
 }
 
 // flushed returns a channel that is closed when all items that are there now
@@ -295,6 +315,27 @@ func (o *outbox) goneUpTo(ticket uint64) bool {
 	return o.queue.len() == 0 || o.queue.front().ticket > ticket
 }
 
+// shut reserves no room any more, and whoever waits for it gets err. What has
+// been reserved still comes, and so does what has no reservation.
+func (o *outbox) shut(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.shutLocked(err)
+}
+
+func (o *outbox) shutLocked(err error) {
+	if o.shutErr != nil {
+		return
+	}
+	o.shutErr = err
+	for _, w := range o.waiters {
+		w.err = err
+		close(w.done)
+	}
+	o.waiters = nil
+	o.checkUsedLocked()
+}
+
 // refuse takes nothing in any more and ends all waits. What is there can still
 // be taken and released.
 func (o *outbox) refuse(err error) {
@@ -303,13 +344,16 @@ func (o *outbox) refuse(err error) {
 	if o.err != nil {
 		return
 	}
+	o.shutLocked(err)
 	o.err = err
-	for _, w := range o.waiters {
-		w.err = err
-		close(w.done)
-	}
-	o.waiters = nil
 	o.notifyFlushed()
+}
+
+// promised returns for how many items room is reserved.
+func (o *outbox) promised() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.reserved.count
 }
 
 // left returns how many items are not acknowledged.

@@ -107,9 +107,10 @@ func (r *Reader) Err() error { return r.err() }
 // Stats returns what the reader has done and holds.
 func (r *Reader) Stats() Stats { return r.stats(r.getting) }
 
-// Close ends the reader and waits for its goroutines. Next returns ErrClosed.
+// Close ends the reader and waits for its goroutines, but for one that has called
+// it by way of a query. Next returns ErrClosed.
 func (r *Reader) Close() error {
-	r.closing.Do(r.stop)
+	r.crew.call(func() { r.closing.Do(r.stop) })
 	if err := r.err(); !errors.Is(err, ErrClosed) {
 		return err
 	}

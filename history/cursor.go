@@ -94,6 +94,21 @@ func (c Cursor) Next() Cursor {
 	return c
 }
 
+// Previous returns the greatest cursor before c, whether there is a publication
+// or not. The zero Cursor is the Previous of itself.
+func (c Cursor) Previous() Cursor {
+	const most = ^uint64(0)
+	switch {
+	case c.Minor != 0:
+		return Cursor{c.Epoch, c.Major, c.Minor - 1}
+	case c.Major != 0:
+		return Cursor{c.Epoch, c.Major - 1, most}
+	case c.Epoch != 0:
+		return Cursor{c.Epoch - 1, most, most}
+	}
+	return c
+}
+
 // MarshalText implements encoding.TextMarshaler.
 func (c Cursor) MarshalText() ([]byte, error) { return c.Append(nil), nil }
 

@@ -31,6 +31,8 @@ func TestCursorTextSortsLikeCursors(t *testing.T) {
 		next := a.Next()
 		require.True(t, a.Before(next) || a == history.Last)
 		require.False(t, a.Before(b) && b.Before(next), "nothing is between a cursor and its Next")
+		require.True(t, next.Previous() == a || a == history.Last)
+		require.Equal(t, history.Cursor{}, history.Cursor{}.Previous())
 	})
 }
 

@@ -147,12 +147,12 @@ func (c *connection) spawn(f func()) {
 // returns when the goodbye is on its way. Of several endings the first counts.
 func (c *connection) shutdown(e ending) {
 	c.closing.CompareAndSwap(nil, &e)
-	e = *c.closing.Load()
+	first := *c.closing.Load() // e is read by others now
 	c.transport.refuse()
 	outlets := c.all()
 	c.endAsking()
 	for _, o := range outlets {
-		o.end(e)
+		o.end(first)
 	}
 	for _, o := range outlets {
 		select {
@@ -160,7 +160,7 @@ func (c *connection) shutdown(e ending) {
 		case <-c.ctx.Done():
 		}
 	}
-	c.transport.goodbye(e)
+	c.transport.goodbye(first)
 }
 
 // kill ends the connection without a word.
@@ -184,7 +184,7 @@ func (c *connection) farewell() (frames []frame, bye []byte) {
 }
 
 // ask runs f in a goroutine that shutdown waits for. The context of f ends with
-// the connection, and when that is about to close. It returns false if it is
+// the connection, and with endWaiting. It returns false if it is
 // too late.
 func (c *connection) ask(f func(context.Context)) bool {
 	c.mu.Lock()
@@ -203,15 +203,21 @@ func (c *connection) ask(f func(context.Context)) bool {
 	return true
 }
 
-// endAsking has requests that wait answered. closing is set.
+// endAsking has requests that wait answered, and returns when they have been.
+// closing is set.
 func (c *connection) endAsking() {
-	c.mu.Lock()
-	end := c.endWaits
-	c.mu.Unlock()
-	if end != nil {
-		end()
-	}
+	c.endWaiting()
 	c.asking.Wait()
+}
+
+// endWaiting has requests that wait answered; those that come later may wait.
+func (c *connection) endWaiting() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.endWaits != nil {
+		c.endWaits()
+		c.waits, c.endWaits = nil, nil
+	}
 }
 
 // all returns the outlets.

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 
 // eventsRequest is what the events method is asked for; ADR 075 of Tendermint.
 type eventsRequest struct {
+	query      string
 	narrow     *query.Query
 	weight     int // instructions of its regular expressions, without what narrows it
 	maxResults int
@@ -32,17 +34,25 @@ type eventsRequest struct {
 //	 "oldest_item", "newest_item": of the history, whatever matches
 //	 "gap":       after after_item}
 //
-// Whoever has got all items goes on with newest_item as the next after_item. An
-// answer has at most MaxAnswer bytes, but at least one item if there is one.
+// While there is more, the last item's cursor is the before_item of the next
+// request. Whoever has got all items goes on with newest_item of the first of
+// these answers as the next after_item: what came since is not among the items of
+// the others, although their newest_item is newer. Where time is over before all
+// has been looked at, newest_item is the place up to which that has been done.
+// An answer has at most MaxAnswer bytes, but at least one item if there is one.
 func (c *caller) events(_ *rpcRequest, args arguments) (reply, *rpcError) {
+	id := c.visit.identity()
 	req, fault := c.eventsRequest(args)
 	if fault != nil {
 		return reply{}, fault
 	}
 	result, err := c.pull(req)
+	now := c.visit.identity()
 	switch {
-	case c.visit.identity().expired():
+	case now.expired():
 		return reply{}, serverError(endExpired.reason)
+	case now != id && !c.server.seesTheSame(now, req.query, req.narrow):
+		return reply{}, serverError(endRights.reason)
 	case c.visit.refusedFor(err) != nil:
 		return reply{}, c.pullError(err)
 	}
@@ -103,6 +113,7 @@ func limited(n, most int) int {
 // compileFilter reads the query of a filter; an empty one matches everything
 // that the caller may see.
 func (c *caller) compileFilter(text string, req *eventsRequest) (err error) {
+	req.query = text
 	if text == "" {
 		req.narrow, err = c.server.narrow(*c.visit.identity(), query.All)
 		return err
@@ -114,18 +125,18 @@ func (c *caller) compileFilter(text string, req *eventsRequest) (err error) {
 
 // pull answers a request. Without before_item it waits for matches if there is
 // none yet, until the time it was given, and the caller's, are over; then it
-// answers with what there is, which may be nothing.
+// answers with what there is, which may be nothing. What has been looked at once
+// is not looked at again.
 func (c *caller) pull(req eventsRequest) ([]byte, error) {
-	s := c.server
+	s, h := c.server, c.server.config.History
 	if req.hasAfter {
-		if err := s.config.History.Await(c.waits, req.after); err != nil { // it may be queued yet
+		if err := h.Await(c.waits, req.after); err != nil { // it may be queued yet
 			return nil, err
 		}
 	}
 	trial := s.try(req.narrow, history.Last)
-	scan := func() (scanned, error) { return c.scan(req, &trial) }
-	answer, err := scan()
-	if err != nil || answer.n > 0 || answer.gap != nil || req.hasBefore || req.wait == 0 {
+	answer, err := c.scan(&req, &trial)
+	if err != nil || !answer.empty() || req.hasBefore || req.wait == 0 {
 		return answer.json, err
 	}
 	pulls, refused := s.quotas.pulls.hold(c.visit.ip, c.visit.identity().Name, 1)
@@ -146,14 +157,14 @@ func (c *caller) pull(req eventsRequest) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = s.bus.UnsubscribeID(context.WithoutCancel(ctx), sub.ID()) }()
-	if err := s.config.History.Await(ctx, s.config.History.Cursor(sub.After())); err == nil {
-		if answer, err = scan(); err != nil || answer.n > 0 {
+	if err := h.Await(ctx, h.Cursor(sub.After())); err == nil {
+		if answer, err = c.scan(&req, &trial); err != nil || !answer.empty() {
 			return answer.json, err // it came before sub
 		}
 		_, err = sub.Next(ctx)
 		s.expressions.noteEnd(err) // what the bus does not run is run over the history
 	}
-	answer, err = scan()
+	answer, err = c.scan(&req, &trial)
 	return answer.json, err
 }
 
@@ -164,35 +175,51 @@ type scanned struct {
 	gap  *history.Gap
 }
 
+func (a *scanned) empty() bool { return a.n == 0 && a.gap == nil }
+
 var errAnswerFull = errors.New("the answer is full: ask for this in a request of its own")
 
-// scan collects what the history has now.
-func (c *caller) scan(req eventsRequest, trial *trial) (answer scanned, err error) {
+// scan collects what the history has now. After an empty answer req asks for
+// what comes after it.
+func (c *caller) scan(req *eventsRequest, trial *trial) (answer scanned, err error) {
 	s := c.server
 	h := s.config.History
-	oldest, newest := h.Bounds()
 	after := req.after
 	if req.hasAfter {
 		if answer.gap = gapAfter(h, after); answer.gap != nil {
 			after = answer.gap.To
 		}
 	}
-	before := newest.Next()
+	oldest, newest := h.Bounds()
+	reached := newest.Next() // everything from here on has been looked at
 	if req.hasBefore {
-		before = req.before
+		reached = req.before
 	}
-	items, more := append(make([]byte, 0, 512), `{"items":[`...), false
-	for entry, err := range h.Backward(before) {
+	trial.at = reached
+	items, more, whole := append(make([]byte, 0, 512), `{"items":[`...), false, false
+	for entry, err := range h.Backward(reached) {
 		if err != nil {
 			return answer, err
 		}
-		if req.hasAfter && !after.Before(entry.Cursor) {
+		if whole = req.hasAfter && !after.Before(entry.Cursor); whole {
 			break
 		}
-		if ok, err := trial.matches(c.ctx, c.waits, entry); err != nil {
+		ok, err := trial.matches(c.ctx, c.waits, entry)
+		if err != nil && c.outOfTime(err) {
+			if more = answer.n > 0; more {
+				break
+			}
+			if req.hasAfter && !req.hasBefore {
+				newest, whole = after, true
+				break
+			}
+		}
+		if err != nil {
 			s.expressions.noteEnd(err)
 			return answer, err
-		} else if !ok {
+		}
+		reached = entry.Cursor
+		if !ok {
 			continue
 		}
 		if more = answer.n == req.maxResults; more {
@@ -211,8 +238,20 @@ func (c *caller) scan(req eventsRequest, trial *trial) (answer scanned, err erro
 		}
 		items = append(append(append(items, '{'), item...), '}')
 	}
+	if req.hasAfter && !more && !whole { // the history ended there: it may have lost some of it meanwhile
+		answer.gap = joined(answer.gap, gapBetween(h, after, reached))
+	}
 	answer.json = appendBounds(items, more, h, oldest, newest, answer.gap)
+	if answer.empty() {
+		req.hasAfter, req.after = true, newest
+	}
 	return answer, nil
+}
+
+// outOfTime tells whether a trial failed because a request may not wait for its
+// turn any longer.
+func (c *caller) outOfTime(err error) bool {
+	return c.waits.Err() != nil && c.ctx.Err() == nil && !tookTooLong(err)
 }
 
 // charge takes room for an item of an answer that has n.
@@ -255,6 +294,32 @@ func gapAfter(h history.History, after history.Cursor) *history.Gap {
 		return entry.Gap
 	}
 	return nil
+}
+
+// gapBetween returns the gap that is just after a cursor, as far as it is before
+// end.
+func gapBetween(h history.History, after, end history.Cursor) *history.Gap {
+	gap := gapAfter(h, after)
+	if gap == nil || gap.To.Before(end) {
+		return gap
+	}
+	clipped := *gap
+	clipped.To = end.Previous()
+	if clipped.To.Before(clipped.From) {
+		return nil
+	}
+	return &clipped
+}
+
+// joined returns one gap for two, of which the second begins where the first
+// ends. Either may be nil.
+func joined(a, b *history.Gap) *history.Gap {
+	if a == nil || b == nil {
+		return cmp.Or(a, b)
+	}
+	both := *a
+	both.To = b.To
+	return &both
 }
 
 // item returns what is between the braces of an item, out of the encoding that

@@ -11,7 +11,8 @@ var endRights = ending{closePolicyViolation, "the token gives other rights: subs
 
 // authenticate is the method of that name: the connection goes on with a new
 // token of the same identity, until that one ends. Subscriptions go on, but for
-// those that the new token narrows in another way.
+// those that the new token narrows in another way; requests that wait are
+// answered.
 func (c *caller) authenticate(_ *rpcRequest, args arguments) (reply, *rpcError) {
 	var token string
 	if err := args.decode("token", &token); err != nil {
@@ -24,11 +25,14 @@ func (c *caller) authenticate(_ *rpcRequest, args arguments) (reply, *rpcError) 
 	id, err := refresh(token)
 	switch {
 	case err != nil:
+		c.visit.refused(refusedIdentity)
 		c.server.config.logDebug("stream: token refused", "connection", c.session.id, "error", err)
 		return reply{}, serverError("not authorized")
 	case id.expired():
+		c.visit.refused(refusedIdentity)
 		return reply{}, serverError(endExpired.reason)
 	case id.Name != c.visit.identity().Name:
+		c.visit.refused(refusedIdentity)
 		return reply{}, serverError("the token is another identity's")
 	}
 	c.session.become(&id)
@@ -39,20 +43,26 @@ func (c *caller) authenticate(_ *rpcRequest, args arguments) (reply, *rpcError) 
 func (s *session) become(id *Identity) {
 	s.visit.who.Store(id)
 	s.expect(id.Expires)
+	s.endWaiting()
 	for _, o := range s.all() {
-		if !s.seesTheSame(id, o) {
+		if !s.server.seesTheSame(id, o.query, o.narrow) {
 			o.end(endRights)
 		}
 	}
 }
 
-func (s *session) seesTheSame(id *Identity, o *outlet) bool {
-	q, err := query.New(o.query)
+// seesTheSame tells whether an identity sees of a query, "" for all there is,
+// what narrow says.
+func (s *Server) seesTheSame(id *Identity, text string, narrow *query.Query) bool {
+	q, err := query.All, error(nil)
+	if text != "" {
+		q, err = query.New(text)
+	}
 	if err != nil {
 		return false
 	}
-	narrow, err := s.server.narrow(*id, q)
-	return err == nil && narrow.String() == o.narrow.String()
+	now, err := s.narrow(*id, q)
+	return err == nil && now.String() == narrow.String()
 }
 
 // expect sets when the connection ends with its token.

@@ -157,7 +157,7 @@ func (m *member) multiplexer() *redismux.Multiplexer {
 	defer m.mu.Unlock()
 	if m.mux == nil && m.failed == nil {
 		m.mux = redismux.NewWithOpts(redismux.FromClient(m.link.client), redismux.Options{
-			BufferBytes:  m.opt.InboxBytes,
+			BufferBytes:  max(m.opt.InboxBytes, transitBytes), // beyond it the connection ends
 			MinBackOff:   minBackoff,
 			MaxBackOff:   maxBackoff,
 			ReplyTimeout: time.Minute, // the connection has a deadline on progress

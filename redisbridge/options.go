@@ -73,6 +73,7 @@ const (
 	refreshShards    = 2 * time.Second        // in a cluster: readers alone would not learn of new nodes
 	dialTimeout      = time.Minute            // in all; the connection has a deadline on progress
 	connBuffer       = 64 << 10               // each way; the client's own would be most of what a bridge holds
+	transitBytes     = 1 << 20                // between a connection and the inboxes, which wait for nobody
 )
 
 // Options say how to attach a bridge. The zero value of a field is its

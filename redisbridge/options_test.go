@@ -129,3 +129,23 @@ func TestGapIsOneLine(t *testing.T) {
 	g := Gap{Reason: Lost, Origin: pubsub.Origin{Name: "a\n2026 all is well\x1b[2J\u2028", Epoch: 1}, Count: 1, From: 2, To: 2}
 	require.Equal(t, `gap in partition 0: lost, 1 publications of "a\n2026 all is well\x1b[2J\u2028"/0000000000000001 (2 to 2)`, g.String())
 }
+
+// An inbox that holds one frame drops the others of a burst, and says so; it does
+// not lose its connection over them.
+func TestSmallestInboxKeepsItsConnection(t *testing.T) {
+	redis := redistest.Start(t)
+	a := join(t, redis, live("tiny")).awaitReady(t)
+	o := live("tiny")
+	o.InboxBytes = 1
+	b := join(t, redis, o).awaitReady(t)
+	got := b.collect()
+	const n = 200
+	a.number(t, 0)
+	got.await(t, has(0)) // from the first on, every loss is counted
+	for i := 1; i <= n; i++ {
+		a.number(t, i)
+		require.NoError(t, a.Flush(within(t, patience)))
+	}
+	eventually(t, "everything is accounted for", func() bool { return len(got.all())+b.gaps.lost() == n+1 })
+	require.Zero(t, b.Stats().Reconnects)
+}

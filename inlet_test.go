@@ -3,8 +3,10 @@ package pubsub_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -246,5 +248,61 @@ func TestOutAfterTheEndAtCapacityOne(t *testing.T) {
 			_, err := sub.Next(ctx)
 			require.ErrorIs(t, err, pubsub.ErrUnsubscribed)
 		})
+	}
+}
+
+// Whoever waits, and whoever comes for the first time: the reason comes after
+// the last message.
+func TestReasonComesAfterTheLastMessageAtCapacityOne(t *testing.T) {
+	for _, end := range []string{"unsubscribe", "stop", "cut"} {
+		for _, readers := range []int{1, 3, 20} {
+			t.Run(fmt.Sprintf("%s, %d readers", end, readers), func(t *testing.T) {
+				for range 50 {
+					requireReasonLast(t, end, readers)
+				}
+			})
+		}
+	}
+}
+
+func requireReasonLast(t *testing.T, end string, readers int) {
+	server := newServer(t)
+	sub := subscribe(t, server, "c", "", 1, pubsub.Cancel)
+	brief, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var all sync.WaitGroup
+	var read, ended atomic.Int64
+	note := func(n int, err error) {
+		read.Add(int64(n))
+		if err != nil && brief.Err() != err {
+			ended.Add(1)
+		}
+	}
+	for i := range readers {
+		all.Go(func() { note(sub.NextBatch(ctx, make([]pubsub.Message, 1))) })
+		if i%2 == 0 {
+			all.Go(func() {
+				if _, err := sub.Next(brief); err == nil {
+					note(1, nil)
+				}
+			})
+		}
+	}
+	runtime.Gosched()
+	go cancel()
+	for i := 0; i < 2*readers+2 && sub.Err() == nil; i++ {
+		require.NoError(t, server.Publish(ctx, i))
+		if end != "cut" && sub.Len() > 0 {
+			break
+		}
+	}
+	if end == "unsubscribe" {
+		_ = server.UnsubscribeAll(ctx, "c")
+	} else {
+		require.NoError(t, server.Stop())
+	}
+	all.Wait()
+	if ended.Load() > 0 {
+		require.Zero(t, sub.Len(), "the reason came first")
 	}
 }

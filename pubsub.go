@@ -93,8 +93,7 @@ type Server struct {
 
 	observers observers
 	reports   reports
-	watches   sync.WaitGroup // of those that stop with their subscription; see inlet
-	room      *sync.Pool     // of the topics' logs
+	room      *sync.Pool // of the topics' logs
 
 	waker    *waker
 	handed   chan struct{} // capacity 1: the pass, to the server's goroutine
@@ -181,7 +180,6 @@ func (s *Server) OnStop() {
 // awaitEnd returns once the server's goroutines have ended.
 func (s *Server) awaitEnd() {
 	<-s.ended
-	s.watches.Wait()
 	s.reports.wait()
 }
 

@@ -222,8 +222,8 @@ func (s *Subscription) Next(ctx context.Context) (Message, error) {
 	if err := ctx.Err(); err != nil {
 		return Message{}, err
 	}
-	if l := s.inlet.Load(); l != nil && l.ends(ctx.Done()) {
-		if m, ok := <-l.c; ok {
+	if l := s.inlet.Load(); l != nil {
+		if m, ok := l.receive(ctx.Done()); ok {
 			return m, nil
 		}
 	} else if at, pos := s.cursor.read(&s.topic.log); at != nil {
@@ -309,7 +309,7 @@ func (s *Subscription) moveTo(out chan Message) (done bool) {
 		s.out.set(out)
 		s.inlet.Store(nil)
 		if s.err == nil { // or it is closed
-			s.closeInlet(l)
+			close(l.c) // those who wait find out
 		}
 		return true
 	}
@@ -342,7 +342,7 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 	done := ctx.Done() // before anything that a panic of it would leave half done
 	for {
 		if l := s.inlet.Load(); l != nil {
-			if m, ok := s.receive(ctx, l, done); ok {
+			if m, ok := l.receive(done); ok {
 				return m, nil
 			}
 		}
@@ -376,6 +376,9 @@ func (s *Subscription) wait(ctx context.Context) (Message, error) {
 			s.passOnLocked()
 			s.mu.Unlock()
 			return m, nil
+		case s.inlet.Load().holdsMessage(): // another reader made it, before the end
+			s.mu.Unlock()
+			continue
 		case s.err != nil:
 			err := s.err
 			s.passOnLocked()
@@ -481,7 +484,7 @@ func (s *Subscription) endLocked(reason error) {
 		close(done)
 	}
 	if l := s.inlet.Load(); l != nil {
-		s.closeInlet(l)
+		close(l.c)
 	}
 	s.wake()
 	s.handover.notify()

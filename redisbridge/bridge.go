@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/internal/usercode"
@@ -354,10 +355,11 @@ func (m *member) stats(getting []*inbound) Stats {
 		s.Connected, s.LastError = false, err
 	}
 	s.Heartbeat = m.beat.heartbeat()
-	for _, in := range getting {
+	now := time.Now()
+	for i, in := range getting {
 		s.Inbox += in.inbox.len()
 		s.Origins += int(in.known.Load())
-		s.Lag.add(in.progress.lagOf())
+		s.Lag.add(in.lag(now), i == 0)
 	}
 	return s
 }
@@ -384,6 +386,8 @@ func (s *serverSink) gap(_ context.Context, g Gap, _ position) {
 }
 
 func (s *serverSink) passed(int, position) {}
+
+func (s *serverSink) waiting(int, entryID) (frames, oldest int64) { return 0, 0 }
 
 // An advance tells how far the observer has come. It never goes back.
 type advance struct {

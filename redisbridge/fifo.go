@@ -1,5 +1,7 @@
 package redisbridge
 
+import "iter"
+
 const fifoChunk = 256
 
 // A fifo is a queue in chunks: it grows without moving what it holds, so that
@@ -23,6 +25,22 @@ func (f *fifo[T]) len() int { return f.n }
 
 // front returns the first item of a queue that is not empty.
 func (f *fifo[T]) front() *T { return &f.first.items[f.from] }
+
+// all iterates over the queue, the first item first.
+func (f *fifo[T]) all() iter.Seq[*T] {
+	return func(yield func(*T) bool) {
+		c, at := f.first, f.from
+		for range f.n {
+			if at == fifoChunk {
+				c, at = c.next, 0
+			}
+			if !yield(&c.items[at]) {
+				return
+			}
+			at++
+		}
+	}
+}
 
 // push returns where the item is until it is popped.
 func (f *fifo[T]) push(v T) *T {

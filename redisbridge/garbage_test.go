@@ -121,6 +121,8 @@ func TestForgottenOriginIsAGap(t *testing.T) {
 // A gapSink takes gaps.
 type gapSink struct{ *gapLog }
 
-func (gapSink) receive(context.Context, *Received) error   { return nil }
-func (s gapSink) gap(_ context.Context, g Gap, _ position) { s.add(g) }
-func (gapSink) passed(int, position)                       {}
+func (gapSink) receive(context.Context, *Received) error    { return nil }
+func (s gapSink) gap(_ context.Context, g Gap, _ position)  { s.add(g) }
+func (gapSink) waiting(int, entryID) (frames, oldest int64) { return 0, 0 }
+
+func (gapSink) passed(int, position) {}

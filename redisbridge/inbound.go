@@ -36,6 +36,11 @@ type sink interface {
 	// gap reports what is missing; in Durable, reading goes on at a position.
 	gap(ctx context.Context, g Gap, to position)
 
+	// waiting returns how many frames of a partition wait in the sink for the
+	// application, but for one that is still being handed on, and when the oldest
+	// was written, ms; 0 if there is none.
+	waiting(partition int, but entryID) (frames, oldest int64)
+
 	// passed tells that everything up to a position is done with, as far as
 	// this sink is concerned.
 	passed(partition int, p position)
@@ -65,7 +70,11 @@ type progressOf struct {
 	mu       sync.Mutex
 	first    position // where reading began
 	position position
-	lag      Lag
+
+	unread Lag      // what Redis had and the reader had not read, at Lag.At
+	now    int64    // what the clock of Redis showed then, ms
+	held   int64    // frames that were read and are not handed on yet
+	hand   *arrival // the one of them that is being handed on
 }
 
 func newInbound(m *member, partition int, s sink) *inbound {
@@ -133,6 +142,8 @@ func (b *inbound) admit(frame string) (o opened, err error) {
 
 // open handles a frame, once it was let in.
 func (b *inbound) open(a *arrival) (err error) {
+	b.progress.takeUp(a)
+	defer b.progress.handOn()
 	o := a.own
 	if o == nil {
 		o = new(opened)
@@ -386,14 +397,73 @@ func (p *progressOf) at() position {
 	return p.position
 }
 
-func (p *progressOf) setLag(lag Lag) {
+// setUnread takes note of what Redis has told, whose clock showed now.
+func (p *progressOf) setUnread(lag Lag, now int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.lag = lag
+	p.unread, p.now = lag, now
 }
 
-func (p *progressOf) lagOf() Lag {
+// hold takes note that the reader has read a frame.
+func (p *progressOf) hold() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.lag
+	p.held++
+	if p.unread.Entries > 0 {
+		p.unread.Entries--
+	}
 }
+
+func (p *progressOf) takeUp(a *arrival) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hand = a
+}
+
+func (p *progressOf) handOn() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hand = nil
+	p.held--
+}
+
+// lag returns how far what was handed on is behind what Redis has.
+func (b *inbound) lag(now time.Time) Lag {
+	if b.opt.Mode == Live {
+		return Lag{}
+	}
+	queued := b.inbox.oldest()
+	b.progress.mu.Lock()
+	defer b.progress.mu.Unlock()
+	p := &b.progress
+	lag := p.unread
+	if lag.At.IsZero() {
+		return Lag{Entries: Unknown}
+	}
+	since := now.Sub(lag.At)
+	behind := entryID{}
+	oldest := queued
+	if p.hand != nil {
+		behind, oldest = p.hand.id, p.hand.written
+	}
+	waiting, first := b.sink.waiting(b.partition, behind)
+	held := p.held + waiting
+	if first > 0 {
+		oldest = first
+	}
+	switch {
+	case held > 0 && oldest > 0:
+		lag.Time = time.Duration(max(p.now-oldest, 0))*time.Millisecond + since
+	case lag.Time > 0 || since > lagIsOld:
+		lag.Time += since
+	}
+	if since > lagIsOld {
+		lag.Entries = Unknown
+	} else if lag.Entries != Unknown {
+		lag.Entries += held
+	}
+	return lag
+}
+
+// lagIsOld is when what Redis has told says nothing about now.
+const lagIsOld = 3 * checkEvery

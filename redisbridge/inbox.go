@@ -118,6 +118,16 @@ func (b *inbox) take() (a arrival, ok bool) {
 	return a, true
 }
 
+// oldest returns when the first frame that waits was written, 0 if none does.
+func (b *inbox) oldest() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.queue.len() == 0 {
+		return 0
+	}
+	return b.queue.front().written
+}
+
 func (b *inbox) len() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

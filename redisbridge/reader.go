@@ -157,6 +157,10 @@ func (s readerSink) gap(ctx context.Context, g Gap, to position) {
 
 func (s readerSink) passed(partition int, p position) { s.ahead.pass(partition, p) }
 
+func (s readerSink) waiting(partition int, but entryID) (frames, oldest int64) {
+	return s.ahead.waiting(partition, but)
+}
+
 // An ahead holds what Next returns without waiting.
 type ahead struct {
 	came chan struct{} // capacity 1: there is something to take
@@ -234,6 +238,27 @@ func (a *ahead) take() (r Received, ok bool) {
 	}
 	signal(a.room)
 	return r, true
+}
+
+// waiting counts the frames of a partition of which something waits for Next, but
+// for one, and returns when the first of all was written.
+func (a *ahead) waiting(partition int, but entryID) (frames, oldest int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var last entryID
+	for r := range a.queue.all() {
+		id := r.position.id
+		if r.Partition != partition || r.Gap != nil || id == last {
+			continue
+		}
+		if last = id; oldest == 0 {
+			oldest = int64(id.ms)
+		}
+		if id != but {
+			frames++
+		}
+	}
+	return frames, oldest
 }
 
 func (a *ahead) len() int {

@@ -27,8 +27,10 @@ func (k *keeper) receive(_ context.Context, r *Received) error {
 	return nil
 }
 
-func (k *keeper) gap(_ context.Context, g Gap, _ position) { k.add(g) }
-func (k *keeper) passed(int, position)                     {}
+func (k *keeper) gap(_ context.Context, g Gap, _ position)  { k.add(g) }
+func (*keeper) waiting(int, entryID) (frames, oldest int64) { return 0, 0 }
+
+func (k *keeper) passed(int, position) {}
 
 // Whoever keeps a small publication does not keep the large ones that came in
 // one frame with it, whatever their type.

@@ -92,13 +92,19 @@ type Stats struct {
 	Heartbeat Heartbeat // the last proof that what is sent comes back
 }
 
-// A Lag is how far reading is behind what Redis has, as of the last second.
+// A Lag is how far what the application was handed is behind what Redis has:
+// published here, or returned by Next. Redis is asked every second; while it does
+// not answer, At stands still, Time grows, and Entries is Unknown after three.
 type Lag struct {
-	Entries int64         // frames, summed over partitions; Unknown after resuming, until all is read
-	Time    time.Duration // age of the oldest frame not read, of the partition that is farthest behind
+	Entries int64         // frames, summed over partitions; Unknown also after resuming, until all is read, and at first
+	Time    time.Duration // age of the oldest frame not handed on, of the partition that is farthest behind
+	At      time.Time     // when Redis was asked last, the longest ago of all partitions; zero: not yet
 }
 
-func (l *Lag) add(other Lag) {
+func (l *Lag) add(other Lag, isFirst bool) {
+	if isFirst || other.At.Before(l.At) {
+		l.At = other.At
+	}
 	if l.Entries == Unknown || other.Entries == Unknown {
 		l.Entries = Unknown
 	} else {

@@ -277,6 +277,7 @@ func (r *streamReader) take(ctx context.Context, conn line, e entry) error {
 	if r.resume.id == e.id {
 		a.skip = r.resume.events
 	}
+	r.progress.hold()
 	if err := r.put(ctx, conn, a); err != nil {
 		return err
 	}
@@ -330,7 +331,7 @@ func (r *streamReader) put(ctx context.Context, conn line, a arrival) error {
 			return err
 		}
 		if state, err := r.ask(ctx, conn); err == nil {
-			r.progress.setLag(r.lagAt(&state))
+			r.progress.setUnread(r.lagAt(&state), state.now)
 		}
 	}
 }
@@ -378,7 +379,7 @@ func (r *streamReader) look(ctx context.Context, conn line) error {
 	if !state.last.isAfter(r.from) {
 		r.passed, r.caughtUp = state.added, state.now
 	}
-	r.progress.setLag(r.lagAt(&state))
+	r.progress.setUnread(r.lagAt(&state), state.now)
 	return nil
 }
 
@@ -513,13 +514,14 @@ func (r *streamReader) drop(anchor entryID) {
 	r.anchors = kept
 }
 
-// lagAt returns how far reading is behind.
+// lagAt returns how far reading is behind, as Redis has just told.
 func (r *streamReader) lagAt(s *streamState) (lag Lag) {
+	lag.At = time.Now()
 	if !s.last.isAfter(r.from) || s.length == 0 {
 		return lag
 	}
-	next := latest(r.from, s.first)
-	lag.Time = time.Duration(max(s.now-int64(next.ms), 0)) * time.Millisecond
+	next := max(latest(r.from, s.first).millis(), r.caughtUp) // it was written later
+	lag.Time = time.Duration(max(s.now-next, 0)) * time.Millisecond
 	lag.Entries = Unknown
 	if r.passed >= 0 && s.added >= 0 {
 		lag.Entries = max(s.added-r.passed, 0)

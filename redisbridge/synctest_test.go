@@ -384,8 +384,10 @@ func (s *slowSink) receive(ctx context.Context, _ *Received) error {
 	return context.Cause(ctx)
 }
 
-func (s *slowSink) gap(_ context.Context, g Gap, _ position) { s.add(g) }
-func (s *slowSink) passed(int, position)                     {}
+func (s *slowSink) gap(_ context.Context, g Gap, _ position)  { s.add(g) }
+func (*slowSink) waiting(int, entryID) (frames, oldest int64) { return 0, 0 }
+
+func (s *slowSink) passed(int, position) {}
 
 // hear runs the receiving side of a Live bridge, without Redis, for a while.
 func hear(t *testing.T, s *slowSink, d time.Duration, begin func(say func(frame []byte))) {

@@ -174,6 +174,9 @@ type explainedCondition struct {
 
 func (s *Server) serveExplain(w http.ResponseWriter, r *http.Request) {
 	v := s.newVisit(r)
+	if g, ok := w.(*guardedWriter); ok {
+		v = g.visit // who asks is known
+	}
 	body, err := s.readBody(w, r, v)
 	if err != nil {
 		refuseBody(w, v, err)
@@ -188,9 +191,19 @@ func (s *Server) serveExplain(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, brief(err), http.StatusBadRequest)
 		return
 	}
+	if len(asked.Query) > s.config.MaxQuery {
+		http.Error(w, v.refusedFor(errQueryTooLong).Error(), http.StatusBadRequest)
+		return
+	}
 	q, answer := s.check(asked.Query)
 	if !answer.OK {
 		answerJSON(w, answer)
+		return
+	}
+	held := newCaller(v, r.Context(), r.Context()).answers
+	defer held.release()
+	if refused := held.more(explainBytes(asked.Query, asked.Events)); refused != nil {
+		refused.write(w)
 		return
 	}
 	e, err := s.explain(v, r, q, asked.Events)
@@ -198,11 +211,33 @@ func (s *Server) serveExplain(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	result := explained{Matched: e.Matched, Conditions: []explainedCondition{}}
+	result, size := explained{Matched: e.Matched, Conditions: []explainedCondition{}}, 0
 	for _, c := range e.Conditions {
+		for _, value := range c.Values {
+			size += len(value) + len(`"",`)
+		}
 		result.Conditions = append(result.Conditions, explainedCondition{c.String(), c.Holds, c.Looked, append([]string{}, c.Values...)})
 	}
+	if size > s.config.MaxAnswer {
+		http.Error(w, fmt.Sprintf("the answer is too large: it may have %d bytes", s.config.MaxAnswer), http.StatusRequestEntityTooLarge)
+		return
+	}
+	if refused := held.more(int64(size)); refused != nil {
+		refused.write(w)
+		return
+	}
 	answerJSON(w, result)
+}
+
+// explainBytes returns about how much an explanation may take before it is
+// written: each condition, which has more than four bytes, may have each value.
+func explainBytes(text string, events events) int64 {
+	values := 0
+	for _, list := range events {
+		values += len(list)
+	}
+	const value = 16 // without its text, which is that of the events
+	return int64(len(text)/4+1) * int64(values) * value
 }
 
 // explain explains within the steps of a request, and waits for its turn no

@@ -13,7 +13,7 @@ const batchSize = 32 << 10
 type batch struct {
 	buf    []byte // never grows beyond batchSize
 	starts []int  // where frames begin in buf
-	paid   int    // bytes of the frames in starts that were in the queue
+	paid   int    // bytes of buf that were in the queue
 	cut    bool   // the last frame goes on in the next batch
 	spill  *writer
 	full   bool // a frame of the source has gone to the queue

@@ -205,3 +205,25 @@ func TestOthersDoNotShutAdministratorsOut(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
 	http.DefaultClient.CloseIdleConnections()
 }
+
+// An explanation is bounded like any other answer.
+func TestAnExplanationIsBounded(t *testing.T) {
+	r := newRig(t, Config{MaxAnswer: 100_000, AnswerBytes: 20 << 20, Identify: func(*http.Request) (Identity, error) { return Identity{Admin: true}, nil }})
+	explain := func(query string, values int) (int, string) {
+		list := strings.TrimSuffix(strings.Repeat(`"123456789",`, values), ",")
+		return r.post("/v1/explain", "application/json", `{"query":"`+query+`","events":{"a":[`+list+`]}}`)
+	}
+	many := strings.TrimSuffix(strings.Repeat("a EXISTS OR ", 40), " OR ")
+	status, text := explain(many, 100)
+	require.Equal(t, http.StatusOK, status, text)
+	status, text = explain(many, 1000)
+	require.Equal(t, http.StatusRequestEntityTooLarge, status)
+	require.Contains(t, text, "it may have 100000 bytes")
+	status, text = explain(many, 70_000)
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	require.Contains(t, text, "too many bytes being answered")
+	status, text = explain(many+" OR "+many, 1)
+	require.Equal(t, http.StatusBadRequest, status)
+	require.Contains(t, text, "maximum query length exceeded")
+	r.nothingIsHeld()
+}

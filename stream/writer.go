@@ -39,7 +39,7 @@ type writer struct {
 	room    sync.Cond // there is room in the queue, or err is set
 	queue   []frame   // oldest first
 	first   int       // of queue
-	queued  int       // bytes in queue and, after the first frame, being written
+	queued  int       // bytes in queue, and those of its frames that are yet to be written
 	pong    []byte    // payload of the latest ping to answer; nil: none
 	ping    bool      // a ping is due
 	bye     []byte    // payload of the close frame; nil: none
@@ -351,7 +351,7 @@ func (w *writer) fillLocked(b *batch) (said, drained bool) {
 		w.first++
 		b.begin(f.opcode, f.payload())
 		w.rest = [2][]byte{f.head, f.tail}
-		b.paid += f.size()
+		b.paid += f.size() - f.payload()
 		if !w.resume(b) {
 			return false, false
 		}
@@ -380,6 +380,7 @@ func (w *writer) resume(b *batch) bool {
 	for i, piece := range w.rest {
 		n := min(len(piece), b.room())
 		b.buf = append(b.buf, piece[:n]...)
+		b.paid += n
 		if n < len(piece) {
 			w.rest[i] = piece[n:]
 			b.cut = true

@@ -355,3 +355,33 @@ func FuzzFrames(f *testing.F) {
 		}
 	})
 }
+
+// A frame counts until all of it has been written, not until its first part has.
+func TestALargeFrameCountsUntilItIsWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn := &recorder{gate: make(chan struct{})}
+		w := newTestWriter(conn)
+		const size = 1 << 20
+		w.limit = size / 4
+		go func() { _ = w.send(frame{opBinary, nil, make([]byte, size)}, nil) }()
+		sent := make(chan error, 1)
+		for part := range 4 {
+			synctest.Wait()
+			w.mu.Lock()
+			require.InDelta(t, size-part*batchSize, w.queued, 100)
+			require.EqualValues(t, w.queued, w.budget.used.Load())
+			w.mu.Unlock()
+			if part == 0 {
+				go func() { sent <- w.send(frame{opBinary, nil, make([]byte, size)}, nil) }()
+				synctest.Wait()
+			}
+			require.Empty(t, sent, "the next one waits")
+			conn.gate <- struct{}{}
+		}
+		close(conn.gate)
+		require.NoError(t, <-sent)
+		synctest.Wait()
+		require.Zero(t, w.queued)
+		require.Zero(t, w.budget.used.Load())
+	})
+}

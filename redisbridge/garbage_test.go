@@ -126,3 +126,73 @@ func (s gapSink) gap(_ context.Context, g Gap, _ position)  { s.add(g) }
 func (gapSink) waiting(int, entryID) (frames, oldest int64) { return 0, 0 }
 
 func (gapSink) passed(int, position) {}
+
+// Whatever a stranger puts in the place of our keys, the next writer or reader
+// puts it right.
+func TestKeysThatAreSpoiledAreMended(t *testing.T) {
+	const top = "18446744073709551615-18446744073709551615"
+	for name, spoil := range map[string]func(do func(...string), names partitionNames){
+		"the last ID and an entry at the end": func(do func(...string), names partitionNames) {
+			do("SET", names.last, top)
+			do("XADD", names.stream, top, "x", "y")
+		},
+		"the last ID is no number, and an entry at the end": func(do func(...string), names partitionNames) {
+			do("SET", names.last, "99999999999999999999999-0")
+			do("XADD", names.stream, top, "x", "y")
+		},
+		"the last ID has no sequence, and an entry of the future": func(do func(...string), names partitionNames) {
+			do("SET", names.last, "1-99999999999999999999999")
+			do("XADD", names.stream, "99999999999999-0", "x", "y")
+		},
+		"the last ID is a list": func(do func(...string), names partitionNames) {
+			do("DEL", names.last)
+			do("LPUSH", names.last, "x")
+		},
+		"the last sequence is a list": func(do func(...string), names partitionNames) {
+			do("DEL", names.origin)
+			do("LPUSH", names.origin, "x")
+		},
+		"the stream is a text": func(do func(...string), names partitionNames) { do("SET", names.stream, "x") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			redis := redistest.Start(t)
+			a, b, got := joinTwo(t, redis, durable("spoiled"))
+			a.one(t, 0, 1)
+			got.await(t, has(0))
+			spoil(func(args ...string) { require.NoError(t, redis.Do(t, args...).Error()) }, namesOfPartition("spoiled", 0, a.Origin()))
+			a.one(t, 1, 2)
+			requireInOrder(t, 0, 2, got.await(t, has(1)))
+			c := join(t, redis, durable("spoiled")).awaitReady(t)
+			c.one(t, 2, 3)
+			requireInOrder(t, 0, 3, got.await(t, has(2)))
+			require.Equal(t, b.gaps.count(Reset), len(b.gaps.all()))
+		})
+	}
+}
+
+// Epoch 0 is none, and a reader keeps the one that it knows.
+func TestEpochOfAStrangerIsNotTaken(t *testing.T) {
+	redis := redistest.Start(t)
+	o := durable("epoch")
+	a := join(t, redis, o).awaitReady(t)
+	stream := namesOfPartition("epoch", 0, a.Origin()).stream
+	o.Redis, o.From = optionOf(redis.Addr), FromFirst()
+	r := newReader(t, o, "")
+	a.one(t, 0, 1)
+	must(r.Next(within(t, patience)))
+	epoch := r.Cursor().positions[0].epoch
+	for i, planted := range []string{"0000000000000000", "0000000000000001"} {
+		redis.Do(t, "XGROUP", "CREATE", stream, planted, "0")
+		reconnects := r.Stats().Reconnects
+		redis.KillClients(t)
+		eventually(t, "it has looked", func() bool { return r.Stats().Reconnects > reconnects })
+		a.one(t, i+1, i+2)
+		require.Equal(t, i+1, must(r.Next(within(t, patience))).Data)
+		require.Equal(t, epoch, r.Cursor().positions[0].epoch)
+		all := newReader(t, o, "")
+		for n := range i + 2 {
+			require.Equal(t, n, must(all.Next(within(t, patience))).Data)
+		}
+		require.False(t, all.Cursor().IsZero())
+	}
+}

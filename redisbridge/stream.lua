@@ -5,15 +5,27 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 
 local function ms(id) return tonumber(string.match(id, '^(%d+)') or '0') end
 
+-- The text that a key has; nothing if it is of another type. SET replaces that.
+local function text_at(key)
+  local text = redis.pcall('GET', key)
+  return type(text) == 'string' and text or nil
+end
+
+-- Whether there is a stream. What is there and is none goes.
+local function is_stream(key)
+  if type(redis.pcall('XLEN', key)) == 'table' then redis.call('PEXPIRE', key, -1) end
+  return redis.call('EXISTS', key) == 1
+end
+
 -- The epoch of a stream, when it was made, in µs: the name of a consumer group
 -- of it, which can be lost only together with the stream. Nothing if there is
 -- no stream.
 local function epoch_of(stream)
-  if redis.call('EXISTS', stream) == 0 then return end
+  if not is_stream(stream) then return end
   local smallest
   for _, group in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     local name = group[2]
-    if string.match(name, '^%d+$') and #name == 16 and (not smallest or name < smallest) then
+    if #name == 16 and string.match(name, '^%d+$') and tonumber(name) > 0 and (not smallest or name < smallest) then
       smallest = name
     end
   end
@@ -57,16 +69,22 @@ local function back(stream, visit)
   until #entries < 16 or visited > 1000
 end
 
--- No clock steps this far: an entry with an ID beyond is not ours.
+-- No clock steps this far: an ID beyond is not ours.
 local year = 366 * 24 * 3600 * 1000
 
 local function may_be_ours(entry) return frame_of(entry) and ms(entry[1]) < now + year end
 
+-- Whether a text is an ID that a writer may have got.
+local function is_id(text)
+  local seq = text and string.match(text, '^%d+%-(%d+)$')
+  return seq and #seq <= 15 and ms(text) < now + year
+end
+
 -- The ID of the last entry that a writer has written, '' if there was none, and
 -- whether the key that says so was lost. Then the stream itself says it.
 local function last_written(stream, key)
-  local last = redis.call('GET', key)
-  if last and string.match(last, '^%d+%-%d+$') then return last, false end
+  local last = text_at(key)
+  if is_id(last) then return last, false end
   last = back(stream, function(entry) return may_be_ours(entry) and entry[1] end)
     or describe(stream)['last-generated-id'] or ''
   if last == '0-0' or ms(last) >= now + year then last = '' end

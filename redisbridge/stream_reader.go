@@ -456,7 +456,6 @@ func (r *streamReader) resolve(ctx context.Context, s *streamState, before int64
 		r.epoch, r.caughtUp = s.epoch, min(max(r.caughtUp, before), s.now) // the other one was there then
 		return r.restart(ctx, entryID{}, Gap{Reason: Reset, Count: Unknown})
 	}
-	r.epoch = s.epoch
 	n := len(r.anchors)
 	switch {
 	case (n == 0 || s.anchor == 1 || s.hasPassed(r.anchors[n-1])) && (s.isThere || s.hasPassed(r.at) || !r.isRead && !r.at.isAfter(s.last)):

@@ -59,7 +59,8 @@ local function is_new()
   return not epoch or tonumber(epoch) / 1000 > tonumber(ARGV[10])
 end
 
-local stored = tonumber(redis.call('GET', KEYS[2]) or '')
+local is_there = is_stream(KEYS[1])
+local stored = tonumber(text_at(KEYS[2]) or '')
 if how == 'next' then
   stored = stored or 0
 elseif previous == 0 and not stored and how == 'oldest' then
@@ -83,7 +84,7 @@ elseif stored + 1 < first then
 end
 
 local last, forgotten = '', false
-if redis.call('EXISTS', KEYS[1]) == 0 then
+if not is_there then
   make(KEYS[1], ARGV[7])
 else
   last, forgotten = last_written(KEYS[1], KEYS[3])

@@ -30,16 +30,42 @@ type Heartbeat struct {
 type beat struct {
 	clock *clock
 
-	mu   sync.Mutex
-	last Heartbeat
+	mu         sync.Mutex
+	last       Heartbeat
+	sent, back []int64 // by partition: the latest stamp that a frame was given, and of those that came back
 }
 
-// cameBack takes note of a frame of our own with a stamp.
-func (b *beat) cameBack(stamp int64) {
+// stamped takes note of the stamp of a frame that will be sent. It is later than
+// those before, unless the clock was far ahead: then what was sent before proves
+// nothing.
+func (b *beat) stamped(partition int, stamp int64, again bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if again {
+		b.sent[partition], b.back[partition] = stamp, stamp-1
+	}
+	b.sent[partition] = max(b.sent[partition], stamp)
+}
+
+// cutOff takes note that nothing of what was sent until now can come back, but
+// for copies.
+func (b *beat) cutOff(partition int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.back[partition] = b.sent[partition]
+}
+
+// cameBack takes note of a frame of our own with a stamp. One that came before,
+// or is older than that, may be a copy, which anybody can send.
+func (b *beat) cameBack(partition int, stamp int64) {
 	now := time.Now()
 	took := time.Duration(b.clock.at(now)-stamp) * time.Microsecond
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if stamp <= b.back[partition] || stamp > b.sent[partition] {
+		return
+	}
+	b.back[partition] = stamp
 	b.last = Heartbeat{now, max(took, 0)}
 }
 

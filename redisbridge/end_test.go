@@ -216,3 +216,30 @@ func TestAllSignsOfAReadersEndAgree(t *testing.T) {
 		require.Equal(t, r.Err(), r.Close())
 	})
 }
+
+// Copies of what came back before, or was sent before the clock stepped back,
+// prove nothing.
+func TestHeartbeatIsOfAFrameThatWasNotSeenBefore(t *testing.T) {
+	b := beat{clock: &clock{}, sent: make([]int64, 2), back: make([]int64, 2)}
+	counts := func(partition int, stamp int64) bool {
+		b.last = Heartbeat{}
+		b.cameBack(partition, stamp)
+		return b.heartbeat() != Heartbeat{}
+	}
+	for stamp := range int64(6) {
+		b.stamped(0, 10+stamp, false)
+	}
+	b.stamped(1, 11, false)
+	require.True(t, counts(0, 12))
+	require.False(t, counts(0, 12), "again")
+	require.False(t, counts(0, 11), "an earlier one")
+	require.True(t, counts(1, 11), "of another partition")
+	require.True(t, counts(0, 13))
+	b.stamped(0, 5, true)
+	require.False(t, counts(0, 15), "of before the clock stepped")
+	require.False(t, counts(0, 4))
+	require.True(t, counts(0, 5))
+	b.stamped(0, 6, false)
+	b.cutOff(0)
+	require.False(t, counts(0, 6), "sent while nothing could come back")
+}

@@ -121,6 +121,7 @@ func (b *inbound) handle(a *arrival) error {
 		b.progress.moveTo(a.to)
 		b.report(*a.gap, a.to)
 	case a.state == lineUp:
+		b.beat.cutOff(b.partition)
 		b.up = true
 		b.origins.refresh(a.at())
 	case a.state == lineDown:
@@ -152,7 +153,7 @@ func (b *inbound) open(a *arrival) (err error) {
 	h, payload := o.header, o.payload
 	if err == nil && h.epoch == b.origin.Epoch && h.name == b.origin.Name {
 		b.counts.own.Add(1)
-		b.beat.cameBack(h.stamp)
+		b.beat.cameBack(b.partition, h.stamp)
 	} else if err == nil {
 		err = b.foreign(a, &h, payload)
 	}

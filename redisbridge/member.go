@@ -69,6 +69,7 @@ func newMember(o Options) (*member, error) {
 		done:    make(chan struct{}),
 	}
 	m.beat.clock = &m.clock
+	m.beat.sent, m.beat.back = make([]int64, o.Partitions), make([]int64, o.Partitions)
 	m.names = namesOfNamespace(o.Namespace, m.origin)
 	m.link = newLink(&o, m.names.probe)
 	m.opt.Keys = prepare(o.Keys)

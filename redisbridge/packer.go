@@ -236,9 +236,12 @@ func (p *packer) encode(i *item) error {
 // the clock was far ahead: who does not know us takes up no frame of the future.
 func (p *packer) header(k kind) *header {
 	now := p.clock.at(time.Now())
-	if p.stamp++; p.stamp < now || p.stamp > now+restampAfter.Microseconds() {
+	p.stamp++
+	wasAhead := p.stamp > now+restampAfter.Microseconds()
+	if p.stamp < now || wasAhead {
 		p.stamp = now
 	}
+	p.beat.stamped(p.partition, p.stamp, wasAhead)
 	return &header{kind: k, partition: uint16(p.partition), first: p.sequence + 1, stamp: p.stamp,
 		epoch: p.origin.Epoch, name: p.origin.Name, namespace: p.opt.Namespace}
 }

@@ -163,6 +163,7 @@ func (w *writer) restamp(f *sealed, stamp int64) {
 	}
 	f.frame = rueidis.BinaryString(reseal([]byte(f.frame), stamp, w.sign))
 	f.stamp, f.buf = stamp, nil
+	w.beat.stamped(w.partition, stamp, false)
 }
 
 // check judges the answer to one frame.

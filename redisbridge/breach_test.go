@@ -313,6 +313,34 @@ func TestCursorOfATimeIsNoGap(t *testing.T) {
 	require.Equal(t, []any{1}, newReader(t, o, "").all(t, 1))
 }
 
+// A bridge has read nothing yet when the stream is rewound and grows beyond where
+// it began, as after a failover to a node whose clock is behind.
+func TestRewindBeforeAnythingWasReadIsAGap(t *testing.T) {
+	redis := redistest.Start(t)
+	a := join(t, redis, durable("nothing")).awaitReady(t)
+	a.one(t, 0, 1)
+	time.Sleep(5 * time.Millisecond) // IDs are of milliseconds
+	a.one(t, 1, 2)
+	b := join(t, redis, durable("nothing")).awaitReady(t)
+	got := b.collect()
+	stream := namesOfPartition("nothing", 0, a.Origin()).stream
+	entries := must(redis.Do(t, "XRANGE", stream, "-", "+").AsXRange())
+	began, _ := parseEntryID(entries[1].ID)
+	beyond := entryID{began.ms + 1000, 0}
+	redis.Do(t, "EVAL", `
+		local epoch = redis.call('XINFO', 'GROUPS', KEYS[1])[1][2]
+		redis.call('DEL', KEYS[1])
+		redis.call('XADD', KEYS[1], ARGV[1], 'f', ARGV[2], 'p', '')
+		redis.call('XADD', KEYS[1], ARGV[3], 'f', ARGV[4], 'p', ARGV[1])
+		redis.call('XADD', KEYS[1], ARGV[5], 'f', ARGV[6], 'p', ARGV[3])
+		redis.call('XGROUP', 'CREATE', KEYS[1], epoch, '0')`, "1", stream,
+		entries[0].ID, entries[0].FieldValues["f"],
+		began.before().String(), string(framed("nothing", 7, 1)),
+		beyond.String(), string(framed("nothing", 8, 1)))
+	got.await(t, has(8))
+	require.Equal(t, 1, b.gaps.count(Rewound))
+}
+
 // What is larger than a reader takes is not passed over in silence.
 func TestFrameThatIsTooLargeIsAGap(t *testing.T) {
 	redis := redistest.Start(t)

@@ -296,14 +296,14 @@ func (r *streamReader) take(ctx context.Context, conn line, e entry) error {
 // older than it can be: the stream has lost something, the clock of Redis has
 // stepped back, or a stranger has copied an entry.
 func (r *streamReader) isSuspect(e *entry) bool {
-	isLost := r.isRead && e.previous != (entryID{}) && r.at.isAfter(e.previous)
+	isLost := r.wasThere() && e.previous != (entryID{}) && r.at.isAfter(e.previous)
 	isOld := r.caughtUp-e.id.millis() > freshness.Milliseconds() && time.Since(r.looked) > suspectEvery
 	return isLost || isOld
 }
 
 // lookInto looks at the stream because of a suspect entry.
 func (r *streamReader) lookInto(ctx context.Context, conn line) error {
-	if r.isRead {
+	if r.wasThere() {
 		r.drop(r.at)
 	}
 	restarts := r.restarts
@@ -314,6 +314,13 @@ func (r *streamReader) lookInto(ctx context.Context, conn line) error {
 		return errRestarted
 	}
 	return nil
+}
+
+// wasThere tells whether at is an entry that was seen: it was read, or a look has
+// shown it.
+func (r *streamReader) wasThere() bool {
+	n := len(r.anchors)
+	return r.isRead || n > 0 && r.anchors[n-1] == r.at
 }
 
 // put waits for room in the inbox. Whoever is slow wants to know how far reading
@@ -495,7 +502,7 @@ func (r *streamReader) restart(ctx context.Context, to entryID, g Gap) error {
 // are, the farther they are from one another.
 const maxAnchors = 32
 
-// drop remembers a place.
+// drop remembers a place, once.
 func (r *streamReader) drop(anchor entryID) {
 	if n := len(r.anchors); n > 0 && r.anchors[n-1] == anchor {
 		return

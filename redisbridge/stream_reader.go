@@ -476,6 +476,7 @@ func (r *streamReader) resolve(ctx context.Context, s *streamState, before int64
 	case s.anchor > 0:
 		return r.restart(ctx, r.anchors[n-s.anchor], Gap{Reason: Rewound, Count: Unknown})
 	}
+	r.anchors = nil // none is there, not even where reading began
 	return r.restart(ctx, earliest(r.floor, s.last), Gap{Reason: Rewound, Count: Unknown})
 }
 

@@ -228,7 +228,11 @@ func sign(key []byte, at time.Time, body []byte) string {
 	return "t=" + t + ",v1=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-// close posts what waits, until ctx is done, and takes no more.
+// lastNotices is how long the end of a server waits for the receiver.
+const lastNotices = time.Second
+
+// close posts what waits, until ctx is done or for lastNotices, and takes no
+// more.
 func (h *webhook) close(ctx context.Context) {
 	if h.config == nil {
 		return
@@ -239,6 +243,8 @@ func (h *webhook) close(ctx context.Context) {
 		close(h.closing)
 	}
 	h.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, lastNotices)
+	defer cancel()
 	defer context.AfterFunc(ctx, h.cancel)()
 	h.task.Wait()
 	h.cancel()

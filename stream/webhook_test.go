@@ -132,11 +132,9 @@ func TestAWebhookThatHangsKeepsNobody(t *testing.T) {
 		}
 		require.Len(t, h.order, webhookQueue)
 		require.EqualValues(t, 2*(10_000-webhookQueue), h.lost.Load())
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
 		began := time.Now()
-		h.close(ctx)
-		require.LessOrEqual(t, time.Since(began), time.Second)
+		h.close(t.Context())
+		require.LessOrEqual(t, time.Since(began), lastNotices)
 		h.add(noticeKey{}, 1)
 		require.EqualValues(t, 2*10_000+1, h.lost.Load())
 	})

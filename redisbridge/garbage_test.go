@@ -196,3 +196,29 @@ func TestEpochOfAStrangerIsNotTaken(t *testing.T) {
 		require.False(t, all.Cursor().IsZero())
 	}
 }
+
+// What a stranger has left in a stream costs Redis once for each reader, and not
+// every second.
+func TestIdleReadersDoNotLookAtWhatStrangersLeft(t *testing.T) {
+	redis := redistest.Start(t)
+	o := durable("idle")
+	o.Lease = time.Hour // no marks
+	a, b, got := joinTwo(t, redis, o)
+	a.one(t, 0, 1)
+	got.await(t, has(0))
+	stream := namesOfPartition("idle", 0, a.Origin()).stream
+	redis.Do(t, "EVAL", `for i = 1, 100 do redis.call('XGROUP', 'CREATE', KEYS[1], 'g' .. i, '0') end`, "1", stream)
+	redis.Do(t, "XADD", stream, "*", "x", strings.Repeat("x", 1<<20))
+	eventually(t, "it was seen", func() bool { return a.Stats().Malformed == 1 && b.Stats().Malformed == 1 })
+	looks := func() (n int) {
+		for _, command := range []string{"stream", "groups"} {
+			calls, _, _ := strings.Cut(redis.Info(t, "cmdstat_xinfo|"+command), ",")
+			n += must(strconv.Atoi(strings.TrimPrefix(calls, "calls=")))
+		}
+		return n
+	}
+	reconnects := func() int { return int(a.Stats().Reconnects + b.Stats().Reconnects) }
+	before, connected := looks(), reconnects()
+	time.Sleep(4 * time.Second) // what is watched for takes place in real time, in Redis
+	require.LessOrEqual(t, looks()-before, 2*(2+reconnects()-connected), "one more by each reader, which was still reading")
+}

@@ -19,17 +19,18 @@ end
 
 -- The epoch of a stream, when it was made, in µs: the name of a consumer group
 -- of it, which can be lost only together with the stream. Nothing if there is
--- no stream.
+-- no stream. The other result is how many groups there are.
 local function epoch_of(stream)
   if not is_stream(stream) then return end
   local smallest
-  for _, group in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+  local groups = redis.call('XINFO', 'GROUPS', stream)
+  for _, group in ipairs(groups) do
     local name = group[2]
     if #name == 16 and string.match(name, '^%d+$') and tonumber(name) > 0 and (not smallest or name < smallest) then
       smallest = name
     end
   end
-  return smallest
+  return smallest, #groups
 end
 
 local function make(stream, life)

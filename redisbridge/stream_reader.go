@@ -17,6 +17,7 @@ const (
 	readMost  = 32        // entries that a read brings
 	readBytes = 512 << 10 // bytes after which it brings no more
 
+	lookCost     = 250 * time.Nanosecond  // for each byte that a look has cost Redis, the next one waits so long
 	suspectEvery = 100 * time.Millisecond // how often an entry that seems too old is looked into
 )
 
@@ -52,9 +53,10 @@ type streamReader struct {
 	isBehind bool     // there may be more to read
 	caughtUp int64    // what is read next was not there yet, ms by the clock of Redis
 
-	addr      string    // where a MOVED said that the slot is
-	looked    time.Time // when it was compared last
-	now       int64     // what the clock of Redis showed then, ms
+	addr      string        // where a MOVED said that the slot is
+	looked    time.Time     // when it was compared last
+	now       int64         // what the clock of Redis showed then, ms
+	rest      time.Duration // until it is compared again, beyond the usual
 	connected bool
 }
 
@@ -88,7 +90,7 @@ func (r *streamReader) serve(ctx context.Context, client rueidis.Client) error {
 	conn := r.link.dedicate(client, r.addr)
 	defer conn.close()
 	defer context.AfterFunc(ctx, conn.close)() // a read that waits does not look at ctx
-	if err := r.look(ctx, conn); err != nil {
+	if err := r.look(ctx, conn, r.isIdle()); err != nil {
 		return err
 	}
 	if r.connected {
@@ -101,8 +103,8 @@ func (r *streamReader) serve(ctx context.Context, client rueidis.Client) error {
 		if err := r.read(ctx, conn); err != nil {
 			return err
 		}
-		if time.Since(r.looked) >= checkEvery {
-			if err := r.look(ctx, conn); err != nil {
+		if time.Since(r.looked) >= checkEvery+r.rest {
+			if err := r.look(ctx, conn, r.isIdle()); err != nil {
 				return err
 			}
 		}
@@ -307,7 +309,7 @@ func (r *streamReader) lookInto(ctx context.Context, conn line) error {
 		r.drop(r.at)
 	}
 	restarts := r.restarts
-	if err := r.look(ctx, conn); err != nil {
+	if err := r.look(ctx, conn, true); err != nil {
 		return err
 	}
 	if r.restarts != restarts {
@@ -331,13 +333,13 @@ func (r *streamReader) put(ctx context.Context, conn line, a arrival) error {
 		return nil
 	}
 	for {
-		second, cancel := context.WithTimeout(ctx, checkEvery)
+		second, cancel := context.WithTimeout(ctx, checkEvery+r.rest)
 		err := r.inbox.put(second, a)
 		cancel()
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		if state, err := r.ask(ctx, conn); err == nil {
+		if state, err := r.ask(ctx, conn, false); err == nil {
 			r.progress.setUnread(r.lagAt(&state), state.now)
 		}
 	}
@@ -353,6 +355,7 @@ func (r *streamReader) tell(ctx context.Context, g Gap) error {
 
 // A streamState is what a reader compares itself with.
 type streamState struct {
+	isSame  bool // nothing has changed; then no more is known than now
 	epoch   uint64
 	last    entryID // the last ID ever given out
 	first   entryID // of the oldest entry; zero if there is none
@@ -365,21 +368,36 @@ type streamState struct {
 	now     int64 // ms
 }
 
-// look compares the reader with the stream.
-func (r *streamReader) look(ctx context.Context, conn line) error {
+// isIdle tells whether the reader has nothing to ask for but whether the places
+// that it knows are still there.
+func (r *streamReader) isIdle() bool {
+	return !r.isBehind && r.passed >= 0 && r.from.millis() < r.clockNow()+freshness.Milliseconds()
+}
+
+// look compares the reader with the stream; if brief, only its places, as long
+// as those are there.
+func (r *streamReader) look(ctx context.Context, conn line, brief bool) error {
 	if !r.begun {
-		state, err := r.ask(ctx, conn)
+		state, err := r.ask(ctx, conn, false)
 		if err != nil {
 			return err
 		}
 		r.begin(&state)
 	}
-	state, err := r.ask(ctx, conn)
+	state, err := r.ask(ctx, conn, brief)
 	if err != nil {
 		return err
 	}
 	before := r.now
 	r.looked, r.now, r.anchored = time.Now(), state.now, false
+	if state.isSame {
+		r.caughtUp = min(r.caughtUp, state.now)
+		r.drop(r.at)
+		if !r.isBehind {
+			r.progress.setUnread(Lag{At: time.Now()}, state.now)
+		}
+		return nil
+	}
 	if err := r.resolve(ctx, &state, before); err != nil {
 		return err
 	}
@@ -390,8 +408,14 @@ func (r *streamReader) look(ctx context.Context, conn line) error {
 	return nil
 }
 
-func (r *streamReader) ask(ctx context.Context, conn line) (s streamState, err error) {
-	args := []string{millis(r.opt.keyLife()), r.at.String()}
+// ask brings what a reader compares itself with. After an answer that cost Redis
+// much it does so less often: what has made it dear may be there for long.
+func (r *streamReader) ask(ctx context.Context, conn line, brief bool) (s streamState, err error) {
+	extent := ""
+	if brief {
+		extent = "brief"
+	}
+	args := []string{millis(r.opt.keyLife()), extent, r.at.String()}
 	for _, id := range slices.Backward(r.anchors) {
 		args = append(args, id.String())
 	}
@@ -399,7 +423,13 @@ func (r *streamReader) ask(ctx context.Context, conn line) (s streamState, err e
 	if err != nil {
 		return s, err
 	}
-	if len(reply) != 10 {
+	r.rest = 0
+	if len(reply) == 1 {
+		s.isSame = true
+		s.now, err = reply[0].AsInt64()
+		return s, err
+	}
+	if len(reply) != 11 {
 		return s, errReply
 	}
 	var text [5]string
@@ -408,14 +438,16 @@ func (r *streamReader) ask(ctx context.Context, conn line) (s streamState, err e
 			return s, err
 		}
 	}
-	var numbers [5]int64
+	var numbers [6]int64
 	for i := range numbers {
 		if numbers[i], err = reply[len(text)+i].AsInt64(); err != nil {
 			return s, err
 		}
 	}
 	var ok bool
-	if s.epoch, ok = parseEpoch(text[0]); !ok {
+	if s.epoch, ok = parseEpoch(text[0]); text[0] == "" {
+		s.epoch = r.epoch
+	} else if !ok {
 		return s, errReply
 	}
 	s.last, _ = parseEntryID(text[1])
@@ -424,6 +456,7 @@ func (r *streamReader) ask(ctx context.Context, conn line) (s streamState, err e
 	s.latest, _ = parseEntryID(text[4])
 	s.isThere, s.anchor = numbers[0] == 1, int(numbers[1])
 	s.added, s.length, s.now = numbers[2], numbers[3], numbers[4]
+	r.rest = time.Duration(numbers[5]) * lookCost
 	return s, nil
 }
 

@@ -97,35 +97,48 @@ func (c *command) exits(t *testing.T, status int) {
 func TestMessagesSurviveTwentyKillsOfEveryConnection(t *testing.T) {
 	const n, kills = 20_000, 20
 	redis := redistest.Start(t)
-	sub := startHark(t, redis, "sub", "--mode", "durable", "--count", fmt.Sprint(n), "n EXISTS")
+	url := func(name string) string { return "redis://" + redis.Addr + "?client_name=" + name }
+	sub := startHark(t, nil, "sub", "--redis", url("sub"), "--mode", "durable", "--count", fmt.Sprint(n), "n EXISTS")
 	sub.awaitReady(t)
-	pub := startHark(t, redis, "pub", "--mode", "durable")
+	pub := startHark(t, nil, "pub", "--redis", url("pub"), "--mode", "durable")
 
-	published := make(chan error, 1)
+	published, killed := make(chan error, 1), make(chan struct{}, kills)
 	go func() {
 		for i := range n {
 			if i%100 == 0 {
 				time.Sleep(10 * time.Millisecond) // the pace of publications
+			}
+			if i%(n/kills) == n/kills-1 {
+				<-killed // so that no process has done its work before
 			}
 			if _, err := fmt.Fprintf(pub.in, `{"events":{"n":["%d"]},"data":%d}`+"\n", i, i); err != nil {
 				published <- err
 				return
 			}
 		}
-		published <- pub.in.Close()
+		published <- nil // pub goes on, so that the last kill finds it
 	}()
-	killed := 0
 	for i := range n {
 		if i%(n/kills) == n/kills/2 {
-			killed += redis.KillClients(t)
+			killEveryConnection(t, redis, "name=pub", "name=sub")
+			killed <- struct{}{}
 		}
 		require.Equal(t, fmt.Sprint(i), string(sub.line(t).Data))
 	}
 	require.NoError(t, <-published)
-	require.GreaterOrEqual(t, killed, 2*kills, "connections: at least one of each process, each time")
+	require.NoError(t, pub.in.Close())
 	pub.exits(t, 0)
 	sub.exits(t, 0)
 	require.NotContains(t, sub.said(), "gap")
+}
+
+// killEveryConnection kills those of each process, and waits for a process that
+// has not come back since the last time.
+func killEveryConnection(t *testing.T, redis *redistest.Server, processes ...string) {
+	t.Helper()
+	for _, process := range processes {
+		require.Eventually(t, func() bool { return redis.KillClients(t, process) > 0 }, 30*time.Second, time.Millisecond, process)
+	}
 }
 
 func TestSubResumesAfterACursor(t *testing.T) {

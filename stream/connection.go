@@ -358,12 +358,53 @@ func (s *Server) tooManyClients() error {
 	return &limitError{refusedClients, fmt.Sprintf("max_subscription_clients %d reached", s.config.MaxClients)}
 }
 
-// add registers a connection. One that comes too late is ended at once.
+// beginDrain lets nobody in from now on.
+func (s *Server) beginDrain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drain()
+}
+
+// arrive lets in a visit that is to be a connection, unless the server drains;
+// then it is none.
+func (s *Server) arrive(v *visit) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining.Err() != nil {
+		return false
+	}
+	v.arriving = true
+	s.arriving++
+	return true
+}
+
+// depart takes note that a visit is no connection, if it was to be one.
+func (s *Server) depart(v *visit) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.arrivedLocked(v)
+	s.tellEmptyLocked()
+}
+
+// arrivedLocked ends the arrival of a visit. The caller holds s.mu.
+func (s *Server) arrivedLocked(v *visit) {
+	if v.arriving {
+		v.arriving = false
+		s.arriving--
+	}
+}
+
+// add registers a connection. One that comes while the server drains is ended at
+// once.
 func (s *Server) add(c *connection) {
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
+	s.arrivedLocked(c.visit)
 	s.mu.Unlock()
-	if s.draining.Err() != nil {
+	switch {
+	case s.ctx.Err() != nil:
+		c.kill()
+	case s.draining.Err() != nil:
 		c.spawn(func() { c.shutdown(endDrain) })
 	}
 }
@@ -372,24 +413,28 @@ func (s *Server) remove(c *connection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
-	if len(s.conns) == 0 && s.empty != nil {
-		close(s.empty)
-		s.empty = nil
-	}
+	s.tellEmptyLocked()
 }
 
 // connections returns all connections and a channel that is closed when the
-// last has ended.
+// last has ended and none is arriving. Once everything is cut, those that arrive
+// are not waited for: add cuts them.
 func (s *Server) connections() (all []*connection, empty <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all = slices.Collect(maps.Keys(s.conns))
 	if s.empty == nil {
 		s.empty = make(chan struct{})
-		if len(all) == 0 {
-			defer func() { s.empty = nil }()
-			close(s.empty)
-		}
 	}
-	return all, s.empty
+	empty = s.empty
+	s.tellEmptyLocked()
+	return slices.Collect(maps.Keys(s.conns)), empty
+}
+
+// tellEmptyLocked notifies who waits if there is no connection. The caller holds
+// s.mu.
+func (s *Server) tellEmptyLocked() {
+	if s.empty != nil && len(s.conns) == 0 && (s.arriving == 0 || s.ctx.Err() != nil) {
+		close(s.empty)
+		s.empty = nil
+	}
 }

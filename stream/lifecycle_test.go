@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +22,7 @@ import (
 
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/internal/wire"
+	"github.com/harkbus/pubsub/query"
 )
 
 // A drain tells every id, sends what was in the buffers before, and closes
@@ -326,4 +329,61 @@ func TestPongsDoNotProlongAnUnfinishedMessage(t *testing.T) {
 		require.NoError(t, server.Shutdown(context.Background()))
 		require.NoError(t, web.Close())
 	})
+}
+
+// A connection that has been let in before the drain began is waited for, though
+// it is none yet, and is notified like the others.
+func TestAConnectionThatArrivesAtTheDrainIsWaitedFor(t *testing.T) {
+	var slow atomic.Bool
+	entered, proceed := make(chan struct{}), make(chan struct{})
+	r := newRig(t, Config{Narrow: func(_ Identity, q *query.Query) (*query.Query, error) {
+		if slow.Load() {
+			close(entered)
+			<-proceed
+		}
+		return q, nil
+	}})
+	slow.Store(true)
+	ends := make(chan int)
+	go func() {
+		ws, _, err := websocket.DefaultDialer.Dial(r.url("/t"), http.Header{RoleHeader: {RoleSubscriber}})
+		if err != nil {
+			ends <- 0
+			return
+		}
+		defer ws.Close()
+		_, _, err = ws.ReadMessage()
+		var closed *websocket.CloseError
+		if !errors.As(err, &closed) {
+			closed = &websocket.CloseError{}
+		}
+		ends <- closed.Code
+	}()
+	<-entered // it has been let in
+	over := make(chan error)
+	go func() { over <- r.server.Shutdown(t.Context()) }()
+	<-r.server.draining.Done()
+	select {
+	case <-over:
+		t.Error("Shutdown returns while a connection arrives")
+		close(proceed)
+		<-ends
+		return
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(proceed)
+	require.Equal(t, websocket.CloseServiceRestart, <-ends)
+	require.NoError(t, <-over)
+}
+
+// Nothing is accepted once the drain has begun, whatever was let in before.
+func TestNothingIsPublishedOnceTheDrainHasBegun(t *testing.T) {
+	r := newRig(t, Config{})
+	r.server.drain()
+	for range 100 {
+		status, answer := r.post("/publish", "application/json", `{"data":1,"events":{"a":["1"]}}`)
+		require.Equal(t, http.StatusServiceUnavailable, status)
+		require.Contains(t, answer, "shutting down")
+	}
+	require.Zero(t, r.bus.Sequence())
 }

@@ -39,7 +39,9 @@ type presence struct {
 	running  bool                // a goroutine is in run
 	closed   bool
 
-	closing chan struct{} // closed by close
+	closing chan struct{}   // closed by close
+	ctx     context.Context // of publishing
+	cancel  context.CancelFunc
 	task    sync.WaitGroup
 }
 
@@ -47,6 +49,7 @@ const (
 	presenceGather  = 100 * time.Millisecond
 	presenceBatch   = 100
 	presenceChanges = 10_000 // that wait to be published
+	presenceGrace   = time.Second
 )
 
 // A subject is a query that somebody is subscribed to. Members are in the order
@@ -69,6 +72,7 @@ type member struct {
 func (p *presence) init(s *Server) {
 	p.server, p.off = s, s.config.Presence == nil
 	p.subjects, p.closing = make(map[string]*subject), make(chan struct{})
+	p.ctx, p.cancel = context.WithCancel(context.Background())
 }
 
 // enter adds a subscription; nil if nobody wants to know.
@@ -144,7 +148,7 @@ func (p *presence) run() {
 		for _, events := range batch {
 			data, err := json.Marshal(presenceData(events))
 			if err == nil {
-				err = p.server.bus.PublishWithEvents(p.server.ctx, json.RawMessage(data), events)
+				err = p.server.bus.PublishWithEvents(p.ctx, json.RawMessage(data), events)
 			}
 			if err != nil {
 				p.server.config.logDebug("stream: presence is not published", "error", err)
@@ -205,7 +209,8 @@ func (m *member) events(action string) map[string][]string {
 	return events
 }
 
-// close publishes what is left, until ctx is done.
+// close publishes what is left, until ctx is done, but has presenceGrace for it
+// in any case: those who are cut at the end of a drain leave, too.
 func (p *presence) close(ctx context.Context) {
 	p.mu.Lock()
 	if !p.closed {
@@ -213,7 +218,12 @@ func (p *presence) close(ctx context.Context) {
 		close(p.closing)
 	}
 	p.mu.Unlock()
-	defer context.AfterFunc(ctx, p.server.cancel)()
+	grace, cancel := context.WithTimeout(context.Background(), presenceGrace)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		<-grace.Done()
+		p.cancel()
+	})()
 	p.task.Wait()
 }
 

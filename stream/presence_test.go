@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 
+	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/query"
 )
 
@@ -255,4 +257,31 @@ func TestPresenceIsBounded(t *testing.T) {
 		}
 	}
 	require.Empty(t, p.subjects)
+}
+
+// Those who are cut because the drain is over leave like everybody.
+func TestThoseWhoAreCutByTheDrainLeave(t *testing.T) {
+	r := newRig(t, Config{Presence: func(Identity) (*query.Query, error) { return nil, nil }})
+	changes := make(chan string, 100)
+	r.bus.Observe(func(m pubsub.Message) {
+		if action := m.Events()[PresenceKey]; action != nil {
+			changes <- action[0]
+		}
+	})
+	const n = 3
+	for range n {
+		r.dial().subscribe("1", "a=1")
+	}
+	for range n {
+		require.Equal(t, "join", <-changes)
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = r.server.Shutdown(over)
+	leaves := 0
+	for len(changes) > 0 {
+		require.Equal(t, "leave", <-changes)
+		leaves++
+	}
+	require.Equal(t, n, leaves)
 }

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/harkbus/pubsub"
+	"github.com/harkbus/pubsub/internal/wire"
 )
 
 // A submission is what POST /publish takes, and a client.Publication sends.
@@ -96,6 +97,10 @@ var errNotAllowed = errors.New("not allowed")
 
 func (p *publisher) answer(w http.ResponseWriter, err error) {
 	status := http.StatusOK
+	if errors.Is(err, context.Canceled) && p.server.draining.Err() != nil {
+		p.visit.refused(refusedDraining)
+		err = &refusal{http.StatusServiceUnavailable, wire.Draining}
+	}
 	if err != nil {
 		p.done.Error = err.Error()
 		status = statusOf(err)
@@ -202,6 +207,9 @@ func (p *publisher) publish(text []byte) error {
 	if err := p.toTopics(ctx, &one, topics); err != nil {
 		return err
 	}
+	if p.server.draining.Err() != nil { // waits may end a little later
+		return context.Canceled
+	}
 	sequence, err := p.server.bus.PublishWithArgs(ctx, pubsub.PublishArgs{Data: one.Data, Events: one.Events})
 	if err != nil {
 		return err
@@ -282,7 +290,7 @@ func (p *publisher) toTopics(ctx context.Context, one *submission, topics []stri
 		one.Events = events{}
 	}
 	one.Events[TopicKey] = topics
-	one.Events[PublisherKey] = []string{newClientID(p.visit.identity().Name)}
+	one.Events[PublisherKey] = []string{p.visit.newClientID("")}
 	for _, topic := range topics {
 		if t := p.server.topics.find(topic); t != nil {
 			if err := t.await(ctx, len(one.Data)); err != nil {

@@ -20,16 +20,17 @@ import (
 // A Server offers a bus over HTTP. It is an http.Handler; its methods may be
 // called from any goroutine.
 type Server struct {
-	bus       *pubsub.Server
-	config    Config
-	encodings encodings
-	upgrader  websocket.Upgrader
-	topics    topics
-	routes    map[string]http.HandlerFunc
-	admin     *http.ServeMux
-	scraped   atomic.Pointer[http.Handler]
-	unobserve func()
-	delivered atomic.Uint64 // sequence up to which the bus has delivered
+	bus        *pubsub.Server
+	config     Config
+	identifies bool // Config.Identify was set
+	encodings  encodings
+	upgrader   websocket.Upgrader
+	topics     topics
+	routes     map[string]http.HandlerFunc
+	admin      *http.ServeMux
+	scraped    atomic.Pointer[http.Handler]
+	unobserve  func()
+	delivered  atomic.Uint64 // sequence up to which the bus has delivered
 
 	ctx    context.Context // ends when everything is cut
 	cancel context.CancelFunc
@@ -56,9 +57,10 @@ type Server struct {
 
 	outlets sync.Map // name on the bus → *outlet
 
-	mu    sync.Mutex
-	conns map[*connection]struct{}
-	empty chan struct{} // closed when conns is empty; made by Shutdown
+	mu       sync.Mutex
+	conns    map[*connection]struct{}
+	arriving int           // visits that have been let in to be one of conns
+	empty    chan struct{} // closed when there are neither; made by Shutdown
 }
 
 // New returns a server for a bus. The bus need not run yet; Shutdown does not
@@ -67,11 +69,12 @@ func New(bus *pubsub.Server, c Config) (*Server, error) {
 	if bus == nil {
 		return nil, errors.New("stream: the bus is nil")
 	}
+	identifies := c.Identify != nil
 	c, err := c.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{bus: bus, config: c, conns: make(map[*connection]struct{})}
+	s := &Server{bus: bus, config: c, identifies: identifies, conns: make(map[*connection]struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.ctx)
 	s.quotas = newQuotas(&c)
@@ -209,7 +212,7 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, v *visit
 // that it ends, and returns when all connections have ended. When ctx is done
 // before that, it cuts those that are left and returns the error of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.drain()
+	s.beginDrain()
 	all, empty := s.connections()
 	for _, c := range all {
 		go c.shutdown(endDrain)
@@ -219,6 +222,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-empty:
 	case <-ctx.Done():
 		err = ctx.Err()
+		s.cancel()
+		all, empty = s.connections()
 		for _, c := range all {
 			c.kill()
 		}

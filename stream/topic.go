@@ -22,7 +22,7 @@ func (m TopicMessage) Size() int { return len(m.Payload) }
 // Keys of the events that a message on a topic is published with.
 const (
 	TopicKey     = "topic"     // the escaped path
-	PublisherKey = "publisher" // the publisher's client ID
+	PublisherKey = "publisher" // the publisher's client ID: name-UUID, or, with Config.Identify, identity-UUID, or identity-UUID/name
 )
 
 // topics are the topics that have a client.

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 
+	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/clients"
 	"github.com/harkbus/pubsub/internal/wire"
 	"github.com/harkbus/pubsub/pubclient"
@@ -402,4 +404,32 @@ func TestTheHandlerEndsWithItsContext(t *testing.T) {
 		require.ErrorIs(t, sub.Error(), clients.ErrClosedByServer)
 		server.Close()
 	}
+}
+
+// No client can call itself what another identity is called.
+func TestAnIdentityCannotBeTakenAsAName(t *testing.T) {
+	r := newRig(t, Config{Identify: func(r *http.Request) (Identity, error) {
+		name, _, _ := r.BasicAuth()
+		return Identity{Name: name}, nil
+	}})
+	publishers := make(chan string, 1)
+	r.bus.Observe(func(m pubsub.Message) { publishers <- m.Events()[PublisherKey][0] })
+	const uuid = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+	for who, want := range map[string]string{"mallory": "^mallory-" + uuid + "/alice$", "": "^" + uuid + "/alice$"} {
+		request := http.Header{RoleHeader: {RolePublisher}, NameHeader: {"alice"}}
+		request.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(who+":x")))
+		ws, _, err := websocket.DefaultDialer.Dial(r.url("/a"), request)
+		require.NoError(t, err)
+		defer ws.Close()
+		require.NoError(t, ws.WriteMessage(websocket.TextMessage, []byte("hi")))
+		require.Regexp(t, want, <-publishers)
+	}
+	body, err := http.NewRequest(http.MethodPost, r.http.URL+"/publish", strings.NewReader(`{"topic":"/a","data":1}`))
+	require.NoError(t, err)
+	body.SetBasicAuth("alice", "x")
+	body.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(body)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Regexp(t, "^alice-"+uuid+"$", <-publishers)
 }

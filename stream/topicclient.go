@@ -52,7 +52,7 @@ func (s *Server) serveTopic(w http.ResponseWriter, r *http.Request, v *visit) {
 	if !v.enter(w, r) || !v.connect(w) {
 		return
 	}
-	c := &topicClient{clientID: newClientID(name)}
+	c := &topicClient{clientID: v.newClientID(name)}
 	c.connection.init(s.ctx, "topic", v)
 	c.single = true
 	serve := c.serveSubscriber
@@ -105,6 +105,26 @@ func newClientID(name string) string {
 		return id
 	}
 	return name + "-" + id
+}
+
+// newClientID returns what a visitor is called. Where nobody is identified that
+// begins with the name that the client gave itself:
+//
+//	name-UUID
+//
+// and else with the identity, which no name can be taken for, since that comes
+// after the UUID:
+//
+//	identity-UUID/name
+func (v *visit) newClientID(name string) string {
+	if !v.server.identifies {
+		return newClientID(name)
+	}
+	id := newClientID(v.identity().Name)
+	if name != "" {
+		id += "/" + name
+	}
+	return id
 }
 
 // tellEvent offers an event to whoever watches the topics.

@@ -63,13 +63,14 @@ func (q *quotas) each(f func(name string, q *quota)) {
 //	  └─ anything else is answered
 //	end: gives back what it holds, and is a line of the access log
 type visit struct {
-	server *Server
-	ip     string
-	sender sender
-	who    atomic.Pointer[Identity]
-	holds  []*hold
-	entry  accessEntry
-	kept   bool // it goes on when the handler returns; who keeps it calls end
+	server   *Server
+	ip       string
+	sender   sender
+	who      atomic.Pointer[Identity]
+	holds    []*hold
+	entry    accessEntry
+	arriving bool // it has been let in to be a connection; guarded by the mu of the server
+	kept     bool // it goes on when the handler returns; who keeps it calls end
 }
 
 // identity returns who it is: nobody yet, or whom the last token names.
@@ -143,7 +144,7 @@ func (id *Identity) expired() bool {
 // a request. If it is refused it has been answered.
 func (v *visit) connect(w http.ResponseWriter) bool {
 	s := v.server
-	if s.draining.Err() != nil {
+	if !s.arrive(v) {
 		v.refused(refusedDraining)
 		(&refusal{http.StatusServiceUnavailable, wire.Draining}).write(w)
 		return false
@@ -169,6 +170,7 @@ func (v *visit) leave() {
 // end is called once, when the request has been answered, or the connection
 // that it became is over.
 func (v *visit) end() {
+	v.server.depart(v)
 	v.leave()
 	v.log()
 }

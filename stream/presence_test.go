@@ -67,7 +67,7 @@ func TestWhoSubscribesIsSeenAndMentioned(t *testing.T) {
 	action, events := watcher.presenceEvent()
 	require.Equal(t, "join", action)
 	require.Equal(t, []string{"alice"}, events[PresenceIdentityKey])
-	require.True(t, strings.HasPrefix(events[PresenceClientKey][0], "phone-"))
+	require.Regexp(t, "^alice-[0-9a-f-]{36}/phone$", events[PresenceClientKey][0])
 
 	other := r.dial() // the same by JSON-RPC, spelled in another way
 	other.subscribe("1", "topic='/a/b'")

@@ -214,6 +214,11 @@ func (p *publisher) publish(text []byte) error {
 	if err != nil {
 		return err
 	}
+	for _, topic := range topics {
+		if t := p.server.topics.find(topic); t != nil {
+			t.published(sequence, len(one.Data))
+		}
+	}
 	p.done.Published++
 	p.done.Cursor = p.server.config.History.Cursor(sequence).String()
 	return nil

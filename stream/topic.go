@@ -2,6 +2,8 @@ package stream
 
 import (
 	"context"
+	"math"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -52,12 +54,24 @@ type topic struct {
 	subscribers map[*topicSubscriber]struct{}
 	credit      int // messages until subscribers are looked at again
 	bytes       int // of them
+	most        int // bytes that may be unread, beyond a message
+	unread      []sentMessage
 }
+
+// A sentMessage is one that a subscriber may have yet to read.
+type sentMessage struct {
+	sequence uint64
+	bytes    int
+}
+
+// sentOverhead is what a message counts beside its bytes.
+const sentOverhead = 64
 
 // A topicSubscriber is what a topic knows of a subscriber.
 type topicSubscriber struct {
 	live  *pubsub.Subscription
-	share int // messages that may wait in the buffer before publishers do
+	share int            // messages that may wait in the buffer before publishers do
+	read  *atomic.Uint64 // sequence up to which it has read
 }
 
 // creditStep is how many messages are let through between two looks at all
@@ -69,7 +83,7 @@ const (
 )
 
 // join returns the topic of a path for one more client.
-func (ts *topics) join(name string) *topic {
+func (ts *topics) join(name string, most int) *topic {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	t := ts.all[name]
@@ -77,7 +91,7 @@ func (ts *topics) join(name string) *topic {
 		if ts.all == nil {
 			ts.all = make(map[string]*topic)
 		}
-		t = &topic{name: name, subscribers: make(map[*topicSubscriber]struct{})}
+		t = &topic{name: name, most: most, subscribers: make(map[*topicSubscriber]struct{})}
 		t.room.L = &t.mu
 		ts.all[name] = t
 	}
@@ -133,15 +147,32 @@ func (t *topic) await(ctx context.Context, bytes int) error {
 	return nil
 }
 
-// behind tells whether a subscriber has more than its share to read. The
-// caller holds t.mu.
+// published takes note of a message that await has let through.
+func (t *topic) published(sequence uint64, bytes int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.unread = append(t.unread, sentMessage{sequence, bytes + sentOverhead})
+}
+
+// behind tells whether a subscriber has more than its share to read, in messages
+// or in bytes. The caller holds t.mu.
 func (t *topic) behind() bool {
+	read := uint64(math.MaxUint64) // by all
 	for s := range t.subscribers {
-		if s.live.Len() > s.share {
+		n := s.live.Len()
+		if n > s.share {
 			return true
 		}
+		if n > 0 {
+			read = min(read, s.read.Load())
+		}
 	}
-	return false
+	t.unread = slices.DeleteFunc(t.unread, func(m sentMessage) bool { return m.sequence <= read })
+	bytes := 0
+	for _, m := range t.unread {
+		bytes += m.bytes
+	}
+	return bytes > t.most
 }
 
 // wake has publishers look at the subscribers again.

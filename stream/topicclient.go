@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"unicode"
 	"unicode/utf8"
 
@@ -148,7 +149,7 @@ func (c *topicClient) servePublisher(w http.ResponseWriter, r *http.Request, pat
 	if err := c.upgradeTopic(false, w, r); err != nil {
 		return err
 	}
-	c.topic = s.topics.join(path)
+	c.topic = s.topics.join(path, s.config.QueueBytes)
 	s.tellEvent(c.clientID, path, EventTypePublisherJoined)
 	c.visit.kept = true
 	go c.serve(c.publish, func() {
@@ -172,7 +173,11 @@ func (c *topicClient) publish(kind int, payload []byte) error {
 		return err
 	}
 	m := TopicMessage{Binary: kind == websocket.BinaryMessage, Payload: append([]byte(nil), payload...)}
-	return c.server.bus.PublishWithEvents(c.ctx, m, map[string][]string{TopicKey: {c.topic.name}, PublisherKey: {c.clientID}})
+	sequence, err := c.server.bus.PublishWithArgs(c.ctx, pubsub.PublishArgs{Data: m, Events: map[string][]string{TopicKey: {c.topic.name}, PublisherKey: {c.clientID}}})
+	if err == nil {
+		c.topic.published(sequence, len(payload))
+	}
+	return err
 }
 
 // maxSlack bounds the room for publishers of a topic that have passed await
@@ -185,12 +190,12 @@ func (c *topicClient) serveSubscriber(w http.ResponseWriter, r *http.Request, pa
 	if c.visit.refusedFor(err) != nil {
 		return &refusal{http.StatusBadRequest, err.Error()}
 	}
-	c.topic = s.topics.join(path)
-	share := s.topicOptions.messageBuffer()
+	c.topic = s.topics.join(path, s.config.QueueBytes)
+	share, read := s.topicOptions.messageBuffer(), new(atomic.Uint64)
 	o, err := c.open(wanted{
 		query: r.URL.Query().Get("query"), topic: path, client: c.clientID, instructions: instructions, narrow: narrow,
 		overflow: OverflowCancel, capacity: share + creditStep + min(s.config.MaxConnections, maxSlack),
-		framing: topicFraming{s, s.topicUpgrader.EnableCompression && offersDeflate(r.Header)}, taken: c.topic.caughtUp,
+		framing: topicFraming{s, s.topicUpgrader.EnableCompression && offersDeflate(r.Header), read}, taken: c.topic.caughtUp,
 	})
 	if c.visit.refusedFor(err) != nil {
 		s.topics.leave(c.topic)
@@ -200,7 +205,8 @@ func (c *topicClient) serveSubscriber(w http.ResponseWriter, r *http.Request, pa
 		s.topics.leave(c.topic)
 		return err
 	}
-	sub := &topicSubscriber{live: o.live.Load(), share: share}
+	sub := &topicSubscriber{live: o.live.Load(), share: share, read: read}
+	read.Store(sub.live.After())
 	c.topic.add(sub)
 	s.tellEvent(c.clientID, path, EventTypeSubscriberJoined)
 	c.spawn(o.pump)
@@ -243,10 +249,12 @@ func (s *Server) topicQuery(r *http.Request, id Identity, path string) (narrow *
 type topicFraming struct {
 	server   *Server
 	deflates bool
+	read     *atomic.Uint64 // sequence of the last one
 }
 
 // result returns the message, compressed once for all who take that.
 func (f topicFraming) result(m pubsub.Message, _ uint64) frame {
+	f.read.Store(m.Sequence())
 	whole := f.payload(m)
 	if f.deflates {
 		e := &f.server.encodings

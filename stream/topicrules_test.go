@@ -125,3 +125,37 @@ func TestPublishingTakesNoLongerThanItsTimeout(t *testing.T) {
 	require.Contains(t, answer.Error, fmt.Sprintf("line %d: ", answer.Published+1), "those before it are accepted")
 	require.NoError(t, server.Shutdown(t.Context()))
 }
+
+// The publishers of large messages wait for few of them to be read.
+func TestPublishersWaitForSubscribersByBytes(t *testing.T) {
+	minute := time.Minute
+	r := newRig(t, Config{Topics: &SubscriptionOptions{SubscriberWriteTimeout: &minute, PongDeadline: &minute}})
+	slow := r.dialSmall("/t", http.Header{RoleHeader: {RoleSubscriber}})
+	pub, err := dialTopic(t, r, "/t", RolePublisher)
+	require.NoError(t, err)
+	const n, size = 14, 2 << 20
+	sent := make(chan error, 1)
+	go func() {
+		for range n {
+			if err := pub.WriteMessage(websocket.BinaryMessage, make([]byte, size)); err != nil {
+				sent <- err
+				return
+			}
+		}
+		sent <- nil
+	}()
+	topic := r.server.topics.find("/t")
+	eventually(t, func() bool { return topic.waiting.Load() == 1 }, "the publisher waits")
+	topic.mu.Lock()
+	for s := range topic.subscribers {
+		require.LessOrEqual(t, s.live.Len(), 1, "beside the message that is being written, and the next")
+	}
+	topic.mu.Unlock()
+	for range n {
+		require.NoError(t, slow.ws.SetReadDeadline(time.Now().Add(patience)))
+		_, payload, err := slow.ws.ReadMessage()
+		require.NoError(t, err)
+		require.Len(t, payload, size)
+	}
+	require.NoError(t, <-sent)
+}

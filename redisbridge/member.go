@@ -162,7 +162,11 @@ func (m *member) multiplexer() *redismux.Multiplexer {
 			MinBackOff:   minBackoff,
 			MaxBackOff:   maxBackoff,
 			ReplyTimeout: time.Minute, // the connection has a deadline on progress
-			OnDialError:  func(err error) { m.notes.tell("subscribe", err) },
+			OnDialError: func(err error) {
+				if m.ctx.Err() == nil { // else it is the end's own doing
+					m.notes.tell("subscribe", err)
+				}
+			},
 		})
 	}
 	return m.mux

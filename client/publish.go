@@ -45,6 +45,9 @@ func (c *Client) PublishAll(ctx context.Context, list []Publication) (n int, las
 	if err != nil {
 		return 0, history.Cursor{}, fmt.Errorf("client: publish: %w", err)
 	}
+	if c.conn.ctx.Err() != nil {
+		return 0, history.Cursor{}, fmt.Errorf("client: publish: %w", context.Cause(c.conn.ctx))
+	}
 	ctx, stop := either(ctx, c.conn.ctx)
 	defer stop()
 	response, err := c.post(ctx, body)

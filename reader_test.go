@@ -244,26 +244,32 @@ func TestReadersWakeOneAnother(t *testing.T) {
 // Out: from then on it waits at the channel.
 func TestReaderThatWaitsLearnsOfTheChannel(t *testing.T) {
 	for _, policy := range []pubsub.Overflow{pubsub.Cancel, pubsub.DropNewest} {
-		t.Run(policy.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				server := newServer(t)
-				sub := subscribe(t, server, "c", "", 1, policy)
-				publish(t, server, 1)
-				if policy == pubsub.DropNewest {
-					publish(t, server, 2) // dropped: it is fed now
-				}
-				require.Equal(t, 1, next(t, sub))
-				read := make(chan any, 2)
-				for range 2 {
-					go func() { read <- next(t, sub) }()
-				}
-				synctest.Wait()
-				sub.Out()
-				publish(t, server, 3)
-				require.Equal(t, 3, <-read)
-				publish(t, server, 4)
-				require.Equal(t, 4, <-read)
+		for _, capacity := range []int{1, 2} { // with and without an inlet
+			t.Run(fmt.Sprint(policy, " ", capacity), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					server := newServer(t)
+					sub := subscribe(t, server, "c", "", capacity, policy)
+					for i := range capacity {
+						publish(t, server, i)
+					}
+					if policy == pubsub.DropNewest {
+						publish(t, server, 9) // dropped: it is fed now
+					}
+					for i := range capacity {
+						require.Equal(t, i, next(t, sub))
+					}
+					read := make(chan any, 2)
+					for range 2 {
+						go func() { read <- next(t, sub) }()
+					}
+					synctest.Wait()
+					sub.Out()
+					publish(t, server, 3)
+					require.Equal(t, 3, <-read)
+					publish(t, server, 4)
+					require.Equal(t, 4, <-read)
+				})
 			})
-		})
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package redisbridge
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -155,7 +156,7 @@ func (c *chaos) add(random *rand.Rand, reads bool, before *chaosPeer) {
 		accepted: make([]int, c.partitions()), flushed: make([]int, c.partitions()),
 	}
 	if before != nil {
-		p.Cursor = before.cursor
+		p.Cursor = cmp.Or(before.cursor, before.Cursor) // it may have been killed before it got anything
 	}
 	for _, server := range c.servers {
 		proxy := redistest.StartProxy(c.t, server.Addr)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +24,10 @@ const queries = 20_000
 
 func TestTendermintsQueriesMeanWhatTheyMeant(t *testing.T) {
 	for seed := range soak.Rounds(t, 1) {
+		if n := runtime.NumGoroutine(); n > 100_000 {
+			t.Logf("Tendermint's Matches has left %d goroutines behind, each with a parser; no more of it in this process", n)
+			break
+		}
 		c := counts{}
 		random := rand.New(rand.NewPCG(seed, 1))
 		for range queries {

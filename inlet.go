@@ -59,6 +59,12 @@ func (s *Subscription) openInlet() bool {
 	return true
 }
 
+// closeInlet has those who wait at the inlet look for something else. There may be
+// very many readers, so that is not done under the locks that the caller holds.
+func (s *Subscription) closeInlet(l *inlet) {
+	s.topic.server.closing.Go(func() { close(l.c) })
+}
+
 // holdsMessage tells whether there is an inlet with a message that nobody has
 // read.
 func (l *inlet) holdsMessage() bool { return l != nil && len(l.c) > 0 }

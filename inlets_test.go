@@ -2,6 +2,7 @@ package pubsub
 
 import (
 	"context"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -47,4 +48,36 @@ func TestReadersBeyondAThousandInletsWaitForTheLog(t *testing.T) {
 	require.Positive(t, inlets)
 	require.Equal(t, n, s.NumClients(), "nobody was cut")
 	require.NoError(t, s.Stop())
+}
+
+// However many readers wait at an inlet, letting go of them holds nobody up: it
+// is done by a goroutine of its own, without the locks, and Stop waits for that.
+func TestReadersLeaveAnInletWithoutTheLock(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // it runs when this goroutine waits, not before
+	for what, end := range map[string]func(s *Server, sub *Subscription){
+		"Out": func(_ *Server, sub *Subscription) { sub.Out() },
+		"end": func(s *Server, sub *Subscription) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.remove(sub, ErrUnsubscribed)
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := NewServer()
+			require.NoError(t, s.Start())
+			sub, err := s.Subscribe(context.Background(), "c", query.All, 1)
+			require.NoError(t, err)
+			require.True(t, sub.openInlet())
+			l := sub.inlet.Load()
+			end(s, sub)
+			select {
+			case <-l.c:
+				require.Fail(t, "closed with the lock held")
+			default:
+			}
+			require.NoError(t, s.Stop())
+			_, open := <-l.c
+			require.False(t, open)
+		})
+	}
 }

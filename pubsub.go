@@ -93,7 +93,8 @@ type Server struct {
 
 	observers observers
 	reports   reports
-	room      *sync.Pool // of the topics' logs
+	closing   sync.WaitGroup // of inlets
+	room      *sync.Pool     // of the topics' logs
 
 	waker    *waker
 	handed   chan struct{} // capacity 1: the pass, to the server's goroutine
@@ -180,6 +181,7 @@ func (s *Server) OnStop() {
 // awaitEnd returns once the server's goroutines have ended.
 func (s *Server) awaitEnd() {
 	<-s.ended
+	s.closing.Wait()
 	s.reports.wait()
 }
 

@@ -309,7 +309,7 @@ func (s *Subscription) moveTo(out chan Message) (done bool) {
 		s.out.set(out)
 		s.inlet.Store(nil)
 		if s.err == nil { // or it is closed
-			close(l.c) // those who wait find out
+			s.closeInlet(l)
 		}
 		return true
 	}
@@ -484,7 +484,7 @@ func (s *Subscription) endLocked(reason error) {
 		close(done)
 	}
 	if l := s.inlet.Load(); l != nil {
-		close(l.c)
+		s.closeInlet(l)
 	}
 	s.wake()
 	s.handover.notify()

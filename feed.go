@@ -162,9 +162,12 @@ const (
 
 // A handover is a delivery that waits for room in one subscription.
 type handover struct {
-	look   chan struct{} // capacity 1: room, a reader, a channel or the end came up
-	over   chan struct{} // closed when the delivery no longer waits
-	reason error         // the subscription is to end with the delivery; guarded by its mu
+	look chan struct{} // capacity 1: room, a reader, a channel or the end came up
+	over chan struct{} // closed when the delivery no longer waits
+	// Guarded by the mu of the subscription.
+	reason    error  // the subscription is to end with the delivery
+	delivered uint64 // as Stats has said it last
+	through   bool   // Stats has seen that the channel has the message
 }
 
 // notify tells the delivery, if there is one, to look again. The caller holds
@@ -218,6 +221,9 @@ func (s *Subscription) handOver(m *Message, stop <-chan struct{}) (taken bool) {
 
 	s.mu.Lock()
 	s.handover = nil
+	if taken {
+		s.pending = waitsNoMore
+	}
 	if h.reason != nil {
 		s.endLocked(h.reason)
 	}
@@ -263,7 +269,10 @@ func (s *Subscription) tryPending(m *Message) (taken, ended bool, out chan<- Mes
 		pos, _ := s.cursor.position()
 		taken = s.topic.log.tail.Load()-pos <= uint64(s.capacity)
 	case waitsToBeFed:
-		taken, out = s.takeLocked(m), s.out.get()
+		if taken = s.takeLocked(m); taken {
+			s.pending = waitsNoMore
+		}
+		out = s.out.get()
 	default:
 		taken = true
 	}

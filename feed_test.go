@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/harkbus/pubsub/query"
 )
 
 // In the package, because no caller can stop a delivery between its look at
@@ -27,4 +29,29 @@ func TestEndIsLeftToTheDeliveryThatWaitsForTheChannel(t *testing.T) {
 	require.True(t, ended, "and sees that it is over")
 	require.Nil(t, out)
 	require.Zero(t, sub.Len())
+}
+
+// In the package for the same reason: a delivery that has got through to the
+// channel does not wait any more, though it has not said so.
+func TestStatsSeeThatADeliveryHasGotThroughToTheChannel(t *testing.T) {
+	server := NewServer()
+	sub, err := server.SubscribeWithArgs(t.Context(), SubscribeArgs{Query: query.All, Capacity: 1, Overflow: Block})
+	require.NoError(t, err)
+	sub.Out()
+	out := sub.out.get()
+	look := func() SubscriptionStats { return server.Stats().Subscriptions[0] }
+
+	server.mu.Lock()
+	sub.topic.feed(sub)
+	out <- Message{}
+	sub.matched, sub.pending = 2, waitsToBeFed
+	sub.handover = &handover{look: make(chan struct{}, 1), over: make(chan struct{})}
+	server.mu.Unlock()
+	require.Zero(t, look().Delivered)
+	<-out
+	require.EqualValues(t, 1, look().Delivered)
+	out <- Message{} // the delivery
+	require.EqualValues(t, 1, look().Delivered)
+	<-out
+	require.EqualValues(t, 2, look().Delivered)
 }

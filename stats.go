@@ -128,11 +128,13 @@ func (s *Subscription) statsAt(now time.Time) SubscriptionStats {
 		Matched:  s.matched,
 		Dropped:  s.dropped,
 	}
+	waits := uint64(0)       // 1: a delivery waits for room
 	at := s.cursor.at.Load() // before pos, which may only be later then
 	if pos, ok := s.cursor.position(); ok {
 		tail := s.topic.log.tail.Load()
 		stats.Matched += tail
 		stats.Depth = int(min(tail-pos, uint64(s.capacity)))
+		waits = tail - pos - uint64(stats.Depth)
 		if pos < tail {
 			stats.Oldest = ageOf(at.holding(pos).message(pos).at, now)
 		}
@@ -144,13 +146,21 @@ func (s *Subscription) statsAt(now time.Time) SubscriptionStats {
 		if l := s.inlet.Load(); l != nil && stats.Depth > 0 {
 			stats.Oldest = ageOf(l.at, now)
 		}
-	}
-	waits := uint64(0)
-	if s.pending != waitsNoMore && stats.Depth == int(s.capacity) {
-		waits = 1
-		stats.Waiting = s.topic.server.waited(now)
+		if s.pending == waitsToBeFed {
+			waits = 1
+		}
 	}
 	stats.Delivered = stats.Matched - stats.Dropped - uint64(stats.Depth) - waits
+	if h := s.handover; h != nil {
+		h.through = h.through || stats.Delivered < h.delivered
+		if h.through {
+			stats.Delivered, waits = stats.Delivered+1, 0
+		}
+		h.delivered = stats.Delivered
+	}
+	if waits > 0 {
+		stats.Waiting = s.topic.server.waited(now)
+	}
 	return stats
 }
 

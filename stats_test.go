@@ -2,6 +2,7 @@ package pubsub_test
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -189,4 +190,47 @@ func TestTotalsAreSums(t *testing.T) {
 	require.Equal(t, stats.Matched, matched)
 	require.Equal(t, stats.Dropped, dropped)
 	require.Equal(t, stats.Delivered, rest)
+}
+
+// What a line says was delivered never becomes less, and is never more than
+// readers have asked for, whichever moment of a delivery that waits it shows.
+func TestDeliveredNeverGoesBack(t *testing.T) {
+	for _, open := range []bool{false, true} {
+		for _, capacity := range []int{1, 2} {
+			t.Run(fmt.Sprintf("out=%v/capacity=%d", open, capacity), func(t *testing.T) {
+				server := newServer(t, pubsub.BufferCapacity(100))
+				sub := subscribeBlock(t, server, "c", capacity, 0)
+				if open {
+					sub.Out()
+				}
+				const n = 2000
+				var asked atomic.Uint64
+				read := make(chan struct{})
+				go func() {
+					defer close(read)
+					for i := range n {
+						asked.Add(1)
+						if m, err := sub.Next(ctx); err != nil || m.Data() != i {
+							panic(fmt.Sprint(i, m, err))
+						}
+					}
+				}()
+				go func() {
+					for i := range n {
+						if err := server.Publish(ctx, i); err != nil {
+							panic(err)
+						}
+					}
+				}()
+				last := uint64(0)
+				for !isClosed(read) {
+					s := line(t, server, "c")
+					require.LessOrEqual(t, last, s.Delivered)
+					require.LessOrEqual(t, s.Delivered, asked.Load())
+					last = s.Delivered
+				}
+				require.EqualValues(t, n, line(t, server, "c").Delivered)
+			})
+		}
+	}
 }

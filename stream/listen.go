@@ -1,11 +1,14 @@
 package stream
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -138,4 +141,125 @@ func (c *Certificate) load() error {
 	}
 	c.current, c.stamp = &pair, stamp
 	return nil
+}
+
+// openConns are the network connections of an http.Server that no WebSocket has
+// taken over. Beyond the limit the one that has been idle for longest makes
+// room; if none is, the new one is closed.
+type openConns struct {
+	quota *quota
+	log   func(msg string, keyvals ...any)
+
+	mu    sync.Mutex
+	conns map[net.Conn]*openConn
+	said  time.Time // when a refusal was logged last
+}
+
+type openConn struct {
+	hold  *hold
+	idle  bool      // nothing has been asked
+	since time.Time // in this state
+}
+
+// newcomer is how long a connection may say nothing before it may have to make
+// room.
+const newcomer = time.Second
+
+// changed is for http.Server.ConnState. A new connection is seen before it is
+// read from.
+func (o *openConns) changed(conn net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		o.open(conn)
+	case http.StateIdle, http.StateActive:
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if c := o.conns[conn]; c != nil {
+			c.idle, c.since = state == http.StateIdle, time.Now()
+		}
+	default:
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if c := o.conns[conn]; c != nil {
+			c.hold.release()
+			delete(o.conns, conn)
+		}
+	}
+}
+
+func (o *openConns) open(conn net.Conn) {
+	ip := hostOf(conn.RemoteAddr().String())
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	h, refused := o.quota.hold(ip, "", 1)
+	if refused != nil && o.makeRoomLocked(networkOf(ip), refused.status == http.StatusTooManyRequests) {
+		h, refused = o.quota.hold(ip, "", 1)
+	}
+	if refused != nil {
+		_ = conn.Close()
+		if now := time.Now(); now.Sub(o.said) >= time.Second {
+			o.said = now
+			o.log("stream: connections are refused", "remote", ip, "reason", refused.text)
+		}
+		return
+	}
+	o.conns[conn] = &openConn{hold: h, idle: true, since: time.Now()}
+}
+
+// makeRoomLocked closes the connection that has been idle for longest, of one
+// address or of all, and tells whether there was one. The caller holds o.mu.
+func (o *openConns) makeRoomLocked(ip string, own bool) bool {
+	var oldest net.Conn
+	for conn, c := range o.conns {
+		switch {
+		case !c.idle, time.Since(c.since) < newcomer, own && c.hold.ip != ip:
+		case oldest == nil || c.since.Before(o.conns[oldest].since):
+			oldest = conn
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	o.conns[oldest].hold.release()
+	delete(o.conns, oldest)
+	_ = oldest.Close()
+	return true
+}
+
+// errorLog returns what http.Server logs to: connections that cannot be accepted,
+// handlers that panic, and, which is of less interest, TLS handshakes that fail.
+func errorLog(to service.Logger) *log.Logger { return log.New(&logWriter{to: to}, "", 0) }
+
+// maxLines is how many lines a second a logWriter passes on: strangers cause
+// them.
+const maxLines = 10
+
+// A logWriter is called by one goroutine at a time, as package log does.
+type logWriter struct {
+	to     service.Logger
+	second time.Time // that lines are counted for
+	lines  int
+}
+
+// Write implements io.Writer.
+func (w *logWriter) Write(b []byte) (int, error) {
+	if w.to == nil {
+		return len(b), nil
+	}
+	if now := time.Now().Truncate(time.Second); !now.Equal(w.second) {
+		if w.lines > maxLines {
+			w.to.Error("stream: http: more of these", "lines", w.lines-maxLines)
+		}
+		w.second, w.lines = now, 0
+	}
+	if w.lines++; w.lines > maxLines {
+		return len(b), nil
+	}
+	message := string(bytes.TrimSpace(b))
+	if strings.Contains(message, "TLS handshake error") {
+		w.to.Info("stream: http", "message", message)
+	} else {
+		w.to.Error("stream: http", "message", message)
+	}
+	return len(b), nil
 }

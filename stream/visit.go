@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -12,49 +13,6 @@ import (
 
 	"github.com/harkbus/pubsub/internal/wire"
 )
-
-// quotas are the limits of a server, one for each thing that costs.
-type quotas struct {
-	open        *quota // network connections of HTTPServer that no WebSocket has taken over
-	requests    *quota // requests being answered
-	connections *quota // WebSockets and event streams
-	pulls       *quota // events requests that wait
-	input       *quota // bytes of messages and bodies, until they are dealt with
-	answers     *quota // bytes of answers, until they are taken
-
-	adminOpen     *quota // open and requests of administrators, whom nobody else shuts out
-	adminRequests *quota
-}
-
-// maxAdmin bounds the network connections of AdminServer, and the requests to
-// Admin.
-const maxAdmin = 100
-
-func newQuotas(c *Config) quotas {
-	return quotas{
-		open:        newQuota("open connections", c.MaxOpen, c.MaxOpenPerIP, 0),
-		requests:    newQuota("requests", c.MaxRequests, c.MaxRequestsPerIP, c.MaxRequestsPerIdentity),
-		connections: newQuota("connections", c.MaxConnections, c.MaxConnectionsPerIP, c.MaxConnectionsPerIdentity),
-		pulls:       newQuota("waiting requests", c.MaxPulls, c.MaxPullsPerIP, c.MaxPullsPerIdentity),
-		input:       newQuota("bytes being sent", c.InputBytes, c.InputBytesPerIP, c.InputBytesPerIdentity),
-		answers:     newQuota("bytes being answered", c.AnswerBytes, c.AnswerBytesPerIP, c.AnswerBytesPerIdentity),
-
-		adminOpen:     newQuota("open connections", maxAdmin, 0, 0),
-		adminRequests: newQuota("requests", maxAdmin, 0, 0),
-	}
-}
-
-// each calls f with the quotas and the names that metrics give them.
-func (q *quotas) each(f func(name string, q *quota)) {
-	f("open", q.open)
-	f("requests", q.requests)
-	f("connections", q.connections)
-	f("pulls", q.pulls)
-	f("input_bytes", q.input)
-	f("answer_bytes", q.answers)
-	f("admin_open", q.adminOpen)
-	f("admin_requests", q.adminRequests)
-}
 
 // A visit is a request, and what becomes of it:
 //
@@ -331,4 +289,48 @@ func hostOf(address string) string {
 		return address
 	}
 	return host
+}
+
+// An accessEntry is one line of the access log: a request, or the connection
+// that it became. It is for one goroutine at a time.
+type accessEntry struct {
+	method, path string
+	began        time.Time
+	status       int   // 0: nothing was answered
+	sent         int64 // bytes, without headers
+}
+
+// Most bytes of what a client chose in a line of the access log.
+const (
+	maxLoggedMethod = 16
+	maxLoggedPath   = 512
+)
+
+func newAccessEntry(r *http.Request) accessEntry {
+	return accessEntry{method: truncateUTF8(r.Method, maxLoggedMethod), path: truncateUTF8(r.URL.EscapedPath(), maxLoggedPath), began: time.Now()}
+}
+
+// answered takes note of the status; the first counts.
+func (e *accessEntry) answered(status int) {
+	if e.status == 0 {
+		e.status = status
+	}
+}
+
+// log writes the visit's line of the access log. Neither a query, which may be
+// private, nor a token, which Tokens has taken out of the path, is in it.
+func (v *visit) log() {
+	l, e := v.server.config.AccessLog, &v.entry
+	if l == nil {
+		return
+	}
+	l.LogAttrs(context.Background(), slog.LevelInfo, "access",
+		slog.String("method", e.method),
+		slog.String("path", e.path),
+		slog.Int("status", e.status),
+		slog.Int64("bytes", e.sent),
+		slog.Duration("duration", time.Since(e.began)),
+		slog.String("identity", truncateUTF8(v.identity().Name, maxLoggedPath)),
+		slog.String("remote", v.ip),
+	)
 }

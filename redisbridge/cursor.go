@@ -169,6 +169,7 @@ type startKind uint8
 
 const (
 	startNow startKind = iota
+	startFirst
 	startCursor
 	startTime
 )
@@ -176,11 +177,13 @@ const (
 // FromNow begins with what is written after the first connection.
 func FromNow() Start { return Start{} }
 
-// FromFirst begins with the oldest that the streams have.
-func FromFirst() Start { return Start{kind: startCursor} }
+// FromFirst begins with the oldest that the streams have when they are read. What
+// was trimmed before that is no Gap.
+func FromFirst() Start { return Start{kind: startFirst} }
 
 // FromCursor begins after a cursor. What was trimmed since is a Gap. The zero
-// Cursor, as of a bridge that was not ready yet, is FromFirst.
+// Cursor, as of a bridge that was not ready yet, begins with the oldest, too, and
+// if anything was trimmed before that, it is a Gap: it may have come since.
 func FromCursor(c Cursor) Start { return Start{kind: startCursor, cursor: c} }
 
 // FromTime begins with what Redis has received since t, by its own clock.
@@ -190,7 +193,7 @@ func FromTime(t time.Time) Start { return Start{kind: startTime, time: t} }
 // before the stream is.
 func (s *Start) position(partition int) (p position, known bool) {
 	switch s.kind {
-	case startNow:
+	case startNow, startFirst:
 		return p, false
 	case startTime:
 		ms := uint64(max(s.time.UnixMilli(), 0))

@@ -126,3 +126,59 @@ func memoryInUse() int {
 func sentBy(t *testing.T, redis *redistest.Server) int {
 	return must(strconv.Atoi(strings.TrimSpace(redis.Info(t, "total_net_output_bytes"))))
 }
+
+// The first is the first that is retained. What came before the first that was
+// read is a gap for whoever resumes, at a zero Cursor too.
+func TestFromFirstOfATrimmedStreamIsNoGap(t *testing.T) {
+	redis := redistest.Start(t)
+	a := join(t, redis, durable("first")).awaitReady(t)
+	a.one(t, 0, 4)
+	stream := namesOfPartition("first", 0, a.Origin()).stream
+	redis.Do(t, "XTRIM", stream, "MAXLEN", "2")
+	o := durable("first")
+	o.Redis, o.From = optionOf(redis.Addr), FromFirst()
+	r := newReader(t, o, "")
+	require.NoError(t, r.Ready(within(t, patience)))
+	before := r.Cursor()
+	require.Equal(t, []any{2, 3}, r.all(t, 3))
+
+	o.From = FromCursor(before)
+	require.Equal(t, []any{2, 3}, newReader(t, o, "").all(t, 3), "nothing was trimmed since")
+	o.From = FromCursor(Cursor{})
+	require.Equal(t, []any{Trimmed, 2, 3}, newReader(t, o, "").all(t, 3))
+	redis.Do(t, "XTRIM", stream, "MAXLEN", "1")
+	o.From = FromCursor(before)
+	require.Equal(t, []any{Trimmed, 3}, newReader(t, o, "").all(t, 3))
+
+	redis.Do(t, "XTRIM", stream, "MAXLEN", "0")
+	o.From = FromFirst()
+	r = newReader(t, o, "")
+	require.NoError(t, r.Ready(within(t, patience)))
+	a.one(t, 4, 5)
+	require.Equal(t, []any{4}, r.all(t, 4), "the stream was empty")
+}
+
+// What is trimmed after the reader began, before it has read anything, was not
+// retained either.
+func TestFromFirstWhileTheStreamIsTrimmedIsNoGap(t *testing.T) {
+	redis := redistest.Start(t)
+	a := join(t, redis, durable("trimming")).awaitReady(t)
+	a.one(t, 0, 4)
+	o := durable("trimming")
+	o.Redis, o.From = optionOf(redis.Addr), FromFirst()
+	m := must(newMember(o))
+	defer m.stop()
+	ctx := within(t, patience)
+	require.NoError(t, m.link.dial(ctx))
+	conn := m.link.dedicate(m.link.client, "")
+	defer conn.close()
+	in := newInbound(m, 0, nil)
+	r := newStreamReader(in)
+	require.NoError(t, r.look(ctx, conn, false))
+	redis.Do(t, "XTRIM", r.stream, "MAXLEN", "2")
+	require.NoError(t, r.read(ctx, conn))
+	first, ok := in.inbox.take()
+	require.True(t, ok)
+	require.Nil(t, first.gap)
+	require.NotZero(t, first.frame)
+}

@@ -40,6 +40,7 @@ type streamReader struct {
 	part    string
 
 	begun    bool
+	isFirst  bool      // it began FromFirst, and has read nothing of ours: nothing is missing before that
 	epoch    uint64    // of the stream
 	floor    entryID   // what is not after it was there before we began
 	at       entryID   // the last entry that was taken; at first, floor
@@ -257,7 +258,7 @@ func (r *streamReader) take(ctx context.Context, conn line, e entry) error {
 			return err
 		}
 	}
-	missing := e.previous.isAfter(r.from)
+	missing := e.previous.isAfter(r.from) && !r.isFirst
 	r.from = e.id
 	if r.passed >= 0 {
 		r.passed++
@@ -286,7 +287,7 @@ func (r *streamReader) take(ctx context.Context, conn line, e entry) error {
 	if a.isAstray {
 		return nil
 	}
-	r.at, r.isRead = e.id, true
+	r.at, r.isRead, r.isFirst = e.id, true, false
 	if !r.anchored {
 		r.anchored = true
 		r.drop(e.id)
@@ -465,7 +466,11 @@ func (r *streamReader) begin(s *streamState) {
 	r.begun = true
 	start, known := r.opt.From.position(r.partition)
 	switch {
-	case !known:
+	case r.opt.From.kind == startFirst && s.length > 0:
+		start = position{s.epoch, s.first.before(), allEvents}
+		r.isFirst = true
+		r.passed = max(s.added-s.length, -1)
+	case !known: // or the first, and there is none
 		start = position{s.epoch, s.latest, allEvents}
 		r.caughtUp = s.now
 	case start.epoch == 0: // the first there is, or a time

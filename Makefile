@@ -12,7 +12,12 @@ export GOFLAGS += -buildvcs=false # a clone owned by another user still builds
 .DEFAULT_GOAL := help
 
 .PHONY: test
-test: need tidy fmt-check vet portable staticcheck generated api race gates nested fuzz ## everything a change must pass
+test: ## everything a change must pass, a line a step
+	@scripts/steps need tidy fmt-check vet portable staticcheck generated api race gates nested fuzz
+
+.PHONY: quick
+quick: ## the inner loop: gofmt, vet, and the tests of changed packages (or PACKAGES='./query ./match')
+	@scripts/quick $(PACKAGES)
 
 .PHONY: need
 need: ## look for the commands that tests start, install them where that is possible

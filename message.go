@@ -126,3 +126,8 @@ func (m Message) Origin() Origin {
 	}
 	return *m.origin
 }
+
+// CameWith tells whether the message was published by PublishWithArgs with
+// this very Origin, not one that is only equal. It lets a bridge know its own
+// publications, and costs a comparison of pointers.
+func (m Message) CameWith(o *Origin) bool { return o != nil && m.origin == o }

@@ -1,11 +1,13 @@
 package pubsub_test
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -152,4 +154,47 @@ func TestTimeOfAPublicationMayBeAnyTime(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, times.want.Equal(m.Time()), "%v: %v", times.given, m.Time())
 	}
+}
+
+func TestMessageKnowsWhoseItIs(t *testing.T) {
+	server := newServer(t)
+	sub := subscribe(t, server, "c", "", 1, pubsub.Cancel)
+	mine, equal := pubsub.Origin{Name: "east"}, pubsub.Origin{Name: "east"}
+	_, err := server.PublishWithArgs(ctx, pubsub.PublishArgs{Origin: &mine})
+	require.NoError(t, err)
+	m, err := sub.Next(ctx)
+	require.NoError(t, err)
+	require.True(t, m.CameWith(&mine))
+	require.False(t, m.CameWith(&equal))
+	require.False(t, m.CameWith(nil))
+	publishN(t, server, 1, 1)
+	m, err = sub.Next(ctx)
+	require.NoError(t, err)
+	require.False(t, m.CameWith(nil))
+}
+
+// History up to After, and then the subscription, is everything once.
+func TestSubscriptionGetsWhatComesAfterAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t, pubsub.BufferCapacity(10))
+		require.Zero(t, server.Sequence())
+		blocker, err := server.SubscribeUnbuffered(ctx, "blocker", query.All)
+		require.NoError(t, err)
+		for i := range uint64(5) { // the first waits, the others are queued
+			require.Equal(t, i, server.Sequence())
+			sub := subscribe(t, server, fmt.Sprint(i), "", 10, pubsub.Cancel)
+			require.Equal(t, i, sub.After())
+			defer func() {
+				synctest.Wait()
+				all, _ := sequences(sub)
+				require.Equal(t, i+1, all[0])
+				require.EqualValues(t, 5-i, len(all))
+			}()
+			publishN(t, server, 0, 1)
+			synctest.Wait()
+		}
+		require.NoError(t, server.UnsubscribeID(ctx, blocker.ID()))
+		synctest.Wait()
+		require.NoError(t, server.Stop())
+	})
 }

@@ -59,7 +59,6 @@ func TestOnlyTheDocumentedMisusePanics(t *testing.T) {
 		"UnsubscribeAll":         func(s *pubsub.Server, _ *pubsub.Subscription) { s.UnsubscribeAll(ctx, "") },
 		"UnsubscribeID":          func(s *pubsub.Server, _ *pubsub.Subscription) { s.UnsubscribeID(ctx, 0) },
 		"NumClientSubscriptions": func(s *pubsub.Server, _ *pubsub.Subscription) { s.NumClientSubscriptions("") },
-		"Interests":              func(s *pubsub.Server, _ *pubsub.Subscription) { s.Interests(0); s.Interests(-1) },
 		"SetLogger":              func(s *pubsub.Server, _ *pubsub.Subscription) { s.SetLogger(nil) },
 		"Observe":                func(s *pubsub.Server, _ *pubsub.Subscription) { defer s.Observe(nil)(); s.Publish(ctx, nil) },
 		"NextBatch":              func(_ *pubsub.Server, sub *pubsub.Subscription) { sub.NextBatch(ctx, nil) },

@@ -214,6 +214,10 @@ var errResetTooEarly = errors.New("pubsub: Reset in an observer, a query or a lo
 // BufferCapacity returns the capacity of the server's queue.
 func (s *Server) BufferCapacity() int { return s.queue.capacity }
 
+// Sequence returns the number of the last publication accepted, 0 before the
+// first.
+func (s *Server) Sequence() uint64 { return s.turn.look().sequence() }
+
 // NumClients returns how many clients have a subscription.
 func (s *Server) NumClients() int {
 	s.mu.Lock()

@@ -59,7 +59,7 @@ func (c *client) remove(sub *Subscription) {
 }
 
 // newRegistry returns an empty registry that goes on with the slots, all free,
-// and the births of another one: no ID is given again, and no count of changes.
+// and the births of another one: no ID is given again.
 func newRegistry(slots slots, births uint64) registry {
 	return registry{
 		slots:   slots,

@@ -160,8 +160,7 @@ type printer struct {
 }
 
 func (p *printer) run(ctx context.Context) error {
-	for p.endless || p.left > 0 {
-		next, err := p.reader.Next(ctx)
+	for next, err := range p.reader.All(ctx) {
 		if err != nil {
 			return err
 		}
@@ -173,7 +172,9 @@ func (p *printer) run(ctx context.Context) error {
 		if err := p.print(&next); err != nil {
 			return err
 		}
-		p.left--
+		if p.left--; p.left == 0 && !p.endless {
+			return nil
+		}
 		if p.reader.Buffered() == 0 {
 			if err := p.out.Flush(); err != nil {
 				return err

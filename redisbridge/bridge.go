@@ -24,6 +24,7 @@ type Bridge struct {
 	sending  []*outbound
 	getting  []*inbound
 
+	bus      string        // when its namespace was laid out; "" until that is known; of attached
 	reserved pubsub.Origin // by its address: what Publish has room for
 	measure  measure       // of the observer, which runs once at a time
 	seen     *advance      // what the observer has seen
@@ -41,7 +42,12 @@ type outbound struct {
 }
 
 // Attach joins server to a namespace. It returns at once, with an error only
-// for Options that are wrong; the bridge connects in the background. See Ready.
+// for Options that are wrong and ErrAttached; the bridge connects in the
+// background. See Ready.
+//
+// A server has one bridge to a bus: to a namespace, in a mode, of a Redis. If the
+// other one shows only after connecting, because its address was written in another
+// way, the second ends with ErrAttached.
 //
 // Publications that are accepted from now on are sent; those of others are
 // published on server as they arrive.
@@ -54,6 +60,11 @@ func Attach(server *pubsub.Server, options Options) (*Bridge, error) {
 		return nil, err
 	}
 	b := &Bridge{member: m, server: server, closed: make(chan struct{}), detach: func() {}, seen: newAdvance()}
+	if err := attached.add(b); err != nil {
+		m.stop()
+		return nil, err
+	}
+	b.ended = b.hasEnded
 	b.requests = newRequests(m)
 	if !m.opt.ReceiveOnly {
 		b.startSending()
@@ -63,6 +74,7 @@ func Attach(server *pubsub.Server, options Options) (*Bridge, error) {
 	}
 	m.start()
 	m.crew.Go(b.watchServer)
+	m.crew.Go(b.watchTwins)
 	return b, nil
 }
 
@@ -77,17 +89,20 @@ func (b *Bridge) startSending() {
 			b.crew.Go(w.writer.keep)
 		}
 	}
-	b.ended = func(err error) {
-		for _, w := range b.sending {
-			if errors.Is(err, pubsub.ErrServerStopped) { // which dispatches what it has accepted
-				w.box.shut(err)
-			} else {
-				w.box.refuse(err)
-			}
-		}
-	}
 	b.detach = b.server.Observe(b.observe)
 	b.seen.reach(b.server.Sequence()) // what was accepted before may have been dispatched, unseen
+}
+
+// hasEnded lets others attach and nothing more be sent.
+func (b *Bridge) hasEnded(err error) {
+	attached.remove(b)
+	for _, w := range b.sending {
+		if errors.Is(err, pubsub.ErrServerStopped) { // which dispatches what it has accepted
+			w.box.shut(err)
+		} else {
+			w.box.refuse(err)
+		}
+	}
 }
 
 // startReceiving starts the receiving side of all partitions.
@@ -226,8 +241,8 @@ func (b *Bridge) Announce(context.Context) error { return b.err() }
 // Err returns.
 func (b *Bridge) Done() <-chan struct{} { return b.done }
 
-// Err returns why the bridge ended: ErrClosed after Close, a *LayoutError, or
-// pubsub.ErrServerStopped. It is nil while it runs.
+// Err returns why the bridge ended: ErrClosed after Close, a *LayoutError,
+// ErrAttached, or pubsub.ErrServerStopped. It is nil while it runs.
 func (b *Bridge) Err() error { return b.err() }
 
 // Origin returns how other processes see publications of this one.

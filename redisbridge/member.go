@@ -42,7 +42,7 @@ type member struct {
 
 	laidOut chan struct{} // closed when the layout in Redis was found to be ours
 	laid    bool          // laidOut is closed; of the goroutine of watchLayout
-	since   string        // when it was laid out; of that goroutine, too
+	since   string        // when it was laid out; written before laidOut is closed
 
 	mu      sync.Mutex
 	mux     *redismux.Multiplexer // nil until something is subscribed

@@ -37,6 +37,8 @@ type part struct {
 var layers = [][]part{
 	{
 		{packages: []string{"internal"}},
+	},
+	{
 		{packages: []string{"internal/redistest"}, vendors: []string{rueidis, "github.com/stretchr/testify", "go.uber.org/goleak"}}, // for tests only
 	},
 	{

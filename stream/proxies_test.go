@@ -2,55 +2,28 @@ package stream
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
-)
 
-// writeCertificate writes a certificate for 127.0.0.1 and its key, and returns
-// their files and who trusts it.
-func writeCertificate(t *testing.T) (certFile, keyFile string, trust *tls.Config) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	require.NoError(t, err)
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
-	folder := t.TempDir()
-	certFile, keyFile = filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
-	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	require.NoError(t, os.WriteFile(certFile, cert, 0o600))
-	require.NoError(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
-	roots := x509.NewCertPool()
-	require.True(t, roots.AppendCertsFromPEM(cert))
-	return certFile, keyFile, &tls.Config{RootCAs: roots}
-}
+	"github.com/harkbus/pubsub/internal/certtest"
+)
 
 // One server has event streams and requests over HTTP/2, and WebSockets beside
 // them, as docs/proxies.md says.
 func TestHTTP2BesideWebSockets(t *testing.T) {
 	r := newRig(t, Config{})
-	certFile, keyFile, trust := writeCertificate(t)
+	folder, pair := t.TempDir(), certtest.New(t, "127.0.0.1")
+	certFile, keyFile := filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
+	pair.Write(t, certFile, keyFile)
+	trust := &tls.Config{RootCAs: pair.Trust()}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	web := r.server.HTTPServer(nil)

@@ -187,18 +187,11 @@ func (t *Tokens) Narrow(id Identity, q *query.Query) (*query.Query, error) {
 	if err != nil {
 		return nil, err
 	}
-	var seen *query.Query
-	for _, r := range rights {
-		switch {
-		case r.all:
-			return q, nil
-		case seen == nil:
-			seen = r.query
-		default:
-			seen = query.Or(seen, r.query)
-		}
-	}
-	if seen == nil {
+	seen, all := either(rights, func(r right) *query.Query { return r.query })
+	switch {
+	case all:
+		return q, nil
+	case seen == nil:
 		return nil, errors.New("the token gives no right to subscribe")
 	}
 	return query.And(q, seen), nil
@@ -244,18 +237,8 @@ func (t *Tokens) Presence(id Identity) (*query.Query, error) {
 	if err != nil {
 		return nil, err
 	}
-	var seen *query.Query
-	for _, r := range rights {
-		switch {
-		case r.all:
-			return nil, nil
-		case seen == nil:
-			seen = r.presence
-		default:
-			seen = query.Or(seen, r.presence)
-		}
-	}
-	if seen == nil {
+	seen, all := either(rights, func(r right) *query.Query { return r.presence })
+	if seen == nil && !all {
 		return nil, errors.New("the token gives no right to see who subscribes")
 	}
 	return seen, nil
@@ -268,6 +251,22 @@ type right struct {
 	query *query.Query
 
 	presence *query.Query // of those who subscribe to that
+}
+
+// either returns what of gives for one right or another, nil if there are none;
+// all is true, and the query nil, if one of them is to everything.
+func either(rights []right, of func(right) *query.Query) (seen *query.Query, all bool) {
+	for _, r := range rights {
+		switch {
+		case r.all:
+			return nil, true
+		case seen == nil:
+			seen = of(r)
+		default:
+			seen = query.Or(seen, of(r))
+		}
+	}
+	return seen, false
 }
 
 // parsedRights are the rights of one token, each claim read when it is first

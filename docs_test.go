@@ -6,17 +6,18 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 )
 
 var (
 	linkPattern = regexp.MustCompile(`\[([^\]]+)\]\(([^)]+)\)`)
-	stepPattern = regexp.MustCompile("`([\\w/]+\\.go): ([\\w.]+)`")
+	stepPattern = regexp.MustCompile("`([\\w/]+\\.go)(?:: ([\\w.,\\s]+))?`")
 )
 
 // What the documents link to is there, and so is each test that they name as
-// the proof of a promise, and each function that ARCHITECTURE.md names.
+// the proof of a promise, and each file and function that ARCHITECTURE.md names.
 func TestDocumentsPointAtWhatThereIs(t *testing.T) {
 	documents, err := filepath.Glob("docs/*.md")
 	require.NoError(t, err)
@@ -36,10 +37,15 @@ func TestDocumentsPointAtWhatThereIs(t *testing.T) {
 			}
 		}
 		for _, step := range stepPattern.FindAllStringSubmatch(text, -1) {
-			requireFunction(t, step[1], step[2][strings.LastIndexByte(step[2], '.')+1:])
+			require.FileExists(t, step[1], document)
+			for _, name := range strings.FieldsFunc(step[2], isSeparator) {
+				requireFunction(t, step[1], name[strings.LastIndexByte(name, '.')+1:])
+			}
 		}
 	}
 }
+
+func isSeparator(r rune) bool { return r == ',' || unicode.IsSpace(r) }
 
 func requireFunction(t *testing.T, file, name string) {
 	t.Helper()

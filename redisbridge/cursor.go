@@ -90,7 +90,7 @@ func (c Cursor) String() string {
 	}
 	parts := make([]string, len(c.positions))
 	for i, p := range c.positions {
-		parts[i] = fmt.Sprintf("%016d@%s", p.epoch, p.id)
+		parts[i] = epochText(p.epoch) + "@" + p.id.String()
 		if p.events != allEvents && p.epoch != 0 {
 			parts[i] += "." + strconv.Itoa(p.events)
 		}
@@ -148,6 +148,8 @@ func parsePosition(text string) (p position, ok bool) {
 }
 
 const epochDigits = 16
+
+func epochText(epoch uint64) string { return fmt.Sprintf("%0*d", epochDigits, epoch) }
 
 // parseEpoch reads the epoch of a stream, which Redis keeps with it.
 func parseEpoch(s string) (uint64, bool) {

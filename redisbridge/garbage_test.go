@@ -197,6 +197,107 @@ func TestEpochOfAStrangerIsNotTaken(t *testing.T) {
 	}
 }
 
+// Those who know an epoch keep it as long as it is in the stream, also if what they
+// have read is trimmed. Who begins takes none of the future, and another one only if
+// the key of the true one is lost.
+func TestEpochOfAStrangerMovesNobody(t *testing.T) {
+	redis := redistest.Start(t)
+	o := durable("planted")
+	a := join(t, redis, o).awaitReady(t)
+	a.one(t, 0, 1)
+	resumed := readOne(t, redis, o)
+	names := namesOfPartition("planted", 0, a.Origin())
+	redis.Do(t, "XTRIM", names.stream, "MAXLEN", "0")
+	b := join(t, redis, o).awaitReady(t)
+	got := b.collect()
+	epoch := b.Cursor().positions[0].epoch
+	epochOfNext := func() (*side, uint64) {
+		c := join(t, redis, o).awaitReady(t)
+		return c, c.Cursor().positions[0].epoch
+	}
+	const early, late = "0000000000000001", "9999999999999999"
+	redis.Do(t, "XGROUP", "CREATE", names.stream, early, "0")
+	_, with := epochOfNext()
+	require.Equal(t, epoch, with)
+	redis.Do(t, "DEL", names.epoch)
+	misled, with := epochOfNext()
+	require.EqualValues(t, 1, with)
+	awaitLooks := func() {
+		looks := callsOf(t, redis, "xpending")
+		eventually(t, "all have looked", func() bool { return callsOf(t, redis, "xpending") > looks+5 })
+	}
+	awaitLooks()
+	redis.Do(t, "XGROUP", "DESTROY", names.stream, early)
+	eventually(t, "who took it is told", func() bool { return misled.gaps.count(Reset) == 1 })
+	awaitLooks()
+	redis.Do(t, "DEL", names.epoch)
+	_, with = epochOfNext()
+	require.Equal(t, epoch, with)
+
+	a.one(t, 1, 2)
+	require.Equal(t, []int{1}, got.await(t, has(1)))
+	require.Empty(t, b.gaps.all())
+	require.Equal(t, []any{1}, newReader(t, resumed, "").all(t, 1))
+
+	redis.Do(t, "XGROUP", "CREATE", namesOfPartition("late", 0, a.Origin()).stream, late, "0", "MKSTREAM")
+	o = durable("late")
+	_, with = epochOfNext()
+	require.NotEqual(t, late, epochText(with))
+}
+
+// However many groups a stranger has made, Redis goes through them once.
+func TestManyGroupsAreGoneThroughOnce(t *testing.T) {
+	redis := redistest.Start(t)
+	o := durable("groups")
+	o.Lease = time.Hour // no marks
+	a := join(t, redis, o).awaitReady(t)
+	a.one(t, 0, 1)
+	names := namesOfPartition("groups", 0, a.Origin())
+	redis.Do(t, "EVAL", `for i = 1, 10000 do redis.call('XGROUP', 'CREATE', KEYS[1], 'g' .. i, '0') end`, "1", names.stream)
+	redis.Do(t, "XTRIM", names.stream, "MAXLEN", "0") // no place is there any more
+	for _, key := range []string{"", names.epoch, names.origin} {
+		redis.Do(t, "DEL", key)
+		before := callsOf(t, redis, "xinfo|groups")
+		for range 2 {
+			require.NoError(t, join(t, redis, o).awaitReady(t).Close())
+		}
+		looks := callsOf(t, redis, "xpending")
+		eventually(t, "it has looked", func() bool { return callsOf(t, redis, "xpending") > looks })
+		a.proxy.Cut()
+		a.one(t, 1, 2)
+		redis.Do(t, "XTRIM", names.stream, "MAXLEN", "0")
+		most := 0
+		if key == names.epoch {
+			most = 1
+		}
+		require.Equal(t, most, callsOf(t, redis, "xinfo|groups")-before, "without %q", key)
+	}
+}
+
+// Whoever has lost the ID of the last entry looks for it among the latest, and not
+// through everything of a stranger's that is there.
+func TestLastEntryIsNotLookedForAmongHugeOnes(t *testing.T) {
+	redis := redistest.Start(t)
+	a := join(t, redis, durable("huge")).awaitReady(t)
+	a.one(t, 0, 1)
+	names := namesOfPartition("huge", 0, a.Origin())
+	for _, key := range []string{names.last, names.origin} {
+		redis.Do(t, "EVAL", `for i = 1, 50 do redis.call('XADD', KEYS[1], '*', 'x', string.rep('x', 1e6)) end`, "1", names.stream)
+		redis.Do(t, "DEL", key)
+		before := callsOf(t, redis, "xrevrange")
+		a.one(t, 1, 2)
+		require.LessOrEqual(t, callsOf(t, redis, "xrevrange")-before, 20, "16 MB")
+	}
+}
+
+// callsOf returns how often Redis has run a command.
+func callsOf(t *testing.T, redis *redistest.Server, command string) int {
+	t.Helper()
+	calls, _, _ := strings.Cut(redis.Info(t, "cmdstat_"+command), ",")
+	n, _ := strconv.Atoi(strings.TrimPrefix(calls, "calls=")) // none: it was never run
+	return n
+}
+
 // What a stranger has left in a stream costs Redis once for each reader, and not
 // every second.
 func TestIdleReadersDoNotLookAtWhatStrangersLeft(t *testing.T) {
@@ -210,13 +311,7 @@ func TestIdleReadersDoNotLookAtWhatStrangersLeft(t *testing.T) {
 	redis.Do(t, "EVAL", `for i = 1, 100 do redis.call('XGROUP', 'CREATE', KEYS[1], 'g' .. i, '0') end`, "1", stream)
 	redis.Do(t, "XADD", stream, "*", "x", strings.Repeat("x", 1<<20))
 	eventually(t, "it was seen", func() bool { return a.Stats().Malformed == 1 && b.Stats().Malformed == 1 })
-	looks := func() (n int) {
-		for _, command := range []string{"stream", "groups"} {
-			calls, _, _ := strings.Cut(redis.Info(t, "cmdstat_xinfo|"+command), ",")
-			n += must(strconv.Atoi(strings.TrimPrefix(calls, "calls=")))
-		}
-		return n
-	}
+	looks := func() int { return callsOf(t, redis, "xinfo|stream") + callsOf(t, redis, "xinfo|groups") }
 	reconnects := func() int { return int(a.Stats().Reconnects + b.Stats().Reconnects) }
 	before, connected := looks(), reconnects()
 	time.Sleep(4 * time.Second) // what is watched for takes place in real time, in Redis

@@ -13,18 +13,20 @@ import (
 //
 //	hark:{shop#0}:stream               the stream of partition 0
 //	hark:{shop#0}:last                 the ID of its last entry; expires
+//	hark:{shop#0}:epoch                when the stream was made; expires
 //	hark:{shop#0}:origin:NAME:EPOCH    the last sequence of an origin; expires
 //	hark:{shop#0}:live                 the channel of partition 0
 //	hark:{shop}:layout                 format and number of partitions
 //	hark:{shop}:inbox:NAME:EPOCH       channel for answers to one process
 //	hark:{shop}:probe                  channel nobody listens to: does the server shard?
-type partitionNames struct{ stream, last, origin, channel string }
+type partitionNames struct{ stream, last, epoch, origin, channel string }
 
 func namesOfPartition(namespace string, partition int, origin pubsub.Origin) partitionNames {
 	prefix := "hark:{" + namespace + "#" + strconv.Itoa(partition) + "}:"
 	return partitionNames{
 		stream:  prefix + "stream",
 		last:    prefix + "last",
+		epoch:   prefix + "epoch",
 		origin:  prefix + "origin:" + originText(origin),
 		channel: prefix + "live",
 	}

@@ -175,7 +175,7 @@ func TestFromFirstWhileTheStreamIsTrimmedIsNoGap(t *testing.T) {
 	in := newInbound(m, 0, nil)
 	r := newStreamReader(in)
 	require.NoError(t, r.look(ctx, conn, false))
-	redis.Do(t, "XTRIM", r.stream, "MAXLEN", "2")
+	redis.Do(t, "XTRIM", r.keys.stream, "MAXLEN", "2")
 	require.NoError(t, r.read(ctx, conn))
 	first, ok := in.inbox.take()
 	require.True(t, ok)

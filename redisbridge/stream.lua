@@ -17,20 +17,29 @@ local function is_stream(key)
   return redis.call('EXISTS', key) == 1
 end
 
+-- No clock steps this far: an ID or an epoch beyond is not ours.
+local year = 366 * 24 * 3600 * 1000
+
+-- Whether a stream has a consumer group, without going through the others.
+local function has_group(stream, name)
+  local pending = redis.pcall('XPENDING', stream, name, '0-1', '0-1', 1)
+  return type(pending) == 'table' and not pending.err
+end
+
+local function is_epoch(name)
+  return #name == 16 and string.match(name, '^%d+$') and tonumber(name) > 0 and tonumber(name) / 1000 < now + year
+end
+
 -- The epoch of a stream, when it was made, in µs: the name of a consumer group
 -- of it, which can be lost only together with the stream. Nothing if there is
--- no stream. The other result is how many groups there are.
+-- none. It costs as much as there are groups, whoever has made those.
 local function epoch_of(stream)
-  if not is_stream(stream) then return end
   local smallest
-  local groups = redis.call('XINFO', 'GROUPS', stream)
-  for _, group in ipairs(groups) do
+  for _, group in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     local name = group[2]
-    if #name == 16 and string.match(name, '^%d+$') and tonumber(name) > 0 and (not smallest or name < smallest) then
-      smallest = name
-    end
+    if is_epoch(name) and (not smallest or name < smallest) then smallest = name end
   end
-  return smallest, #groups
+  return smallest
 end
 
 local function make(stream, life)
@@ -47,6 +56,13 @@ local function describe(stream)
   return named
 end
 
+-- About how many bytes Redis goes through to show an entry.
+local function size_of(entry)
+  local bytes = 0
+  for _, field in ipairs(entry[2]) do bytes = bytes + #field + 16 end
+  return bytes
+end
+
 -- The frame of an entry that looks like ours. One of a stranger may be a copy.
 local function frame_of(entry)
   local fields = entry[2]
@@ -56,22 +72,21 @@ local function frame_of(entry)
 end
 
 -- Calls visit with the latest thousand entries or so, the last one first, until
--- it returns something, and returns that.
+-- it returns something, and returns that. It reads them two by two, one of which
+-- it knows, and stops at 16 MB: somebody may have put in a thousand of any size.
 local function back(stream, visit)
-  local from, visited = '+', 0
+  local from, visited, bytes = '+', 0, 0
   repeat
-    local entries = redis.call('XREVRANGE', stream, from, '-', 'COUNT', 16)
+    local entries = redis.call('XREVRANGE', stream, from, '-', 'COUNT', 2)
     for i = from == '+' and 1 or 2, #entries do
       local found = visit(entries[i])
       if found then return found end
+      bytes = bytes + size_of(entries[i])
     end
-    visited = visited + #entries
+    visited = visited + #entries - 1
     if #entries > 0 then from = entries[#entries][1] end
-  until #entries < 16 or visited > 1000
+  until #entries < 2 or visited >= 1000 or bytes > 16e6
 end
-
--- No clock steps this far: an ID beyond is not ours.
-local year = 366 * 24 * 3600 * 1000
 
 local function may_be_ours(entry) return frame_of(entry) and ms(entry[1]) < now + year end
 

@@ -34,8 +34,7 @@ const (
 // wait until the end of time, without an error.
 type streamReader struct {
 	*inbound
-	stream  string
-	last    string // the key of the ID of the last entry
+	keys    partitionNames
 	isReady func()
 	part    string
 
@@ -62,11 +61,9 @@ type streamReader struct {
 }
 
 func newStreamReader(b *inbound) *streamReader {
-	names := namesOfPartition(b.opt.Namespace, b.partition, b.origin)
 	return &streamReader{
 		inbound: b,
-		stream:  names.stream,
-		last:    names.last,
+		keys:    namesOfPartition(b.opt.Namespace, b.partition, b.origin),
 		isReady: sync.OnceFunc(b.partReady),
 		part:    "receive on partition " + strconv.Itoa(b.partition),
 		passed:  -1,
@@ -147,11 +144,11 @@ func (r *streamReader) read(ctx context.Context, conn line) error {
 // signs of life meanwhile.
 func (r *streamReader) fetch(ctx context.Context, conn line) ([]rueidis.RedisMessage, error) {
 	if r.isBehind {
-		return readScript.run(ctx, conn, []string{r.stream}, r.from.String(), strconv.Itoa(readMost), strconv.Itoa(readBytes),
+		return readScript.run(ctx, conn, []string{r.keys.stream}, r.from.String(), strconv.Itoa(readMost), strconv.Itoa(readBytes),
 			strconv.Itoa(r.opt.MaxFrame+macSize)).ToArray()
 	}
 	reply := conn.Do(ctx, conn.B().Arbitrary("XREAD", "COUNT", "1", "BLOCK", millis(blockTime), "STREAMS").
-		Keys(r.stream).Args(r.from.String()).Build())
+		Keys(r.keys.stream).Args(r.from.String()).Build())
 	if rueidis.IsRedisNil(reply.Error()) {
 		return nil, nil
 	}
@@ -412,15 +409,18 @@ func (r *streamReader) look(ctx context.Context, conn line, brief bool) error {
 // ask brings what a reader compares itself with. After an answer that cost Redis
 // much it does so less often: what has made it dear may be there for long.
 func (r *streamReader) ask(ctx context.Context, conn line, brief bool) (s streamState, err error) {
-	extent := ""
+	extent, epoch := "", ""
 	if brief {
 		extent = "brief"
 	}
-	args := []string{millis(r.opt.keyLife()), extent, r.at.String()}
+	if r.epoch > 0 {
+		epoch = epochText(r.epoch)
+	}
+	args := []string{millis(r.opt.keyLife()), extent, epoch, r.at.String()}
 	for _, id := range slices.Backward(r.anchors) {
 		args = append(args, id.String())
 	}
-	reply, err := lookScript.run(ctx, conn, []string{r.stream, r.last}, args...).ToArray()
+	reply, err := lookScript.run(ctx, conn, []string{r.keys.stream, r.keys.last, r.keys.epoch}, args...).ToArray()
 	if err != nil {
 		return s, err
 	}

@@ -189,7 +189,7 @@ func (s *subscription) refused(e *RPCError) error {
 	says := func(reason string) bool { return strings.Contains(e.Data, reason) }
 	switch {
 	case c.conn.options.NoReconnect:
-	case e.Code == canceled && says(wire.Draining):
+	case e.Code == canceled && (says(wire.Draining) || says(wire.Held)):
 		return nil // the connection ends, and the next one subscribes again
 	case e.Code == canceled && slices.ContainsFunc(resumable, says):
 		c.subscribeLocked(s)

@@ -54,7 +54,7 @@ func NewWindow(count, bytes int) *Window {
 
 // Append implements History.
 func (w *Window) Append(m pubsub.Message) {
-	size := sizeOf(m)
+	size := SizeOf(m)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.n == 0 {
@@ -107,8 +107,9 @@ const (
 	valueBytes = 32 // of a value in it
 )
 
-// sizeOf returns about how many bytes a publication takes.
-func sizeOf(m pubsub.Message) int {
+// SizeOf returns about how many bytes a publication takes: those of its events
+// and, if it is [Sized], a string or bytes, of its data.
+func SizeOf(m pubsub.Message) int {
 	size := 128
 	for key := range m.Keys() {
 		size += len(key) + keyBytes

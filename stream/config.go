@@ -67,6 +67,7 @@ type Config struct {
 	CloseTimeout   time.Duration // for the client's half of a close; default 5 s
 	QueueBytes     int           // queued for one connection, besides one frame; default 256 KiB
 	TotalBytes     int           // queued for all, besides one frame each; default 64 MiB
+	HeldBytes      int           // that wait for clients, in buffers and to be written, for all; default 256 MiB, or 8 of the largest message
 	EncodingBytes  int           // encodings kept to be shared; default 32 MiB
 	PublishTimeout time.Duration // how long a publication may wait for the bus; default 10 s
 
@@ -226,6 +227,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.CloseTimeout = cmp.Or(c.CloseTimeout, 5*time.Second)
 	c.QueueBytes = cmp.Or(c.QueueBytes, 256<<10)
 	c.TotalBytes = cmp.Or(c.TotalBytes, 64<<20)
+	c.HeldBytes = cmp.Or(c.HeldBytes, max(256<<20, 8*c.largest()))
 	c.EncodingBytes = cmp.Or(c.EncodingBytes, 32<<20)
 	c.PublishTimeout = cmp.Or(c.PublishTimeout, 10*time.Second)
 	if c.History == nil {
@@ -250,6 +252,15 @@ func (c Config) withDefaults() (Config, error) {
 		c.AllowPublish = func(Identity, string, map[string][]string) error { return nil }
 	}
 	return c, nil
+}
+
+// largest returns the bytes of the largest message that a client may send.
+func (c *Config) largest() int {
+	topics := c.Topics
+	if topics == nil {
+		topics = new(SubscriptionOptions)
+	}
+	return max(c.MaxFrame, topics.maxMessage())
 }
 
 func (c *Config) validate() error {
@@ -295,12 +306,16 @@ func (c *Config) validate() error {
 		{"CloseTimeout", int64(c.CloseTimeout)},
 		{"QueueBytes", int64(c.QueueBytes)},
 		{"TotalBytes", int64(c.TotalBytes)},
+		{"HeldBytes", int64(c.HeldBytes)},
 		{"EncodingBytes", int64(c.EncodingBytes)},
 		{"PublishTimeout", int64(c.PublishTimeout)},
 	} {
 		if field.value < 0 {
 			return fmt.Errorf("stream: Config.%s is %d: it must be 0 (for the default) or more", field.name, field.value)
 		}
+	}
+	if c.HeldBytes > 0 && c.HeldBytes < c.largest() {
+		return fmt.Errorf("stream: Config.HeldBytes is %d: it must have room for a message of %d", c.HeldBytes, c.largest())
 	}
 	if c.PingInterval > 0 && c.ReadTimeout > 0 && c.PingInterval >= c.ReadTimeout {
 		return errors.New("stream: Config.PingInterval is not below ReadTimeout: clients would be cut between pings")

@@ -42,7 +42,8 @@ type connection struct {
 
 	expiry *time.Timer // nil: never
 
-	closing atomic.Pointer[ending] // why it is about to end; nil: it is not
+	closing  atomic.Pointer[ending] // why it is about to end; nil: it is not
+	shedding atomic.Bool            // what waits for it is dropped
 
 	mu      sync.Mutex
 	outlets map[string]*outlet // by key
@@ -82,6 +83,7 @@ var (
 	endExpired = ending{closePolicyViolation, "the token has expired"}
 	endTooSlow = ending{closeTryAgainLater, wire.TooSlow}
 	endStalled = ending{closeTryAgainLater, wire.Unreading}
+	endHeld    = ending{closeTryAgainLater, wire.Held}
 )
 
 // endingOf returns the ending for an error of the bus or the history.

@@ -35,6 +35,9 @@ type feed struct {
 	live   atomic.Pointer[pubsub.Subscription] // nil while the history is replayed
 	ending atomic.Pointer[ending]              // why the server ends it; set before the bus knows
 
+	read      atomic.Uint64 // all up to this sequence that was in the buffer has been taken
+	replaying atomic.Bool   // the history is being read
+
 	dropped uint64 // that the client has been told of
 }
 
@@ -51,6 +54,9 @@ func (f *feed) goLive() error {
 	policy, err := f.overflow.bus()
 	if err != nil {
 		return err
+	}
+	if f.read.Load() == 0 {
+		f.read.Store(f.server.bus.Sequence())
 	}
 	live, err := f.server.bus.SubscribeWithArgs(f.ctx, pubsub.SubscribeArgs{
 		ClientID: f.client,
@@ -106,6 +112,7 @@ func (f *feed) replay(emit func(history.Entry) error) error {
 			}
 		}
 	}
+	defer func() { f.read.Store(f.live.Load().After()) }()
 	h := f.server.config.History
 	end := h.Cursor(f.live.Load().After())
 	if !f.at.Before(end) {
@@ -125,6 +132,7 @@ const replayRest = 64
 // catchUp goes through the history up to end, and returns how many entries it
 // saw.
 func (f *feed) catchUp(end history.Cursor, emit func(history.Entry) error) (n int, err error) {
+	defer f.replaying.Store(false)
 	for entry, err := range f.server.config.History.Read(f.at) {
 		switch {
 		case err != nil:
@@ -143,6 +151,8 @@ func (f *feed) catchUp(end history.Cursor, emit func(history.Entry) error) (n in
 		f.at = entry.Cursor
 		n++
 		if entry.Gap == nil {
+			f.read.Store(entry.Message.Sequence())
+			f.replaying.Store(true)
 			if ok, err := f.trial.matches(f.ctx, f.waits, entry); err != nil {
 				return n, err
 			} else if !ok {

@@ -32,6 +32,7 @@ const (
 type frame struct {
 	opcode     byte
 	head, tail []byte
+	sequence   uint64 // of the message that tail is the payload of; 0: tail is none's
 }
 
 // payload returns the number of bytes of the payload.
@@ -137,11 +138,15 @@ func (b *batch) add(f frame) {
 	if !b.full && f.size() <= b.room() {
 		b.begin(f.opcode, f.payload())
 		b.buf = append(append(b.buf, f.head...), f.tail...)
+		if f.sequence > 0 {
+			b.spill.passed.Store(f.sequence)
+		}
 		return
 	}
 	b.full = true
 	b.spill.mu.Lock()
 	if b.spill.refusal() == nil {
+		b.spill.hold(&f)
 		b.spill.push(f)
 	}
 	b.spill.mu.Unlock()

@@ -137,6 +137,9 @@ func (o *outlet) follow() error {
 		if err != nil {
 			return err
 		}
+		if o.conn.shedding.Load() { // messages before m may have been dropped
+			return closingError{endHeld}
+		}
 		notice, f := o.frames(live, m)
 		if notice != nil {
 			if err := o.conn.w.send(*notice, nil); err != nil {
@@ -154,7 +157,7 @@ func (o *outlet) fill(b *batch) {
 	live := o.live.Load()
 	for n := live.Len(); n > 0 && b.open(); n-- {
 		m, err := live.Next(o.ctx)
-		if err != nil {
+		if err != nil || o.conn.shedding.Load() {
 			return
 		}
 		notice, f := o.frames(live, m)
@@ -229,7 +232,9 @@ func (o *outlet) heartbeat(live *pubsub.Subscription) error {
 // sendEntry sends a match of the history, or a gap.
 func (o *outlet) sendEntry(entry history.Entry) error {
 	if entry.Gap == nil {
-		return o.conn.w.send(o.frame(entry.Message, 0), nil)
+		f := o.frame(entry.Message, 0)
+		o.server.held.add(o.server, int64(f.size()))
+		return o.conn.w.send(f, nil)
 	}
 	f, ok := o.framing.gap(*entry.Gap, entry.Cursor)
 	if !ok {
@@ -240,7 +245,9 @@ func (o *outlet) sendEntry(entry history.Entry) error {
 
 func (o *outlet) frame(m pubsub.Message, dropped uint64) frame {
 	o.at = o.server.encodings.cursor(m.Sequence())
-	return o.framing.result(m, dropped)
+	f := o.framing.result(m, dropped)
+	o.read.Store(m.Sequence())
+	return f
 }
 
 // frames returns what is sent for a message that the bus delivered. If messages

@@ -96,7 +96,7 @@ func TestASlowReaderIsNotCutInTheMiddleOfAWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := &drip{}
 		w := newTestWriter(conn)
-		require.NoError(t, w.send(frame{opText, nil, []byte("a message of 31 bytes, all told")}, nil))
+		require.NoError(t, w.send(frame{opcode: opText, tail: []byte("a message of 31 bytes, all told")}, nil))
 		frames, err := parseFrames(conn.bytes)
 		require.NoError(t, err)
 		require.Equal(t, "a message of 31 bytes, all told", frames[0].payload)

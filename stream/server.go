@@ -42,6 +42,7 @@ type Server struct {
 	compressors compressors
 	expressions expressions
 	queued      budget
+	held        holdings
 	writes      writeCounts
 	clients     atomic.Int64 // connections with a subscription
 	requests    atomic.Uint64
@@ -85,6 +86,7 @@ func New(bus *pubsub.Server, c Config) (*Server, error) {
 	})
 	s.expressions = expressions{most: int64(c.AllExpressions), turn: make(chan struct{}, 1)}
 	s.queued.limit = int64(c.TotalBytes)
+	s.held.init(c.HeldBytes)
 	s.encodings = encodings{encoder: c.Encoder, cursor: c.History.Cursor, failed: s.encodingFailed, limit: int64(c.EncodingBytes), packs: &s.compressors}
 	s.compressors.init(c.Compressors)
 	s.upgrader.EnableCompression, s.topicUpgrader.EnableCompression = c.Compress, c.Compress
@@ -103,6 +105,7 @@ func New(bus *pubsub.Server, c Config) (*Server, error) {
 func (s *Server) observe(m pubsub.Message) {
 	s.delivered.Store(m.Sequence() - 1)
 	s.config.History.Append(m)
+	s.held.note(s, m)
 }
 
 // settled returns the last place up to which all subscriptions have been given

@@ -50,7 +50,8 @@ func (s *Server) limitStats() (all []LimitStats) {
 			RefusedTotal: q.refusals[ofAll].Load(), RefusedAddress: q.refusals[ofAddress].Load(), RefusedIdentity: q.refusals[ofIdentity].Load(),
 		})
 	})
-	return all
+	h := &s.held
+	return append(all, LimitStats{Name: "held_bytes", Used: h.used(s), Max: h.limit, RefusedTotal: h.ended.Load()})
 }
 
 // Stats returns what the server has done and holds now.

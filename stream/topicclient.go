@@ -207,6 +207,7 @@ func (c *topicClient) serveSubscriber(w http.ResponseWriter, r *http.Request, pa
 	}
 	sub := &topicSubscriber{live: o.live.Load(), share: share, read: read}
 	read.Store(sub.live.After())
+	c.w.passed.Store(sub.live.After())
 	c.topic.add(sub)
 	s.tellEvent(c.clientID, path, EventTypeSubscriberJoined)
 	c.spawn(o.pump)
@@ -262,6 +263,9 @@ func (f topicFraming) result(m pubsub.Message, _ uint64) frame {
 		if packed := e.packOnce(p, &p.payload, whole.tail); packed != nil {
 			return frame{opcode: whole.opcode | compressedBit, tail: packed}
 		}
+	}
+	if _, shared := m.Data().(TopicMessage); shared {
+		whole.sequence = m.Sequence()
 	}
 	return whole
 }

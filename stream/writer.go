@@ -1,10 +1,12 @@
 package stream
 
 import (
+	"context"
 	"errors"
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -49,6 +51,13 @@ type writer struct {
 
 	over chan struct{} // closed when err is set
 
+	// What is held of frames that are yet to be written, also by those who wait
+	// in send. A frame is held until the last of it is on its way.
+	frames   atomic.Int64  // bytes, but for those whose payload is the message's own
+	messages atomic.Int64  // the number of these
+	passed   atomic.Uint64 // sequence of the last one that is not held
+	current  frame         // that rest is of
+
 	bare   bool   // there are no control frames
 	failed func() // called when nothing can be written any more, but for a close frame
 	slow   func() // called when the peer has stalled
@@ -92,10 +101,12 @@ type source interface {
 // queue is full.
 func (w *writer) send(f frame, src source) error {
 	w.mu.Lock()
+	w.hold(&f)
 	for w.err == nil && !w.closing && w.full() {
 		w.room.Wait()
 	}
 	if err := w.refusal(); err != nil {
+		w.letGo(&f)
 		w.mu.Unlock()
 		return err
 	}
@@ -125,7 +136,26 @@ func (w *writer) refusal() error {
 	return w.err
 }
 
-// push appends to the queue. The caller holds w.mu.
+// hold counts a frame that is to be written.
+func (w *writer) hold(f *frame) {
+	if f.sequence > 0 {
+		w.messages.Add(1)
+	} else {
+		w.frames.Add(int64(f.size()))
+	}
+}
+
+// letGo counts a frame no more.
+func (w *writer) letGo(f *frame) {
+	if f.sequence > 0 {
+		w.passed.Store(f.sequence)
+		w.messages.Add(-1)
+	} else {
+		w.frames.Add(-int64(f.size()))
+	}
+}
+
+// push appends to the queue what hold has counted. The caller holds w.mu.
 func (w *writer) push(f frame) {
 	w.queue = append(w.queue, f)
 	w.queued += f.size()
@@ -179,6 +209,18 @@ func (w *writer) finish(payload []byte) {
 	w.kick(nil)
 }
 
+// awaitEnd calls late if there is still something to be written after a time.
+func (w *writer) awaitEnd(ctx context.Context, limit time.Duration, late func()) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		late()
+	case <-w.over:
+	case <-ctx.Done():
+	}
+}
+
 func (w *writer) isClosing() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -208,6 +250,7 @@ func (w *writer) drop() {
 
 func (w *writer) dropLocked() {
 	for i := w.first; i < len(w.queue); i++ {
+		w.letGo(&w.queue[i])
 		w.queued -= w.queue[i].size()
 		w.budget.give(w.queue[i].size())
 	}
@@ -350,7 +393,7 @@ func (w *writer) fillLocked(b *batch) (said, drained bool) {
 		w.queue[w.first] = frame{}
 		w.first++
 		b.begin(f.opcode, f.payload())
-		w.rest = [2][]byte{f.head, f.tail}
+		w.rest, w.current = [2][]byte{f.head, f.tail}, f
 		b.paid += f.size() - f.payload()
 		if !w.resume(b) {
 			return false, false
@@ -387,6 +430,10 @@ func (w *writer) resume(b *batch) bool {
 			return false
 		}
 		w.rest[i] = nil
+	}
+	if w.current.opcode != 0 {
+		w.letGo(&w.current)
+		w.current = frame{}
 	}
 	return true
 }

@@ -88,9 +88,9 @@ func TestABurstIsOneWrite(t *testing.T) {
 	w := newTestWriter(conn)
 	src := &list{}
 	for range 100 {
-		src.frames = append(src.frames, frame{opText, []byte("head"), []byte("tail")})
+		src.frames = append(src.frames, frame{opcode: opText, head: []byte("head"), tail: []byte("tail")})
 	}
-	require.NoError(t, w.send(frame{opText, nil, []byte("first")}, src))
+	require.NoError(t, w.send(frame{opcode: opText, tail: []byte("first")}, src))
 	frames, err := parseFrames(conn.bytes)
 	require.NoError(t, err)
 	require.Len(t, frames, 101)
@@ -108,7 +108,7 @@ func TestFramesComeWholeInOrderWhateverTheirSize(t *testing.T) {
 		var want []string
 		for i, n := range sizes {
 			head, tail := bytes.Repeat([]byte{'a' + byte(i)}, n/3), bytes.Repeat([]byte{'A' + byte(i)}, n-n/3)
-			src.frames = append(src.frames, frame{opText, head, tail})
+			src.frames = append(src.frames, frame{opcode: opText, head: head, tail: tail})
 			want = append(want, string(head)+string(tail))
 		}
 		first := src.frames[0]
@@ -137,7 +137,7 @@ func TestManySendersKeepTheirOwnOrder(t *testing.T) {
 	for s := range 8 {
 		senders.Go(func() {
 			for i := range 500 {
-				if err := w.send(frame{opText, nil, fmt.Appendf(nil, "%d %d", s, i)}, nil); err != nil {
+				if err := w.send(frame{opcode: opText, tail: fmt.Appendf(nil, "%d %d", s, i)}, nil); err != nil {
 					t.Error(err)
 				}
 			}
@@ -162,7 +162,7 @@ func TestControlFramesComeBetweenFramesAndDoNotPileUp(t *testing.T) {
 	conn := &recorder{gate: make(chan struct{})}
 	w := newTestWriter(conn)
 	var sender sync.WaitGroup
-	sender.Go(func() { _ = w.send(frame{opText, nil, make([]byte, 3*batchSize)}, nil) })
+	sender.Go(func() { _ = w.send(frame{opcode: opText, tail: make([]byte, 3*batchSize)}, nil) })
 	conn.gate <- struct{}{} // the first part is written
 	for i := range 1000 {
 		w.sendPong([]byte{byte(i)})
@@ -190,11 +190,11 @@ func TestAFullQueueMakesSendersWait(t *testing.T) {
 		conn := &recorder{gate: make(chan struct{})}
 		w := newTestWriter(conn)
 		w.limit = 1000
-		go func() { _ = w.send(frame{opText, nil, make([]byte, 600)}, nil) }()
+		go func() { _ = w.send(frame{opcode: opText, tail: make([]byte, 600)}, nil) }()
 		synctest.Wait()
 		sent := make(chan error)
-		go func() { sent <- w.send(frame{opText, nil, make([]byte, 600)}, nil) }()
-		go func() { sent <- w.send(frame{opText, nil, make([]byte, 600)}, nil) }()
+		go func() { sent <- w.send(frame{opcode: opText, tail: make([]byte, 600)}, nil) }()
+		go func() { sent <- w.send(frame{opcode: opText, tail: make([]byte, 600)}, nil) }()
 		require.NoError(t, <-sent)
 		synctest.Wait()
 		select {
@@ -220,11 +220,11 @@ func TestAnExhaustedBudgetStopsOnlyThoseWhoQueue(t *testing.T) {
 		slow.init(stuck, time.Second, 1<<20, total, &writeCounts{})
 		conn := &recorder{}
 		fast.init(conn, time.Second, 1<<20, total, &writeCounts{})
-		go func() { _ = slow.send(frame{opText, nil, make([]byte, 2000)}, nil) }()
+		go func() { _ = slow.send(frame{opcode: opText, tail: make([]byte, 2000)}, nil) }()
 		synctest.Wait()
 		waiting := make(chan error)
-		go func() { waiting <- slow.send(frame{opText, nil, make([]byte, 10)}, nil) }()
-		require.NoError(t, fast.send(frame{opText, nil, []byte("x")}, nil))
+		go func() { waiting <- slow.send(frame{opcode: opText, tail: make([]byte, 10)}, nil) }()
+		require.NoError(t, fast.send(frame{opcode: opText, tail: []byte("x")}, nil))
 		require.Equal(t, 1, conn.writes)
 		synctest.Wait()
 		select {
@@ -265,10 +265,10 @@ func TestAPeerThatReadsAtTheLastMomentGetsTheFarewell(t *testing.T) {
 		conn := &partial{n: n}
 		w := newTestWriter(conn)
 		w.farewell = func() ([]frame, []byte) {
-			return []frame{{opText, nil, []byte("it ends")}}, closePayload(1013, "slow")
+			return []frame{{opcode: opText, tail: []byte("it ends")}}, closePayload(1013, "slow")
 		}
-		src := &list{frames: []frame{{opText, nil, []byte("cdef")}}}
-		require.ErrorIs(t, w.send(frame{opText, nil, []byte("abcd")}, src), errStalled)
+		src := &list{frames: []frame{{opcode: opText, tail: []byte("cdef")}}}
+		require.ErrorIs(t, w.send(frame{opcode: opText, tail: []byte("abcd")}, src), errStalled)
 		frames, err := parseFrames(conn.bytes)
 		require.NoError(t, err, "cut at %d", n)
 		last := frames[len(frames)-2:]
@@ -284,7 +284,7 @@ func TestAFailedWriteEndsAllSenders(t *testing.T) {
 	w.limit = 10
 	results := make(chan error, 3)
 	for range 3 {
-		go func() { results <- w.send(frame{opText, nil, make([]byte, 100)}, nil) }()
+		go func() { results <- w.send(frame{opcode: opText, tail: make([]byte, 100)}, nil) }()
 	}
 	_, err := io.ReadFull(client, make([]byte, 10))
 	require.NoError(t, err)
@@ -307,10 +307,10 @@ func TestSendersDoNotWaitForAWriteThatIsStuck(t *testing.T) {
 		conn := &recorder{gate: make(chan struct{})}
 		w := newTestWriter(conn)
 		w.limit = 10
-		go func() { _ = w.send(frame{opText, nil, make([]byte, 100)}, nil) }()
+		go func() { _ = w.send(frame{opcode: opText, tail: make([]byte, 100)}, nil) }()
 		synctest.Wait()
 		sent := make(chan error, 1)
-		go func() { sent <- w.send(frame{opText, nil, make([]byte, 100)}, nil) }()
+		go func() { sent <- w.send(frame{opcode: opText, tail: make([]byte, 100)}, nil) }()
 		go w.settle()
 		synctest.Wait()
 		require.ErrorIs(t, w.fail(net.ErrClosed), net.ErrClosed)
@@ -338,10 +338,10 @@ func FuzzFrames(f *testing.F) {
 		w := newTestWriter(conn)
 		src := &list{}
 		for i, n := range sizes {
-			src.frames = append(src.frames, frame{opText, bytes.Repeat([]byte{'h'}, i), bytes.Repeat([]byte{'t'}, int(n)*int(scale%2048))})
+			src.frames = append(src.frames, frame{opcode: opText, head: bytes.Repeat([]byte{'h'}, i), tail: bytes.Repeat([]byte{'t'}, int(n)*int(scale%2048))})
 		}
 		want := len(sizes) + 1
-		require.NoError(t, w.send(frame{opText, nil, nil}, src))
+		require.NoError(t, w.send(frame{opcode: opText}, src))
 		for len(src.frames) > 0 {
 			next := src.frames[0]
 			src.frames = src.frames[1:]
@@ -363,7 +363,7 @@ func TestALargeFrameCountsUntilItIsWritten(t *testing.T) {
 		w := newTestWriter(conn)
 		const size = 1 << 20
 		w.limit = size / 4
-		go func() { _ = w.send(frame{opBinary, nil, make([]byte, size)}, nil) }()
+		go func() { _ = w.send(frame{opcode: opBinary, tail: make([]byte, size)}, nil) }()
 		sent := make(chan error, 1)
 		for part := range 4 {
 			synctest.Wait()
@@ -372,7 +372,7 @@ func TestALargeFrameCountsUntilItIsWritten(t *testing.T) {
 			require.EqualValues(t, w.queued, w.budget.used.Load())
 			w.mu.Unlock()
 			if part == 0 {
-				go func() { sent <- w.send(frame{opBinary, nil, make([]byte, size)}, nil) }()
+				go func() { sent <- w.send(frame{opcode: opBinary, tail: make([]byte, size)}, nil) }()
 				synctest.Wait()
 			}
 			require.Empty(t, sent, "the next one waits")

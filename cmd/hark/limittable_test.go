@@ -23,7 +23,7 @@ var (
 
 // bytesInWords are the values of flags that the table of limits has in another
 // unit.
-var bytesInWords = map[string]string{"4194304": "4 MiB", "33554432": "32 MiB", "67108864": "64 MiB", "134217728": "128 MiB", "10s": "10 s", "30s": "30 s", "5s": "5 s"}
+var bytesInWords = map[string]string{"4194304": "4 MiB", "33554432": "32 MiB", "67108864": "64 MiB", "134217728": "128 MiB", "268435456": "256 MiB", "10s": "10 s", "30s": "30 s", "5s": "5 s"}
 
 // Each flag in the table of limits is there with the default that the table
 // says, each metric too, and each row names its test.

@@ -27,9 +27,10 @@ const (
 const TypeCarrier = "tendermint/event/ProposalString"
 
 // Reasons for the end of a subscription that a client can resume: after
-// Draining on its next connection, after the others at once.
+// Draining and Held on its next connection, after the others at once.
 const (
 	Draining  = "the server is shutting down"
+	Held      = "too much waits for clients that do not read"
 	TooSlow   = "the client is too slow"
 	Unreading = "the client does not read"
 )

@@ -37,7 +37,10 @@ const (
 	// What it sent last may be missing. Live only.
 	Silent
 
-	// Forgotten: the account of an origin was given up for another one.
+	// Forgotten: the account of an origin was given up for that of another one, of
+	// 10,000 in a partition. Nothing need be missing; but how much of that origin is,
+	// until it is heard again, nobody counts: in Live at all, in Durable beyond what
+	// the stream itself says.
 	Forgotten
 
 	// Undecodable: a publication arrived and its codec or type refused it; or, in
@@ -70,7 +73,9 @@ type Gap struct {
 func (g Gap) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "gap in partition %d: %s", g.Partition, g.Reason)
-	if g.Count != Unknown {
+	if g.Count == Unknown {
+		b.WriteString(", an unknown number of publications")
+	} else {
 		fmt.Fprintf(&b, ", %d publications", g.Count)
 	}
 	if g.Origin.Name != "" {

@@ -128,6 +128,9 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 func TestGapIsOneLine(t *testing.T) {
 	g := Gap{Reason: Lost, Origin: pubsub.Origin{Name: "a\n2026 all is well\x1b[2J\u2028", Epoch: 1}, Count: 1, From: 2, To: 2}
 	require.Equal(t, `gap in partition 0: lost, 1 publications of "a\n2026 all is well\x1b[2J\u2028"/0000000000000001 (2 to 2)`, g.String())
+	require.Equal(t, "gap in partition 1: rewound, an unknown number of publications", Gap{Partition: 1, Reason: Rewound, Count: Unknown}.String())
+	g = Gap{Reason: Forgotten, Origin: pubsub.Origin{Name: "a", Epoch: 1}, Count: Unknown}
+	require.Equal(t, `gap in partition 0: forgotten, an unknown number of publications of "a"/0000000000000001`, g.String())
 }
 
 // An inbox that holds one frame drops the others of a burst, and says so; it does

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/internal/redistest"
 )
 
@@ -63,6 +64,26 @@ func TestMarksAreNewsAfterTheClockSteppedBack(t *testing.T) {
 	require.True(t, isNews(0), "the first after the step")
 	require.False(t, isNews(-time.Second), "a repetition")
 	require.True(t, isNews(time.Second))
+}
+
+// However far the clock of Redis steps, the marks of a process that has nothing to
+// send stay signs of life.
+func TestMarksAreNewsAfterAnyStepOfTheClock(t *testing.T) {
+	for _, ahead := range []time.Duration{1, 14, 16, 31, 59, 61, 3600} {
+		for _, step := range []time.Duration{-ahead * time.Second, ahead * time.Second} {
+			m := &member{opt: Options{Mode: Live, Partitions: 1}, origin: pubsub.Origin{Name: "a", Epoch: 1}}
+			m.beat = beat{clock: &m.clock, sent: make([]int64, 1), back: make([]int64, 1)}
+			in := &inbound{member: m, origins: newOrigins(10)}
+			sender := &packer{member: m}
+			for range 3 {
+				_, _, isNews, err := in.pass(&arrival{}, sender.header(kindMark))
+				require.NoError(t, err)
+				require.True(t, isNews, "around a step of %v", step)
+				m.clock.offset.Add(step.Microseconds())
+				step = -step / 3
+			}
+		}
+	}
 }
 
 // Now is not after the entry of the future that a stranger has written: a writer

@@ -233,11 +233,18 @@ func (p *packer) encode(i *item) error {
 }
 
 // header returns what all frames of the partition begin with. Stamps grow, unless
-// the clock was far ahead: who does not know us takes up no frame of the future.
+// the clock was so far ahead that nobody holds them for fresh: who does not know us
+// takes up no frame of the future, and who knows us takes no earlier mark for a sign
+// of life as long as a later one is fresh. In Durable, where the IDs count, less is
+// far.
 func (p *packer) header(k kind) *header {
 	now := p.clock.at(time.Now())
+	far := freshness
+	if p.opt.Mode == Durable {
+		far = restampAfter
+	}
 	p.stamp++
-	wasAhead := p.stamp > now+restampAfter.Microseconds()
+	wasAhead := p.stamp > now+far.Microseconds()
 	if p.stamp < now || wasAhead {
 		p.stamp = now
 	}

@@ -165,7 +165,9 @@ func (s *Server) distributeAndUnlock(m *Message, now int64, i int) {
 	}
 	members := s.deliver(m, matched) + s.deliver(m, s.expressions.matched) + s.deliver(m, s.scans)
 	s.endOver()
-	s.cutOverfull()
+	if len(s.full.cut) > 0 {
+		s.cutOverfull()
+	}
 	s.totals.published(now, members, s.full.dropped)
 	s.finished = m.seq
 	if len(s.full.blocked) > 0 {

@@ -48,10 +48,12 @@ type Scale struct {
 // Put puts events on the scale, or, if they are nil, lets go of those there.
 func (s *Scale) Put(events map[string][]string) {
 	s.events = events
-	if len(s.sizes) > 1<<10 {
+	switch n := len(s.sizes); {
+	case n > 1<<10:
 		s.sizes = nil // not to keep the memory
+	case n > 0:
+		clear(s.sizes)
 	}
-	clear(s.sizes)
 }
 
 const (

@@ -1,6 +1,9 @@
 package redisbridge
 
-import "iter"
+import (
+	"iter"
+	"sync"
+)
 
 const fifoChunk = 256
 
@@ -13,7 +16,7 @@ type fifo[T any] struct {
 	first, last *chunk[T] // nil before the first push
 	from, to    int       // in first and in last
 	n           int
-	spare       *chunk[T] // the last one emptied, so that a short queue takes no memory
+	spare       sync.Pool // of *chunk[T], empty ones, until the collector comes
 }
 
 type chunk[T any] struct {
@@ -55,8 +58,7 @@ func (f *fifo[T]) push(v T) *T {
 }
 
 func (f *fifo[T]) grow() {
-	c := f.spare
-	f.spare = nil
+	c, _ := f.spare.Get().(*chunk[T])
 	if c == nil {
 		c = new(chunk[T])
 	}
@@ -81,7 +83,7 @@ func (f *fifo[T]) pop() T {
 	case f.from == fifoChunk:
 		f.first, f.from = c.next, 0
 		c.next = nil
-		f.spare = c
+		f.spare.Put(c)
 	}
 	return v
 }

@@ -1,7 +1,6 @@
 package redisbridge
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"sync"
@@ -60,6 +59,7 @@ type inbound struct {
 	up       bool        // the reader is connected
 	decoded  codec.Event // the event in hand; reused
 	received Received    // and what it is handed on as
+	copies   copies
 
 	known atomic.Int64 // origins.present, for Stats
 }
@@ -312,7 +312,7 @@ func (b *inbound) event(from *account, a *arrival, h *header, i int, c codec.Cod
 	*e, *r = codec.Event{}, Received{Origin: from.origin, Partition: b.partition}
 	err := codec.Decode(c, raw, e)
 	if err == nil {
-		e.Data, r.size = apart(e.Data, len(a.frame))
+		e.Data, r.size = b.copies.apart(e.Data, len(a.frame))
 		r.Data, err = b.opt.Types.Decode(e.Type, e.Data)
 	}
 	if err != nil {
@@ -333,21 +333,6 @@ func (b *inbound) event(from *account, a *arrival, h *header, i int, c codec.Cod
 	b.counts.received.Add(1)
 	b.moveTo(a, i+1)
 	return nil
-}
-
-// pinned is how many times its own size the data of a publication may hold.
-const pinned = 4
-
-// apart returns data that was decoded out of a frame, and how much memory it
-// holds: all of the frame, or itself if that is much less, as a copy.
-func apart(data []byte, frame int) (_ []byte, held int) {
-	if pinned*len(data) >= frame {
-		return data, frame
-	}
-	if len(data) > 0 {
-		data = bytes.Clone(data)
-	}
-	return data, len(data)
 }
 
 // refuse reports that events i to end-1 of a frame could not be decoded.

@@ -72,7 +72,7 @@ const (
 	steadyAfter      = 100 * time.Millisecond // a connection that held so long may be dialed again at once
 	refreshShards    = 2 * time.Second        // in a cluster: readers alone would not learn of new nodes
 	dialTimeout      = time.Minute            // in all; the connection has a deadline on progress
-	connBuffer       = 64 << 10               // each way; the client's own would be most of what a bridge holds
+	connBuffer       = 256 << 10              // each way; half of the client's own, which would be most of what a bridge holds
 	transitBytes     = 1 << 20                // between a connection and the inboxes, which wait for nobody
 )
 

@@ -8,9 +8,6 @@ import (
 	"time"
 )
 
-// chunk is how much is written under one deadline.
-const chunk = 16 << 10
-
 // A Conn is a connection that ends when it makes no progress. Like any
 // connection it is for one reader and one writer at a time. A deadline that is
 // set on it holds as well.
@@ -71,8 +68,9 @@ func (c *Conn) armLocked() error {
 // Write writes in chunks, each of which has to pass in time.
 func (c *Conn) Write(p []byte) (n int, err error) {
 	for len(p) > n && err == nil {
+		silence, chunk := c.line.writing()
 		c.mu.Lock()
-		until := earlier(time.Now().Add(c.line.allowed(0)), c.writeUntil)
+		until := earlier(time.Now().Add(silence), c.writeUntil)
 		c.mu.Unlock()
 		if err = c.Conn.SetWriteDeadline(until); err != nil {
 			return n, err

@@ -32,6 +32,9 @@ const (
 	firstRate      = 256 << 10              // bytes a second, until one is measured
 	slowestRate    = 1 << 10
 	measured       = 4 << 10 // bytes that say something about the rate
+
+	smallestChunk = 16 << 10
+	largestChunk  = 256 << 10
 )
 
 // A Line is what the connections over one link have learned about it. Its
@@ -124,6 +127,15 @@ func (l *Line) allowed(unanswered int) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.silence + time.Duration(float64(unanswered)/(l.rate/4)*float64(time.Second))
+}
+
+// writing returns how long nothing may pass when something is written, and how
+// much to write at a time: what takes far less than that at the rate of before.
+func (l *Line) writing() (silence time.Duration, chunk int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	chunk = int(min(l.rate*l.silence.Seconds()/8, largestChunk))
+	return l.silence, max(chunk, smallestChunk)
 }
 
 // stalled takes note that a connection ended by silence.

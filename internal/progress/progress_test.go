@@ -167,3 +167,19 @@ func TestClosedLineEndsItsConnections(t *testing.T) {
 		require.ErrorIs(t, err, net.ErrClosed)
 	})
 }
+
+// What is written at a time passes in a part of the time that silence may last,
+// so that a slow link is not taken for a dead one.
+func TestWhatIsWrittenAtATimeAdaptsToTheLink(t *testing.T) {
+	line := NewLine(time.Second, time.Second)
+	_, first := line.writing()
+	line.answered(1<<20, time.Millisecond)
+	_, fast := line.writing()
+	line.answered(64<<10, time.Second/4) // 2 Mbit/s
+	_, slow := line.writing()
+	for range 4 {
+		line.stalled()
+	}
+	_, slowest := line.writing()
+	require.Equal(t, []int{firstRate / 8, largestChunk, 32 << 10, smallestChunk}, []int{first, fast, slow, slowest})
+}

@@ -30,7 +30,7 @@ func (s *Server) Admin() http.Handler {
 		request, refused := s.quotas.adminRequests.hold(v.ip, "", 1)
 		if refused == nil {
 			v.holds = append(v.holds, request)
-			refused = v.checkSite(r)
+			refused = v.checkOrigin(r)
 		}
 		if refused != nil {
 			refused.write(w)

@@ -204,7 +204,7 @@ func (v *visit) allowsOrigin(r *http.Request) bool {
 func answerOrigin(w http.ResponseWriter, r *http.Request) {
 	if origin := r.Header.Get("Origin"); origin != "" {
 		w.Header().Set("Access-Control-Allow-Origin", origin)
-		w.Header().Add("Vary", "Origin")
+		w.Header().Set("Vary", "Origin")
 	}
 }
 
@@ -215,7 +215,7 @@ func isPreflight(r *http.Request) bool {
 
 // servePreflight answers a browser that asks.
 func (s *Server) servePreflight(w http.ResponseWriter, r *http.Request, v *visit) {
-	if refused := v.checkSite(r); refused != nil {
+	if refused := v.checkOrigin(r); refused != nil {
 		refused.write(w)
 		return
 	}

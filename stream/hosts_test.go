@@ -1,8 +1,10 @@
 package stream
 
 import (
+	"bufio"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -48,10 +50,11 @@ func TestAPageWhoseNameResolvesHereIsRefused(t *testing.T) {
 	}
 	for path, method := range map[string]string{
 		"/websocket": "GET", "/topic": "GET", "/events?query=a%3D1": "GET", "/publish": "POST", "/": "POST", "/status": "GET", "/v1/stats": "GET",
+		"/livez": "GET", "/readyz": "GET", "/nothing": "GET", "/metrics": "GET", "/presence": "GET", "/health": "GET", "/v1": "POST",
 	} {
 		require.Equal(t, http.StatusMisdirectedRequest, ask(r.http.URL, method, path, "evil.test"+port), path)
 	}
-	for _, path := range []string{"/v1/stats", "/v1/check?query=a%3D1", "/metrics"} {
+	for _, path := range []string{"/v1/stats", "/v1/check?query=a%3D1", "/metrics", "/livez", "/nothing", "/"} {
 		require.Equal(t, http.StatusMisdirectedRequest, ask(admin.URL, "GET", path, "evil.test"), path)
 	}
 	for host, status := range map[string]int{
@@ -69,6 +72,39 @@ func TestAPageWhoseNameResolvesHereIsRefused(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, response.StatusCode, "a foreign page is none of the administrators'")
 	require.NotZero(t, refusalsOf(r.server, "host"))
 	require.NotZero(t, refusalsOf(r.server, "origin"))
+}
+
+// A request that is for no path is for the host all the same.
+func TestAQuestionForTheWholeServerNamesItsHost(t *testing.T) {
+	r := newRig(t, Config{AllowHost: AllowHosts("127.0.0.1:1")})
+	for _, server := range []*http.Server{r.server.HTTPServer(nil), r.server.AdminServer()} {
+		web := httptest.NewUnstartedServer(nil)
+		web.Config = server
+		web.Start()
+		conn, err := net.Dial("tcp", web.Listener.Addr().String())
+		require.NoError(t, err)
+		_, err = io.WriteString(conn, "OPTIONS * HTTP/1.1\r\nHost: evil.test\r\n\r\n")
+		require.NoError(t, err)
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusMisdirectedRequest, response.StatusCode)
+		require.NoError(t, conn.Close())
+		web.Close()
+	}
+}
+
+// A health check names the address that it asks, or nothing.
+func TestHealthChecksByAddressAreAnswered(t *testing.T) {
+	r := newRig(t, Config{AllowHost: AllowHosts("0.0.0.0:80")})
+	for host, status := range map[string]int{"10.1.2.3:26657": 200, "[2001:db8::1]:26657": 200, "": 200, "evil.test": 421} {
+		for _, path := range []string{"/livez", "/readyz"} {
+			request := httptest.NewRequest(http.MethodGet, path, nil)
+			request.Host = host
+			answer := httptest.NewRecorder()
+			r.server.ServeHTTP(answer, request)
+			require.Equal(t, status, answer.Code, "%s of %q", path, host)
+		}
+	}
 }
 
 func TestHostsOfAnAddressForOthers(t *testing.T) {

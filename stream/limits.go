@@ -206,8 +206,13 @@ type refusal struct {
 
 func (r *refusal) Error() string { return "stream: " + r.text }
 
+// passes tells whether the same request may be let in later.
+func (r *refusal) passes() bool {
+	return r.status == http.StatusServiceUnavailable || r.status == http.StatusTooManyRequests
+}
+
 func (r *refusal) write(w http.ResponseWriter) {
-	if r.status == http.StatusServiceUnavailable || r.status == http.StatusTooManyRequests {
+	if r.passes() {
 		w.Header().Set("Retry-After", "1")
 	}
 	http.Error(w, r.text, r.status)

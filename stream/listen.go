@@ -55,7 +55,10 @@ func (s *Server) AdminServer() *http.Server { return s.httpServer(s.Admin(), s.q
 func (s *Server) httpServer(h http.Handler, limit *quota) *http.Server {
 	open := &openConns{quota: limit, log: s.config.logError, conns: make(map[net.Conn]*openConn)}
 	return &http.Server{
-		Handler:           h,
+		Handler: h,
+
+		DisableGeneralOptionsHandler: true, // which would look at no host
+
 		ReadHeaderTimeout: 10 * time.Second,
 		WriteTimeout:      s.config.MaxWait + s.config.WriteTimeout, // of what sets no deadline of its own
 		IdleTimeout:       60 * time.Second,

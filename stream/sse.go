@@ -3,6 +3,8 @@ package stream
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -30,7 +32,43 @@ type eventStream struct {
 // with the place that the server is at. With a Last-Event-ID, or ?after=, the
 // stream resumes there. What is missing comes as "event: gap", with a Gap as
 // data. The last event is "event: end", with {"reason":…} as data.
-func (s *Server) ServeEvents(w http.ResponseWriter, r *http.Request) { s.visited(s.serveEvents)(w, r) }
+//
+// An EventSource that comes back, with Accept: text/event-stream and a
+// Last-Event-ID, gives up for good on any other status than 200. Where others
+// get 503 or 429 it gets a stream that ends at once, and says in retry: when to
+// come again.
+func (s *Server) ServeEvents(w http.ResponseWriter, r *http.Request) {
+	s.guarded(func(w http.ResponseWriter, r *http.Request, v *visit) {
+		if comesBack(r.Header) && v.allowsOrigin(r) {
+			v.retries = true
+			answerOrigin(w, r)
+		}
+		if v.enter(w, r) {
+			s.serveEvents(w, r, v)
+		}
+	})(w, r)
+}
+
+// comesBack tells whether an EventSource sends a request, after a stream that
+// has ended.
+func comesBack(header http.Header) bool {
+	return header.Get("Accept") == eventStreamType && header.Get("Last-Event-ID") != ""
+}
+
+const eventStreamType = "text/event-stream"
+
+// writeRetry answers with a stream of no events after which an EventSource
+// comes back within 2 to 5 s, not all of them at once.
+func (r *refusal) writeRetry(w http.ResponseWriter) {
+	setEventHeader(w.Header())
+	_, _ = fmt.Fprintf(w, "retry: %d\n: %s\n\n", 2000+rand.N(3000), r.text)
+}
+
+func setEventHeader(header http.Header) {
+	header.Set("Content-Type", eventStreamType)
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Accel-Buffering", "no") // for nginx, which would hold events back
+}
 
 func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request, v *visit) {
 	wanted, err := s.wantedEvents(r, *v.identity())
@@ -62,7 +100,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request, v *visit) {
 	defer stream.cancel()
 	o, err := stream.open(wanted)
 	if v.refusedFor(err) != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		v.refuse(w, &refusal{http.StatusServiceUnavailable, err.Error()})
 		return
 	}
 	stream.serve(o)
@@ -99,9 +137,7 @@ func (s *Server) wantedEvents(r *http.Request, id Identity) (w wanted, err error
 // serve sends until the client leaves or the server ends the stream.
 func (s *eventStream) serve(o *outlet) {
 	header := s.out.Header()
-	header.Set("Content-Type", "text/event-stream")
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Accel-Buffering", "no") // for nginx, which would hold events back
+	setEventHeader(header)
 	if s.server.config.Compress {
 		header.Add("Vary", "Accept-Encoding")
 	}

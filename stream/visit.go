@@ -28,6 +28,7 @@ type visit struct {
 	holds    []*hold
 	entry    accessEntry
 	arriving bool // it has been let in to be a connection; guarded by the mu of the server
+	retries  bool // a browser that gives up on any answer but a stream of events
 	kept     bool // it goes on when the handler returns; who keeps it calls end
 }
 
@@ -45,9 +46,18 @@ func (v *visit) enter(w http.ResponseWriter, r *http.Request) bool {
 	if refused != nil {
 		v.leave()
 		v.server.config.logDebug("stream: request refused", "remote", v.ip, "reason", refused.text)
-		refused.write(w)
+		v.refuse(w, refused)
 	}
 	return refused == nil
+}
+
+// refuse answers a request that is not let in.
+func (v *visit) refuse(w http.ResponseWriter, refused *refusal) {
+	if v.retries && refused.passes() {
+		refused.writeRetry(w)
+		return
+	}
+	refused.write(w)
 }
 
 func (s *Server) newVisit(r *http.Request) *visit {
@@ -62,7 +72,7 @@ func (v *visit) admit(w http.ResponseWriter, r *http.Request) *refusal {
 		return refused
 	}
 	v.holds = append(v.holds, request)
-	if refused := v.checkSite(r); refused != nil {
+	if refused := v.checkOrigin(r); refused != nil {
 		return refused
 	}
 	answerOrigin(w, r)
@@ -80,12 +90,8 @@ func (v *visit) admit(w http.ResponseWriter, r *http.Request) *refusal {
 	return request.name(id.Name)
 }
 
-// checkSite refuses a request that a page of another site may have sent.
-func (v *visit) checkSite(r *http.Request) *refusal {
-	if refused := v.server.checkHost(v.sender.host); refused != nil {
-		v.refused(refusedHost)
-		return refused
-	}
+// checkOrigin refuses a request that a page of another site may have sent.
+func (v *visit) checkOrigin(r *http.Request) *refusal {
 	if !v.allowsOrigin(r) {
 		v.refused(refusedOrigin)
 		return &refusal{http.StatusForbidden, "the origin is not allowed"}
@@ -104,12 +110,12 @@ func (v *visit) connect(w http.ResponseWriter) bool {
 	s := v.server
 	if !s.arrive(v) {
 		v.refused(refusedDraining)
-		(&refusal{http.StatusServiceUnavailable, wire.Draining}).write(w)
+		v.refuse(w, &refusal{http.StatusServiceUnavailable, wire.Draining})
 		return false
 	}
 	h, refused := s.quotas.connections.hold(v.ip, v.identity().Name, 1)
 	if refused != nil {
-		refused.write(w)
+		v.refuse(w, refused)
 		return false
 	}
 	v.leave()
@@ -163,8 +169,9 @@ func (s *Server) visited(f func(w http.ResponseWriter, r *http.Request, v *visit
 	})
 }
 
-// guarded returns a handler whose reads and writes have deadlines, and whose
-// requests are in the access log. A body that it does not read is not waited
+// guarded returns a handler whose requests name a host that is ours, and are in
+// the access log, and whose reads and writes have deadlines. Every handler is
+// one: a page whose name resolves to this machine gets nothing at any path. A body that it does not read is not waited
 // for: the connection ends with the answer.
 func (s *Server) guarded(f func(w http.ResponseWriter, r *http.Request, v *visit)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -182,6 +189,11 @@ func (s *Server) guarded(f func(w http.ResponseWriter, r *http.Request, v *visit
 				v.end()
 			}
 		}()
+		if refused := s.checkHost(v.sender.host); refused != nil {
+			v.refused(refusedHost)
+			refused.write(g)
+			return
+		}
 		f(g, r, v)
 	}
 }

@@ -260,7 +260,7 @@ func (s *served) build() (err error) {
 	c.Logger = s.app.log
 	c.Ready = s.ready
 	c.Topics = &stream.SubscriptionOptions{MaxMessage: s.options.topicMessage}
-	c.AllowHost = stream.AllowHosts(s.options.listen, s.options.allowedHosts...)
+	c.AllowHost = s.options.allowHost()
 	c.ForwardedHeader = s.options.forwardedHeader
 	if c.TrustedProxies, err = stream.ParseProxies(s.options.trustedProxies); err != nil {
 		return fmt.Errorf("--trusted-proxy: %w", err)
@@ -295,6 +295,18 @@ func (s *served) build() (err error) {
 		s.stream.SetMetrics(metrics.Handler(bus, wire, bridgemetrics.New(s.bridge)))
 	}
 	return nil
+}
+
+// allowHost returns which hosts requests may name, to either listener: an address
+// for one that others reach is harmless at the other, since no page has it for a
+// name.
+func (o *serveOptions) allowHost() func(host string) bool {
+	main := stream.AllowHosts(o.listen, o.allowedHosts...)
+	if o.adminListen == "" {
+		return main
+	}
+	admin := stream.AllowHosts(o.adminListen, o.allowedHosts...)
+	return func(host string) bool { return main(host) || admin(host) }
 }
 
 // join joins the bus to those of other processes, if there is a Redis.

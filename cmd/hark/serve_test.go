@@ -228,3 +228,22 @@ func TestServeDoesNotWarnOfEnoughDescriptors(t *testing.T) {
 	server.stop(t)
 	require.NotContains(t, server.said(), "descriptors")
 }
+
+// Who asks the administrators' listener by its address, as a Prometheus does, is
+// answered, though the other one is on loopback; names are listed for both.
+func TestEachListenerHasItsHosts(t *testing.T) {
+	for _, one := range []struct {
+		o        serveOptions
+		yes, nay string
+	}{
+		{serveOptions{listen: "127.0.0.1:1"}, "127.0.0.1", "10.0.0.5"},
+		{serveOptions{listen: "127.0.0.1:1", adminListen: "127.0.0.1:2"}, "localhost", "10.0.0.5"},
+		{serveOptions{listen: "127.0.0.1:1", adminListen: "10.0.0.5:2"}, "10.0.0.5", "evil.test"},
+		{serveOptions{listen: "0.0.0.0:1", adminListen: "127.0.0.1:2"}, "10.0.0.5", "evil.test"},
+		{serveOptions{listen: "127.0.0.1:1", adminListen: "127.0.0.1:2", allowedHosts: []string{"bus.test"}}, "bus.test", "evil.test"},
+	} {
+		allow := one.o.allowHost()
+		require.True(t, allow(one.yes), "%+v", one)
+		require.False(t, allow(one.nay), "%+v", one)
+	}
+}

@@ -31,7 +31,7 @@ type part struct {
 //	L4  client+pubclient+subclient+clients+env
 //	L3  history   redismux   room   eventlog   queue   pubsubtest   sim   compat
 //	L2  root       store/tmdb
-//	L1  match      store      codec
+//	L1  match      store      codec      jsonevents
 //	L0  query   service
 //	    internal
 var layers = [][]part{
@@ -47,6 +47,7 @@ var layers = [][]part{
 	},
 	{
 		{packages: []string{"match"}},
+		{packages: []string{"jsonevents"}},
 		{packages: []string{"store"}},
 		{packages: []string{"codec"}, vendors: []string{"google.golang.org/protobuf"}},
 	},

@@ -148,6 +148,37 @@ func readOneAfterGap(t *testing.T, redis *redistest.Server, o Options) Options {
 	return o
 }
 
+// The last words of a process say what is missing, though it publishes nothing more.
+func TestPublisherThatEndsSaysWhatIsMissing(t *testing.T) {
+	redis := redistest.Start(t)
+	o := durable("words")
+	o.Lease = time.Hour // no marks
+	o.OutboxCount = 2
+	a, b, got := joinTwo(t, redis, o)
+	a.one(t, 0, 1)
+	got.await(t, has(0))
+	a.proxy.Refuse(t, true)
+	a.proxy.Cut()
+	for i := 1; i <= 10; i++ {
+		require.NoError(t, a.server.PublishWithEvents(background(), i, numberEvents(i)))
+	}
+	a.proxy.Refuse(t, false)
+	require.NoError(t, a.Close())
+	eventually(t, "all is accounted for", func() bool { return len(got.all())+b.gaps.lost() == 11 })
+
+	c := join(t, redis, durable("tail")).awaitReady(t)
+	c.one(t, 0, 1)
+	o = readOne(t, redis, durable("tail"))
+	redis.Do(t, "SAVE")
+	c.one(t, 1, 3)
+	redis.Kill()
+	redis.Restart(t)
+	require.NoError(t, c.Close())
+	gap := must(newReader(t, o, "").Next(within(t, patience))).Gap
+	require.NotNil(t, gap, "though nobody has read what is gone")
+	require.Equal(t, Rewound, gap.Reason)
+}
+
 // A full outbox drops, and a mark says so to a reader that resumes before it.
 func TestResumedReaderIsToldOfADropByAMark(t *testing.T) {
 	redis := redistest.Start(t)

@@ -144,9 +144,10 @@ func (p *packer) hand(batch []sealed) bool {
 	}
 }
 
-// sayGoodbye sends a mark that ends the lease.
+// sayGoodbye sends a mark that ends the lease, and tells those who read what was
+// lost of all that was sent.
 func (p *packer) sayGoodbye() {
-	if p.opt.Mode == Live {
+	if p.opt.Mode == Live || p.sequence > 0 {
 		p.hand([]sealed{p.mark(true)})
 	}
 }

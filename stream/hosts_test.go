@@ -3,6 +3,7 @@ package stream
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -276,6 +277,29 @@ func TestAnExpiredIdentityIsRefusedOnEveryWayIn(t *testing.T) {
 		require.ErrorIs(t, err, websocket.ErrBadHandshake)
 		require.Equal(t, http.StatusUnauthorized, response.StatusCode)
 	}
+}
+
+// What a stranger publishes makes no right take long: what is cheap is asked
+// first, and what is beyond the steps is refused and not run.
+func TestRightsToPublishTakeABoundedNumberOfSteps(t *testing.T) {
+	tokens, _ := signedTokens(t, func(c *TokenConfig) { c.PublishClaim = "publish" })
+	const dear = `a MATCHES '(x+x+)+x{0,20}y'`
+	q := query.MustParse(dear)
+	events := map[string][]string{"a": {strings.Repeat("x", 1_000_000)}, "b": {"1"}}
+	_, steps := q.Weigh(events)
+	require.Greater(t, steps, int64(rightSteps))
+	allow := func(events map[string][]string, rights ...any) error {
+		return tokens.AllowPublish(Identity{Claims: map[string]any{"publish": rights}}, "", events)
+	}
+	require.ErrorContains(t, allow(events, dear), "take too long on this publication")
+	require.NoError(t, allow(events, dear, "b = '1'"), "another right gives it")
+	require.NoError(t, allow(events, dear, `a MATCHES 'x'`), "the cheapest first")
+	many := make([]any, 20)
+	for i := range many {
+		many[i] = fmt.Sprintf(`a MATCHES 'y%d'`, i)
+	}
+	require.ErrorContains(t, allow(events, many...), "take too long", "the sum counts")
+	require.NoError(t, allow(map[string][]string{"a": {strings.Repeat("x", 1000) + "y"}}, dear))
 }
 
 func TestClaimsGiveRights(t *testing.T) {

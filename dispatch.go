@@ -183,14 +183,24 @@ func (s *Server) distributeAndUnlock(m *Message, now int64, i int) {
 }
 
 // deliver gives m to the subscriptions of the topics and returns how many
-// there are. The caller holds s.mu.
+// there are, in steps of some topics. All of one topic get it in one step: who
+// changes from the log to being fed in between would miss it. The caller holds
+// s.mu and has the pass.
 func (s *Server) deliver(m *Message, topics []*topic) (members int) {
-	for _, t := range topics {
+	for i, t := range topics {
+		if i%deliverStep == deliverStep-1 {
+			s.mu.Unlock()
+			s.mu.LockFirst()
+		}
 		members += t.members()
 		t.deliver(m, &s.full)
 	}
 	return members
 }
+
+// deliverStep is how many topics are delivered to while s.mu is held, which takes
+// some microseconds for each that has one subscription.
+const deliverStep = 4 * step
 
 // cutOverfull ends the subscriptions that a publication did not fit, in bounded
 // steps. It leaves those in s.full.cut that nobody else has ended in between.

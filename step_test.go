@@ -92,6 +92,49 @@ func TestThoseWhoAreCutTogetherAreCutInSteps(t *testing.T) {
 	require.EqualValues(t, n, s.totals.cut)
 }
 
+// Somebody who waits for the lock does not wait until all have a publication that
+// the queries of very many match. Who ends in between does not get it.
+func TestManyQueriesGetOnePublicationInSteps(t *testing.T) {
+	for range 20 { // until somebody has come in between
+		if deliverWhileOneLeaves(t, 20_000) {
+			return
+		}
+	}
+	require.Fail(t, "whoever waits for the lock waits for the whole of it")
+}
+
+// deliverWhileOneLeaves delivers a message to some topics while the subscription
+// of the last one is to be removed, and tells whether that came in between.
+func deliverWhileOneLeaves(t *testing.T, n int) bool {
+	s := NewServer()
+	subs := subscribeMany(t, s, "a", n)
+	var topics []*topic
+	for _, sub := range subs {
+		topics = append(topics, sub.topic)
+	}
+	last := subs[n-1]
+	left := make(chan struct{})
+	s.mu.LockFirst()
+	go func() {
+		defer close(left)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.remove(last, ErrUnsubscribed)
+	}()
+	for s.mu.others.TryLock() { // until it waits
+		s.mu.others.Unlock()
+		runtime.Gosched()
+	}
+	members := s.deliver(&Message{}, topics)
+	s.mu.Unlock()
+	<-left
+	require.Equal(t, members-(n-1), last.Len())
+	for _, sub := range subs[:n-1] {
+		require.Equal(t, 1, sub.Len())
+	}
+	return members < n
+}
+
 // What has been unsubscribed between two steps of cutting is not cut as well.
 func TestUnsubscribedBetweenTheStepsOfCutting(t *testing.T) {
 	s := NewServer()

@@ -74,7 +74,9 @@
 //	Remove   the same
 //	memory   per query about 100 bytes, plus 16 per condition, plus its texts; no pointers;
 //	         per key about 200 more, with ranges 600; an empty index has 25 KB. Remove
-//	         gives it back, but for 8 bytes a query until the last one is gone
+//	         gives it back piece by piece, each when the last in it has gone: a few
+//	         that stay of very many, spread among them, keep up to three quarters of
+//	         it. When the last query is gone all of it is given back
 //
 //	per key with values of more than 256 bytes together, each counting 16 more: one pass for
 //	         all comparisons, which notes the extremes and a set (summary.go)

@@ -25,6 +25,9 @@
 // what they rely on. An [Encoder] says how data is encoded; [Registry] is the
 // default. Each publication is encoded once for all subscribers.
 //
+// POST /publish takes publications, and with the parameter flatten any JSON
+// object, whose events are made by package jsonevents.
+//
 // # Order
 //
 // Results of one subscription come in the order of Message.Sequence, after the

@@ -63,6 +63,10 @@ type published struct {
 // another origin cannot send either without asking first. Each publication is
 // accepted by itself: on an error those before it have been published, and the
 // answer says how many.
+//
+// With the parameter flatten each is any JSON object: it is the data, and its
+// events are what package jsonevents makes of it. The parameter prefix is put in
+// front of all keys, with a dot.
 func (s *Server) ServePublish(w http.ResponseWriter, r *http.Request) {
 	s.posted("POST publications", s.servePublish)(w, r)
 }
@@ -72,6 +76,10 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request, v *visit) 
 	defer cancel()
 	p := publisher{server: s, visit: v, waits: waits}
 	var err error
+	if p.documents, err = documentsOf(r.URL.Query(), s.config.MaxFrame); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
 	switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind {
 	case "application/json":
 		err = p.publishJSON(w, r)
@@ -86,10 +94,11 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request, v *visit) 
 
 // A publisher publishes what one request carries.
 type publisher struct {
-	server *Server
-	visit  *visit
-	waits  context.Context // of publishing
-	done   published
+	server    *Server
+	visit     *visit
+	waits     context.Context // of publishing
+	documents *documents      // nil: it carries publications
+	done      published
 }
 
 // errNotAllowed is wrapped by what AllowPublish refuses.
@@ -180,31 +189,20 @@ func (p *publisher) publishLines(w http.ResponseWriter, r *http.Request) error {
 
 // publish publishes one publication. It does not keep text.
 func (p *publisher) publish(text []byte) error {
-	if !utf8.Valid(text) {
-		return errors.New("no publication: it is not UTF-8")
-	}
-	var one submission
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&one); err != nil {
-		return fmt.Errorf("no publication: %s", brief(err))
-	}
-	if dec.InputOffset() < int64(len(bytes.TrimRight(text, " \t\r\n"))) {
-		return errors.New("no publication: there is something after it")
-	}
-	if one.Data == nil {
-		one.Data = json.RawMessage("null")
+	one, err := p.submission(text)
+	if err != nil {
+		return err
 	}
 	topics, err := one.topics()
 	if err != nil {
 		return err
 	}
-	if err := p.allowed(&one, topics); err != nil {
+	if err := p.allowed(one, topics); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(p.waits, p.server.config.PublishTimeout)
 	defer cancel()
-	if err := p.toTopics(ctx, &one, topics); err != nil {
+	if err := p.toTopics(ctx, one, topics); err != nil {
 		return err
 	}
 	if p.server.draining.Err() != nil { // waits may end a little later
@@ -222,6 +220,29 @@ func (p *publisher) publish(text []byte) error {
 	p.done.Published++
 	p.done.Cursor = p.server.config.History.Cursor(sequence).String()
 	return nil
+}
+
+// submission reads one publication. It does not keep text.
+func (p *publisher) submission(text []byte) (*submission, error) {
+	if p.documents != nil {
+		return p.documents.submission(text)
+	}
+	if !utf8.Valid(text) {
+		return nil, errors.New("no publication: it is not UTF-8")
+	}
+	var one submission
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&one); err != nil {
+		return nil, fmt.Errorf("no publication: %s", brief(err))
+	}
+	if dec.InputOffset() < int64(len(bytes.TrimRight(text, " \t\r\n"))) {
+		return nil, errors.New("no publication: there is something after it")
+	}
+	if one.Data == nil {
+		one.Data = json.RawMessage("null")
+	}
+	return &one, nil
 }
 
 // topics returns the topics that a publication reaches: the field's, and those

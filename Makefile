@@ -25,7 +25,7 @@ need: ## look for the commands that tests start, install them where that is poss
 
 .PHONY: tidy
 tidy: ## fail where go mod tidy would change go.mod or go.sum, of any module
-	for folder in . tools $$(scripts/modules); do go -C $$folder mod tidy -diff || exit 1; done
+	scripts/tidy
 
 .PHONY: fmt-check
 fmt-check: ## fail where gofmt would change a file

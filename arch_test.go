@@ -53,7 +53,7 @@ var layers = [][]part{
 	},
 	{
 		{packages: []string{""}},
-		{packages: []string{"store/tmdb"}, vendors: []string{"github.com/tendermint/tm-db"}},
+		{packages: []string{"store/tmdb"}, vendors: []string{"github.com/tendermint/tm-db", "github.com/syndtr/goleveldb"}},
 	},
 	{
 		{packages: []string{"redismux"}, vendors: []string{rueidis}},

@@ -138,7 +138,7 @@ func randomBatch(random *rand.Rand, most int) *store.Batch {
 
 func behavesLikeAMap(t *testing.T, open Opener) {
 	e, m := mustOpen(t, open), model{}
-	for seed := range uint64(150) {
+	for seed := range uint64(60) {
 		random := rand.New(rand.NewPCG(seed, 2))
 		b := randomBatch(random, 20)
 		if err := e.Commit(b); err != nil {
@@ -158,7 +158,7 @@ func behavesLikeAMap(t *testing.T, open Opener) {
 				t.Fatal(err)
 			}
 		}
-		if random.IntN(30) == 0 {
+		if random.IntN(12) == 0 {
 			if err := e.Close(); err != nil {
 				t.Fatalf("close: %v", err)
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/harkbus/pubsub/cmd/hark/internal/feed"
 	"github.com/harkbus/pubsub/query"
 )
 
@@ -21,6 +22,14 @@ It also reads what a node of Tendermint or CometBFT sends to its subscribers
 (JSON-RPC messages with a result of query, data and events), and what a node
 answers to block_results: of that it prints one compact line for each
 transaction, and for each event of the block itself, that matches.
+
+With --json-lines a line is any JSON object, such as one of a log. Names within
+names are joined by dots, an array is several values, numbers are as written,
+and null, [] and {} are no value:
+
+    {"level":"error","http":{"status":502,"tags":["a","b"]}}
+
+    level = 'error' AND http.status >= 500 AND http.tags = 'b'
 
 Queries:
 
@@ -47,7 +56,8 @@ const matchExamples = `  hark match "tm.event = 'Tx' AND transfer.amount > 1000"
   tail -f events.jsonl | hark match -n "message.action ENDSWITH 'MsgVote'"
   hark match -q big="transfer.amount > 1000000" -q votes="tm.event = 'Vote'" -c *.jsonl
   hark match --explain --limit 1 "transfer.sender EXISTS AND NOT tx.height < 5" events.jsonl
-  curl -s localhost:26657/block_results?height=5 | hark match "transfer.amount > 10"`
+  curl -s localhost:26657/block_results?height=5 | hark match "transfer.amount > 10"
+  hark match --json-lines "level = 'error' AND http.status >= 500" app.log`
 
 // searchOptions are the flags of match.
 type searchOptions struct {
@@ -56,6 +66,8 @@ type searchOptions struct {
 	number  bool
 	explain bool
 	limit   int
+
+	jsonLines bool
 }
 
 func (a *app) newMatch() *cobra.Command {
@@ -88,6 +100,7 @@ func (a *app) newMatch() *cobra.Command {
 	flags.BoolVarP(&options.number, "line-number", "n", false, "put the number of the line in front, and the file if there are several")
 	flags.IntVar(&options.limit, "limit", 0, "stop after `N` matches; 0 is never")
 	flags.BoolVar(&options.explain, "explain", false, "tell on standard error, for each condition, which values satisfied it")
+	flags.BoolVar(&options.jsonLines, "json-lines", false, "a line is any JSON object, and what is in it are the events")
 	return c
 }
 
@@ -184,6 +197,19 @@ func (a *app) search(options searchOptions, queries []namedQuery, files []string
 		out:           bufio.NewWriterSize(a.out, outputSize),
 		explanations:  a.err,
 		log:           a.log,
+		decoder:       options.decoder(queries),
 	}
 	return s.run(files)
+}
+
+// decoder returns what reads the lines.
+func (o *searchOptions) decoder(queries []namedQuery) decoder {
+	if !o.jsonLines {
+		return &feed.Decoder{}
+	}
+	plain := make([]*query.Query, len(queries))
+	for i, q := range queries {
+		plain[i] = q.Query
+	}
+	return feed.NewDocuments(plain...)
 }

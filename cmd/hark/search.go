@@ -29,11 +29,16 @@ type search struct {
 	explanations io.Writer
 	log          *slog.Logger
 
-	decoder feed.Decoder
+	decoder decoder
 	line    []byte // what is printed, reused
 	counts  []int  // matches of each query
 	matches int    // of all queries
 	failed  bool   // something could not be read, and that was reported
+}
+
+// A decoder returns the publications of a line, until the next.
+type decoder interface {
+	Decode(line []byte) ([]feed.Publication, error)
 }
 
 // A place is where a publication was read.
@@ -119,6 +124,9 @@ func (s *search) report(message string, details ...any) {
 
 func (s *search) readLine(at place) error {
 	publications, err := s.decoder.Decode(at.line.Text)
+	if errors.Is(err, feed.ErrNoEvents) {
+		err = fmt.Errorf("%w; --json-lines reads any object", err)
+	}
 	if err != nil {
 		s.report("line skipped", "file", at.file, "line", at.line.Number, "error", err)
 		return nil

@@ -61,8 +61,11 @@ func (d *Decoder) Decode(line []byte) ([]Publication, error) {
 	case d.found.rpc:
 		return nil, nil
 	}
-	return nil, errors.New(`feed: no "events" in the object`)
+	return nil, ErrNoEvents
 }
+
+// ErrNoEvents says that a line is an object, but none that Decode understands.
+var ErrNoEvents = errors.New(`feed: no "events" in the object`)
 
 // release gives back what only an uncommonly large line needs.
 func (d *Decoder) release() {

@@ -15,6 +15,8 @@
 //	{"result":{"height":"5","txs_results":[…],…}}    the results of a block: a publication for each
 //	                                                 transaction and for each event of the block itself
 //
+// [Documents] understands any object instead, as package jsonevents does.
+//
 // A document printed over several lines, as nodes and jq do, counts as one
 // line if it starts with a line of only "{", goes on with indented lines and
 // ends with a line of only "}".

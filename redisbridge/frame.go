@@ -38,7 +38,6 @@ import (
 const (
 	frameVersion  = 2
 	headerSize    = 42
-	codecAt       = 5
 	checksumAt    = 8
 	stampAt       = 32
 	noPartition   = 0xffff

@@ -80,6 +80,7 @@ type progressOf struct {
 func newInbound(m *member, partition int, s sink) *inbound {
 	in := &inbound{member: m, partition: partition, inbox: newInbox(m.opt.InboxBytes), sink: s, origins: newOrigins(maxOrigins)}
 	in.gate = m.gate.at(m.placeOf(partition))
+	in.received.Partition = partition
 	if p, known := m.opt.From.position(partition); known && p.epoch != 0 {
 		in.progress.first, in.progress.position = p, p
 	}
@@ -309,11 +310,13 @@ func (b *inbound) events(from *account, a *arrival, h *header, payload []byte, h
 // event hands on event i of a frame.
 func (b *inbound) event(from *account, a *arrival, h *header, i int, c codec.Codec, raw []byte) error {
 	e, r := &b.decoded, &b.received
-	*e, *r = codec.Event{}, Received{Origin: from.origin, Partition: b.partition}
+	*e = codec.Event{}
+	r.Origin, r.position = from.origin, position{}
 	err := codec.Decode(c, raw, e)
 	if err == nil {
-		e.Data, r.size = b.copies.apart(e.Data, len(a.frame))
-		r.Data, err = b.opt.Types.Decode(e.Type, e.Data)
+		var data []byte
+		data, r.size = b.copies.apart(e.Data, len(a.frame))
+		r.Data, err = b.opt.Types.Decode(e.Type, data)
 	}
 	if err != nil {
 		b.refuse(from, h, i, i+1, err)

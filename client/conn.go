@@ -23,7 +23,7 @@ type Options struct {
 	Header       http.Header       // of the requests, "Authorization" for instance; not modified
 	Dialer       *websocket.Dialer // default websocket.DefaultDialer
 	ReadTimeout  time.Duration     // silence of the server, which is pinged at 0.7 of it; default 60 s
-	CloseTimeout time.Duration     // for the server's half of a close; default 5 s
+	CloseTimeout time.Duration     // for the server to take something, or to answer, at the end; default 5 s
 	MaxMessage   int64             // largest message that is taken, in bytes; default 32 MiB
 
 	// Wait dials until there is a first connection, or ctx is done. What cannot
@@ -86,9 +86,12 @@ type Conn struct {
 	mu      sync.Mutex
 	changed sync.Cond       // ws is set, or ctx has ended
 	ws      *websocket.Conn // nil while there is none
+	sent    *delivery       // on ws
 	most    int             // bytes of a message that the server takes; 0: it does not say
 	why     error           // there is no connection
 	giveUp  *time.Timer     // nil: there is a connection, or no limit
+
+	unconfirmed int // messages that were written, on this connection or one before
 }
 
 // A user is who has a connection. Its methods are called by one goroutine.
@@ -276,7 +279,7 @@ func (c *Conn) down(why error) {
 func (c *Conn) setUp(ws *websocket.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ws = ws
+	c.ws, c.sent = ws, new(delivery)
 	if c.giveUp != nil {
 		c.giveUp.Stop()
 		c.giveUp = nil
@@ -298,7 +301,7 @@ func (c *Conn) serve(ws *websocket.Conn) {
 	for ws != nil {
 		c.setUp(ws)
 		c.user.connected()
-		err := c.read(ws)
+		err := c.read(ws, c.sent)
 		c.user.lost()
 		if !errors.Is(err, errUnusable) { // else delays go on growing
 			c.retry = newBackoff()
@@ -314,9 +317,12 @@ func (c *Conn) serve(ws *websocket.Conn) {
 }
 
 // read reads one WebSocket to its end.
-func (c *Conn) read(ws *websocket.Conn) error {
-	defer c.keepAlive(ws)()
-	ws.SetPongHandler(func(string) error { return c.heard(ws) })
+func (c *Conn) read(ws *websocket.Conn, d *delivery) error {
+	defer c.keepAlive(ws, d)()
+	ws.SetPongHandler(func(payload string) error {
+		c.ponged(d, payload)
+		return c.heard(ws)
+	})
 	answer := ws.PingHandler()
 	ws.SetPingHandler(func(payload string) error {
 		_ = c.heard(ws)
@@ -326,6 +332,7 @@ func (c *Conn) read(ws *websocket.Conn) error {
 		_ = c.heard(ws)
 		kind, message, err := ws.ReadMessage()
 		if err != nil {
+			c.ended(d, err)
 			return lostBecause(err)
 		}
 		if err := c.user.receive(c.ctx, kind, message); err != nil {
@@ -359,7 +366,7 @@ func (c *Conn) heard(ws *websocket.Conn) error {
 }
 
 // keepAlive pings, and says goodbye when ctx ends.
-func (c *Conn) keepAlive(ws *websocket.Conn) (stop func()) {
+func (c *Conn) keepAlive(ws *websocket.Conn, d *delivery) (stop func()) {
 	over := make(chan struct{})
 	var pings sync.WaitGroup
 	pings.Go(func() {
@@ -368,32 +375,19 @@ func (c *Conn) keepAlive(ws *websocket.Conn) (stop func()) {
 		for {
 			select {
 			case <-ticker.C:
-				_ = ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(c.options.ReadTimeout/2))
+				c.keepUp(ws, d)
 			case <-over:
 				return
 			}
 		}
 	})
-	unwatch := context.AfterFunc(c.ctx, func() { c.sayGoodbye(ws) })
+	unwatch := context.AfterFunc(c.ctx, func() { c.sayGoodbye(ws, d) })
 	return func() {
 		unwatch()
 		close(over)
 		_ = ws.Close()
 		pings.Wait()
 	}
-}
-
-// sayGoodbye sends a close frame and gives the server CloseTimeout to answer.
-func (c *Conn) sayGoodbye(ws *websocket.Conn) {
-	deadline := time.Now().Add(c.options.CloseTimeout)
-	err := ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), deadline)
-	if err != nil && !errors.Is(err, websocket.ErrCloseSent) {
-		_ = ws.Close()
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_ = ws.SetReadDeadline(deadline) // ends a server that goes on sending, too
 }
 
 // A TooLargeError says that the server takes no message of this size. The
@@ -414,12 +408,12 @@ func (c *Conn) Write(kind int, message []byte) error {
 	defer c.writing.Unlock()
 	var broken *websocket.Conn
 	for {
-		ws, err := c.await(broken, len(message))
+		ws, sent, err := c.await(broken, len(message))
 		if err != nil {
 			return err
 		}
 		if err = ws.SetWriteDeadline(time.Time{}); err == nil {
-			err = ws.WriteMessage(kind, message)
+			err = c.writeMessage(ws, sent, kind, message)
 		}
 		switch {
 		case err == nil:
@@ -434,19 +428,19 @@ func (c *Conn) Write(kind int, message []byte) error {
 
 // await returns a WebSocket that is not broken and takes a message of size
 // bytes.
-func (c *Conn) await(broken *websocket.Conn, size int) (*websocket.Conn, error) {
+func (c *Conn) await(broken *websocket.Conn, size int) (*websocket.Conn, *delivery, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.ctx.Err() == nil && (c.ws == nil || c.ws == broken) {
 		c.changed.Wait()
 	}
 	if c.ctx.Err() != nil {
-		return nil, context.Cause(c.ctx)
+		return nil, nil, context.Cause(c.ctx)
 	}
 	if c.most > 0 && size > c.most {
-		return nil, &TooLargeError{Size: size, Max: c.most}
+		return nil, nil, &TooLargeError{Size: size, Max: c.most}
 	}
-	return c.ws, nil
+	return c.ws, c.sent, nil
 }
 
 // send sends a text message if there is a connection, for a user who says it
@@ -465,11 +459,14 @@ func (c *Conn) send(message []byte) {
 	}
 }
 
-// Close ends the connection and returns when it has ended.
+// Close ends the connection and returns when it has ended. The server gets
+// CloseTimeout for each part of what was written that it takes, and its answer to
+// the goodbye confirms all. The error is an *UnconfirmedError if it has not
+// confirmed all that was ever written, on connections that were lost too.
 func (c *Conn) Close() error {
 	c.cancel(ErrClosed)
 	<-c.done
-	return nil
+	return c.left()
 }
 
 // Done returns a channel that is closed when the connection has ended.

@@ -32,8 +32,10 @@
 //
 // # Ending
 //
-// Close says goodbye, waits for the server's answer for at most CloseTimeout,
-// and may be called more than once. Done is closed when the connection has
+// Close says goodbye, waits for the server's answer for at most CloseTimeout, or
+// again as long since the server took something of what [Conn.Write] wrote, and
+// may be called more than once. What the server has not confirmed is an
+// [UnconfirmedError]. Done is closed when the connection has
 // ended, and Error says why: nil after Close, else an error that wraps
 // [ErrClosedByServer], or that of the network.
 package client

@@ -7,7 +7,8 @@
 //
 // Publish returns when the message has been handed to the connection. The
 // server takes messages as fast as the subscribers of the topic read them;
-// when they do not, Publish waits. Package client says how a connection is
+// when they do not, Publish waits. A message is safe with the server when Close
+// has returned nil. Package client says how a connection is
 // kept and ends.
 package pubclient
 
@@ -50,8 +51,11 @@ func (p *Publisher) PublishText(message string) error {
 	return p.conn.Write(websocket.TextMessage, []byte(message))
 }
 
-// Close ends the publisher and waits for that; what was published before is
-// delivered.
+// Close ends the publisher and waits for that. It waits for a slow server as
+// long as that takes something within CloseDeadline, again and again. The error
+// is nil if the server has taken all that was published before, and else a
+// *client.UnconfirmedError that says how many messages may be lost, of those on
+// connections that were lost too.
 func (p *Publisher) Close() error { return p.conn.Close() }
 
 // Done returns a channel that is closed when the publisher has ended.

@@ -221,7 +221,7 @@ func (p *publisher) line(name string, line feed.Line) error {
 		p.skip(name, line.Number, err)
 		return nil
 	}
-	for _, publication := range publications {
+	for publication := range publications {
 		text, err := publication.AppendLine(nil, line.Text)
 		if err == nil {
 			err = p.publish(text, publication.Events)

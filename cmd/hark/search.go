@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"os"
 	"strconv"
@@ -38,7 +39,7 @@ type search struct {
 
 // A decoder returns the publications of a line, until the next.
 type decoder interface {
-	Decode(line []byte) ([]feed.Publication, error)
+	Decode(line []byte) (iter.Seq[feed.Publication], error)
 }
 
 // A place is where a publication was read.
@@ -131,7 +132,7 @@ func (s *search) readLine(at place) error {
 		s.report("line skipped", "file", at.file, "line", at.line.Number, "error", err)
 		return nil
 	}
-	for _, p := range publications {
+	for p := range publications {
 		for i := range s.queries {
 			if err := s.consider(i, p, at); err != nil {
 				return err

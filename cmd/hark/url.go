@@ -183,10 +183,10 @@ func (p *urlPublisher) file(ctx context.Context, name string) error {
 	err := p.eachLine(ctx, name, func(item readResult, idle bool) error {
 		if item.err != nil {
 			p.skip(name, item.line.Number, item.err)
-		} else {
-			p.add(name, item.line)
+		} else if err := p.add(name, item.line); err != nil {
+			return err
 		}
-		if idle || len(p.batch) >= batchCount || p.bytes >= batchBytes {
+		if idle {
 			return p.send(name)
 		}
 		return nil
@@ -197,14 +197,15 @@ func (p *urlPublisher) file(ctx context.Context, name string) error {
 	return err
 }
 
-// add puts what a line holds into the batch.
-func (p *urlPublisher) add(name string, line feed.Line) {
+// add puts what a line holds into the batch, and sends that as often as it is
+// full.
+func (p *urlPublisher) add(name string, line feed.Line) error {
 	publications, err := p.decoder.Decode(line.Text)
 	if err != nil {
 		p.skip(name, line.Number, err)
-		return
+		return nil
 	}
-	for _, publication := range publications {
+	for publication := range publications {
 		text, err := publication.AppendLine(nil, line.Text)
 		var data any
 		if err == nil {
@@ -225,7 +226,13 @@ func (p *urlPublisher) add(name string, line feed.Line) {
 		p.batch = append(p.batch, client.Publication{Data: raw, Events: events})
 		p.lines = append(p.lines, line.Number)
 		p.bytes += len(text)
+		if len(p.batch) >= batchCount || p.bytes >= batchBytes {
+			if err := p.send(name); err != nil {
+				return err
+			}
+		}
 	}
+	return nil
 }
 
 // send publishes the batch. What the server refuses is skipped; while it does

@@ -3,6 +3,7 @@ package feed
 import (
 	"encoding/base64"
 	"fmt"
+	"iter"
 	"unicode"
 	"unicode/utf8"
 
@@ -72,7 +73,7 @@ func (p Publication) AppendLine(b, line []byte) ([]byte, error) {
 
 // decodeBlock returns the publications of a block, in the order in which it
 // was executed.
-func decodeBlock(line []byte) ([]Publication, error) {
+func decodeBlock(line []byte) (iter.Seq[Publication], error) {
 	var answer struct {
 		Result *blockResults `json:"result"`
 		blockResults
@@ -83,19 +84,29 @@ func decodeBlock(line []byte) ([]Publication, error) {
 	if answer.Result == nil {
 		answer.Result = &answer.blockResults
 	}
-	return answer.Result.publications(), nil
+	r := answer.Result
+	if len(r.Height) > longestHeight {
+		return nil, fmt.Errorf("feed: a height of %d bytes: it is a number of at most 19 digits", len(r.Height))
+	}
+	r.decodeAttributes()
+	return r.publications, nil
 }
 
-func (r *blockResults) publications() []Publication {
-	r.decodeAttributes()
+// longestHeight is how long a height may be: every part of a block repeats it.
+const longestHeight = 32 // bytes
+
+func (r *blockResults) publications(yield func(Publication) bool) {
 	height := unquote(r.Height)
-	var all []Publication
-	all = appendBlockEvents(all, height, "begin_block_events", r.BeginBlockEvents)
-	for i, tx := range r.TxsResults {
-		all = append(all, tx.publication(height, i))
+	if !yieldBlockEvents(yield, height, "begin_block_events", r.BeginBlockEvents) {
+		return
 	}
-	all = appendBlockEvents(all, height, "end_block_events", r.EndBlockEvents)
-	return appendBlockEvents(all, height, "finalize_block_events", r.FinalizeBlockEvents)
+	for i, tx := range r.TxsResults {
+		if !yield(tx.publication(height, i)) {
+			return
+		}
+	}
+	_ = yieldBlockEvents(yield, height, "end_block_events", r.EndBlockEvents) &&
+		yieldBlockEvents(yield, height, "finalize_block_events", r.FinalizeBlockEvents)
 }
 
 func (tx txResult) publication(height string, index int) Publication {
@@ -106,13 +117,15 @@ func (tx txResult) publication(height string, index int) Publication {
 	return Publication{Events: events, data: txData{height, index, tx.Code, tx.GasUsed}}
 }
 
-func appendBlockEvents(all []Publication, height, phase string, blockEvents []abciEvent) []Publication {
+func yieldBlockEvents(yield func(Publication) bool, height, phase string, blockEvents []abciEvent) bool {
 	for i, e := range blockEvents {
 		events := map[string][]string{"tm.event": {"NewBlock"}, "block.height": {height}}
 		e.addTo(events)
-		all = append(all, Publication{Events: events, data: blockEventData{height, phase, i, e.Type}})
+		if !yield(Publication{Events: events, data: blockEventData{height, phase, i, e.Type}}) {
+			return false
+		}
 	}
-	return all
+	return true
 }
 
 // addTo adds the attributes as a node does: those without a type or a key do

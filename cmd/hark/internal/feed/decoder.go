@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -30,9 +31,9 @@ type Decoder struct {
 	counts []int // values per key
 
 	// The events of a line, reused for the next.
-	events       map[string][]string
-	values       []string
-	publications [1]Publication
+	events map[string][]string
+	values []string
+	single single
 }
 
 // contents says what was met in a line.
@@ -43,8 +44,9 @@ type contents struct {
 }
 
 // Decode returns the publications of a line: one, none for what a node says
-// besides, several for a block. They are valid until the next call.
-func (d *Decoder) Decode(line []byte) ([]Publication, error) {
+// besides, several for a block, which are made one after the other. They are
+// valid until the next call.
+func (d *Decoder) Decode(line []byte) (iter.Seq[Publication], error) {
 	d.release()
 	d.input = *bytes.NewBuffer(line)
 	d.json.Reset(&d.input)
@@ -54,18 +56,31 @@ func (d *Decoder) Decode(line []byte) ([]Publication, error) {
 	}
 	switch {
 	case d.found.events:
-		d.publications[0] = Publication{Events: d.makeEvents()}
-		return d.publications[:], nil
+		return d.single.of(Publication{Events: d.makeEvents()}), nil
 	case d.found.block:
 		return decodeBlock(line)
 	case d.found.rpc:
-		return nil, nil
+		return func(func(Publication) bool) {}, nil
 	}
 	return nil, ErrNoEvents
 }
 
 // ErrNoEvents says that a line is an object, but none that Decode understands.
 var ErrNoEvents = errors.New(`feed: no "events" in the object`)
+
+// single is a sequence of one publication, in memory that is used again.
+type single struct {
+	p   Publication
+	all iter.Seq[Publication]
+}
+
+func (s *single) of(p Publication) iter.Seq[Publication] {
+	s.p = p
+	if s.all == nil {
+		s.all = func(yield func(Publication) bool) { yield(s.p) }
+	}
+	return s.all
+}
 
 // release gives back what only an uncommonly large line needs.
 func (d *Decoder) release() {

@@ -3,6 +3,7 @@ package feed_test
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -18,7 +19,15 @@ func decode(t *testing.T, line string) []feed.Publication {
 	var decoder feed.Decoder
 	publications, err := decoder.Decode([]byte(line))
 	require.NoError(t, err)
-	return publications
+	return slices.Collect(publications)
+}
+
+// only returns the one publication that there is.
+func only(t *testing.T, publications iter.Seq[feed.Publication]) feed.Publication {
+	t.Helper()
+	all := slices.Collect(publications)
+	require.Len(t, all, 1)
+	return all[0]
 }
 
 func TestPublicationsAreFoundWhereverTheyStand(t *testing.T) {
@@ -101,7 +110,7 @@ func TestBadLinesSayWhatIsWrong(t *testing.T) {
 		require.ErrorContains(t, err, want, "%.40s", line)
 		publications, err := decoder.Decode([]byte(`{"events":{"a":["b"]}}`))
 		require.NoError(t, err, "the decoder goes on")
-		require.Equal(t, map[string][]string{"a": {"b"}}, publications[0].Events)
+		require.Equal(t, map[string][]string{"a": {"b"}}, only(t, publications).Events)
 	}
 }
 
@@ -114,10 +123,10 @@ func TestALineLeavesNothingBehind(t *testing.T) {
 	for range 2 {
 		first, err := decoder.Decode([]byte(`{"events":{` + many.String()[1:] + `}}`))
 		require.NoError(t, err)
-		require.Len(t, first[0].Events, 5000)
+		require.Len(t, only(t, first).Events, 5000)
 		second, err := decoder.Decode([]byte(`{"events":{"a":["x"]}}`))
 		require.NoError(t, err)
-		require.Equal(t, map[string][]string{"a": {"x"}}, second[0].Events)
+		require.Equal(t, map[string][]string{"a": {"x"}}, only(t, second).Events)
 	}
 }
 
@@ -194,7 +203,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		require.True(t, json.Valid(line), "accepted")
-		for _, p := range publications {
+		for p := range publications {
 			text, err := p.AppendLine(nil, line)
 			require.NoError(t, err)
 			require.True(t, json.Valid(text))
@@ -206,10 +215,10 @@ func FuzzDecode(f *testing.F) {
 		}
 		var want map[string][]string
 		require.NoError(t, json.Unmarshal(plain["events"], &want))
-		require.Len(t, publications, 1)
-		require.ElementsMatch(t, slices.Collect(maps.Keys(want)), slices.Collect(maps.Keys(publications[0].Events)))
+		events := only(t, publications).Events
+		require.ElementsMatch(t, slices.Collect(maps.Keys(want)), slices.Collect(maps.Keys(events)))
 		for key, values := range want {
-			require.True(t, slices.Equal(values, publications[0].Events[key]), key)
+			require.True(t, slices.Equal(values, events[key]), key)
 		}
 	})
 }
@@ -224,4 +233,34 @@ func BenchmarkDecode(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// A block's publications are made one after the other: a line of very many takes
+// no more memory than what it says.
+func TestABlockIsNotMadeAllAtOnce(t *testing.T) {
+	const n = 100_000
+	line := []byte(`{"height":"5","txs_results":[{}` + strings.Repeat(`,{}`, n-1) + `]}`)
+	var decoder feed.Decoder
+	publications, err := decoder.Decode(line)
+	require.NoError(t, err)
+	made := 0
+	allocated := testing.AllocsPerRun(1, func() {
+		for range publications {
+			if made++; made%10 == 0 {
+				break
+			}
+		}
+	})
+	require.Equal(t, 20, made)
+	require.Less(t, allocated, 200.0)
+	require.Len(t, slices.Collect(publications), n)
+}
+
+// Every part of a block repeats its height.
+func TestALongHeightIsRefused(t *testing.T) {
+	var decoder feed.Decoder
+	_, err := decoder.Decode([]byte(`{"height":"` + strings.Repeat("5", 40) + `","txs_results":[{},{}]}`))
+	require.ErrorContains(t, err, "feed: a height of 42 bytes: it is a number of at most 19 digits")
+	_, err = decoder.Decode([]byte(`{"height":9223372036854775807,"txs_results":[{}]}`))
+	require.NoError(t, err)
 }

@@ -1,6 +1,8 @@
 package feed
 
 import (
+	"iter"
+
 	"github.com/harkbus/pubsub/jsonevents"
 	"github.com/harkbus/pubsub/query"
 )
@@ -8,8 +10,8 @@ import (
 // Documents decodes lines that are any JSON object: a publication whose events
 // are what package jsonevents makes of it. Its method is for one goroutine.
 type Documents struct {
-	flattener    jsonevents.Flattener
-	publications [1]Publication
+	flattener jsonevents.Flattener
+	single    single
 }
 
 // NewDocuments returns one that makes the events that some queries ask for.
@@ -22,11 +24,10 @@ func NewDocuments(queries ...*query.Query) *Documents {
 }
 
 // Decode returns the publication of a line. It is valid until the next call.
-func (d *Documents) Decode(line []byte) ([]Publication, error) {
+func (d *Documents) Decode(line []byte) (iter.Seq[Publication], error) {
 	events, err := d.flattener.Flatten(line)
 	if err != nil {
 		return nil, err
 	}
-	d.publications[0] = Publication{Events: events}
-	return d.publications[:], nil
+	return d.single.of(Publication{Events: events}), nil
 }

@@ -15,9 +15,9 @@ func TestAnyObjectIsAPublication(t *testing.T) {
 	const line = ` {"events":{"a":[1,"x"],"other":2},"b":{"c":null},"result":{"events":{}}}`
 	publications, err := decoder.Decode([]byte(line))
 	require.NoError(t, err)
-	require.Len(t, publications, 1)
-	require.Equal(t, map[string][]string{"events.a": {"1", "x"}}, publications[0].Events)
-	again, err := publications[0].AppendLine(nil, []byte(line))
+	publication := only(t, publications)
+	require.Equal(t, map[string][]string{"events.a": {"1", "x"}}, publication.Events)
+	again, err := publication.AppendLine(nil, []byte(line))
 	require.NoError(t, err)
 	require.Equal(t, line, string(again))
 	_, err = decoder.Decode([]byte(line + "}"))
@@ -30,5 +30,5 @@ func TestALongLineIsRead(t *testing.T) {
 	list := strings.TrimSuffix(strings.Repeat("1,", 200_000), ",")
 	publications, err := decoder.Decode([]byte(`{"b":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `,"a":[` + list + `]}`))
 	require.NoError(t, err)
-	require.Len(t, publications[0].Events["a"], 200_000)
+	require.Len(t, only(t, publications).Events["a"], 200_000)
 }

@@ -46,7 +46,7 @@ type options struct {
 
 func parse() (o options, err error) {
 	only := flag.String("only", "", "run the experiments whose name matches this regular expression")
-	flag.StringVar(&o.choice.Section, "section", "", "run the experiments of this section: bars, expressions, redis, wire; all if empty")
+	flag.StringVar(&o.choice.Section, "section", "", "run the experiments of this section: bars, expressions, json, redis, wire; all if empty")
 	flag.BoolVar(&o.choice.Large, "million", false, "run those with a million queries too: half an hour, 10 GB")
 	flag.BoolVar(&o.list, "list", false, "list the experiments and end")
 	flag.IntVar(&o.plan.Rounds, "rounds", 200, "rounds of one trial, at most")

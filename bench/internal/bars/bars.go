@@ -126,7 +126,7 @@ func (e *Experiment) Section() string {
 
 // Experiments are all there are, in the order of the table.
 func Experiments() []Experiment {
-	return slices.Concat(languageExperiments(), instructionExperiments(), indexExperiments(), deliveryExperiments(), publishExperiments(), memoryExperiments(), allocationExperiments(), expressionExperiments(), redisExperiments(), scaleExperiments(), wireExperiments())
+	return slices.Concat(languageExperiments(), instructionExperiments(), indexExperiments(), deliveryExperiments(), publishExperiments(), memoryExperiments(), allocationExperiments(), expressionExperiments(), jsonExperiments(), redisExperiments(), scaleExperiments(), wireExperiments())
 }
 
 // A Session is one run of some experiments.

@@ -2,6 +2,7 @@ package query_test
 
 import (
 	"fmt"
+	"regexp"
 	"regexp/syntax"
 	"runtime"
 	"sort"
@@ -184,4 +185,24 @@ func TestRequiredLiteral(t *testing.T) {
 		require.Equal(t, literal, q.Conditions()[0].Operands[0].Literal(), pattern)
 	}
 	require.Empty(t, query.MustParse("a CONTAINS 'abc'").Conditions()[0].Operands[0].Literal())
+}
+
+// A text in any case, which is compared without running the expression, matches
+// what the expression does, whatever letters and invalid bytes there are.
+func TestATextInAnyCaseMatchesAsItsExpression(t *testing.T) {
+	letters := []string{"k", "K", "\u212a", "s", "S", "\u017f", "ß", "ẞ", "я", "Я", "ǆ", "ǅ", "1", "-", " ", "\n", "\ufffd", "日", "i", "I", "İ", "ı"}
+	bytes := append([]string{"\xff", "\xe2\x84", "\x00"}, letters...)
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.SliceOfN(rapid.SampledFrom(letters), 0, 3).Draw(t, "text")
+		form := rapid.SampledFrom([]string{"(?i)^%s$", `(?i)\A%s\z`, "(?i:^%s$)", "(?i)^(%s)$", "(?i)%s$", "(?im)^%s$", "^%s$", "(?i)^%s"}).Draw(t, "form")
+		pattern := fmt.Sprintf(form, strings.Join(text, ""))
+		q, err := query.Limits{Regexp: 1 << 20}.New("a MATCHES '" + pattern + "'")
+		require.NoError(t, err, pattern)
+		value := strings.Join(rapid.SliceOfN(rapid.SampledFrom(bytes), 0, 3).Draw(t, "value"), "")
+		for _, v := range []string{value, strings.ToUpper(strings.Join(text, "")), strings.ToLower(strings.Join(text, "")), "x\n" + strings.Join(text, "")} {
+			got, err := q.Matches(map[string][]string{"a": {v}})
+			require.NoError(t, err)
+			require.Equal(t, regexp.MustCompile(pattern).MatchString(v), got, "%q on %q", pattern, v)
+		}
+	})
 }

@@ -276,10 +276,10 @@ func (c *connection) newOutlet(w wanted) *outlet {
 	if o.taken == nil {
 		o.taken = func() {}
 	}
-	o.trial = c.server.try(w.narrow, w.after)
 	o.ctx, o.cancel = context.WithCancel(c.ctx)
 	o.endWait = func() {}
 	if w.resume {
+		o.trial = c.server.try(w.narrow, w.after)
 		o.waits, o.endWait = context.WithCancel(o.ctx)
 	}
 	return o

@@ -79,8 +79,8 @@ type trial struct {
 	scale  query.Scale
 }
 
-func (s *Server) try(q *query.Query, from history.Cursor) trial {
-	return trial{server: s, query: q, light: lightCondition * int64(len(q.Conditions())), left: s.config.ReplaySteps, at: from}
+func (s *Server) try(q *query.Query, from history.Cursor) *trial {
+	return &trial{server: s, query: q, light: lightCondition * int64(len(q.Conditions())), left: s.config.ReplaySteps, at: from}
 }
 
 // lightCondition is how many steps a condition counts that is over at once.

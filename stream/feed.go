@@ -19,26 +19,25 @@ import (
 // nothing comes twice. It does not fill the buffer while there is much to
 // replay. begin, replay and dropGap are for one goroutine, the others for any.
 type feed struct {
+	// Of each message, on few lines of the cache: there are many feeds.
 	server   *Server
 	ctx      context.Context
-	client   string // name on the bus
-	narrow   *query.Query
-	trial    trial // of narrow, over the history
 	overflow Overflow
-	capacity int            // of its buffer
-	resume   bool           // from at, which may be in the past; else from now
-	at       history.Cursor // all that matches up to here has been sent
+	at       history.Cursor                      // all that matches up to here has been sent
+	live     atomic.Pointer[pubsub.Subscription] // nil while the history is replayed
+	read     atomic.Uint64                       // all up to this sequence that was in the buffer has been taken
+	dropped  uint64                              // that the client has been told of
 
-	waits   context.Context // of a replay; ends with ctx, and when the server ends the feed
+	client    string // name on the bus
+	narrow    *query.Query
+	capacity  int                    // of its buffer
+	ending    atomic.Pointer[ending] // why the server ends it; set before the bus knows
+	replaying atomic.Bool            // the history is being read
+
+	resume  bool            // from at, which may be in the past; else from now
+	trial   *trial          // of narrow, over the history; nil unless resume, as the next
+	waits   context.Context // ends with ctx, and when the server ends the feed
 	endWait context.CancelFunc
-
-	live   atomic.Pointer[pubsub.Subscription] // nil while the history is replayed
-	ending atomic.Pointer[ending]              // why the server ends it; set before the bus knows
-
-	read      atomic.Uint64 // all up to this sequence that was in the buffer has been taken
-	replaying atomic.Bool   // the history is being read
-
-	dropped uint64 // that the client has been told of
 }
 
 // begin makes a feed from now on live.

@@ -21,24 +21,22 @@ import (
 // It has a goroutine, pump, which also says why it ends, unless the client
 // asked for it.
 type outlet struct {
+	conn    *connection
+	framing framing
+	taken   func()          // called when the buffer has been read from
+	beat    context.Context // ends when the next heartbeat is due; else ctx; of the pump
+
 	feed
-	conn         *connection
-	framing      framing
-	key          string // unlike that of any other outlet of the connection
-	query        string // as the client sent it
-	topic        string // "": it is for no topic's client
-	instructions int    // of its regular expressions
+
+	cancelBeat   context.CancelFunc // of the pump
+	key          string             // unlike that of any other outlet of the connection
+	query        string             // as the client sent it
+	topic        string             // "": it is for no topic's client
+	instructions int                // of its regular expressions
 	member       *member
 	cancel       context.CancelFunc
 	done         chan struct{} // closed when the pump is over
-
-	taken func() // called when the buffer has been read from
-
-	told atomic.Bool // the end has been told
-
-	// Of the pump.
-	beat       context.Context // ends when the next heartbeat is due; else ctx
-	cancelBeat context.CancelFunc
+	told         atomic.Bool   // the end has been told
 }
 
 // A framing says how what an outlet sends looks. Its methods are for the pump,

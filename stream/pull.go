@@ -135,7 +135,7 @@ func (c *caller) pull(req eventsRequest) ([]byte, error) {
 		}
 	}
 	trial := s.try(req.narrow, history.Last)
-	answer, err := c.scan(&req, &trial)
+	answer, err := c.scan(&req, trial)
 	if err != nil || !answer.empty() || req.hasBefore || req.wait == 0 {
 		return answer.json, err
 	}
@@ -158,13 +158,13 @@ func (c *caller) pull(req eventsRequest) ([]byte, error) {
 	}
 	defer func() { _ = s.bus.UnsubscribeID(context.WithoutCancel(ctx), sub.ID()) }()
 	if err := h.Await(ctx, h.Cursor(sub.After())); err == nil {
-		if answer, err = c.scan(&req, &trial); err != nil || !answer.empty() {
+		if answer, err = c.scan(&req, trial); err != nil || !answer.empty() {
 			return answer.json, err // it came before sub
 		}
 		_, err = sub.Next(ctx)
 		s.expressions.noteEnd(err) // what the bus does not run is run over the history
 	}
-	answer, err = c.scan(&req, &trial)
+	answer, err = c.scan(&req, trial)
 	return answer.json, err
 }
 

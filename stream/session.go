@@ -191,10 +191,10 @@ func (s *session) unsubscribeAll() *rpcError {
 type rpcFraming struct {
 	encodings *encodings
 	form      form
-	request   []byte // id, encoded
 	cursors   bool   // the client is told places
 	prefix    []byte // of each result, up to the encoding
 	stored    []byte // prefix as the beginning of a compressed message; nil: there are none
+	request   []byte // id, encoded
 }
 
 func newRPCFraming(a asked, f form, e *encodings, deflates bool) *rpcFraming {

@@ -240,6 +240,9 @@ func (f *Flattener) member(n *node, begin, end int, plain bool) *node {
 		f.name = unescaped(f.name[:0], name)
 		name = f.name
 	}
+	if f.Keys != nil && n.types == 0 && !n.leads(name) {
+		return nil
+	}
 	for dot := bytes.IndexByte(name, '.'); dot >= 0; dot = bytes.IndexByte(name, '.') {
 		if n = f.child(n, name[:dot], begin, true); n == nil {
 			return nil

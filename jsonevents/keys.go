@@ -108,6 +108,18 @@ func (n *node) child(name []byte) *node {
 	return nil
 }
 
+// leads reports whether a name, or its part before a dot, may be that of a node
+// below n.
+func (n *node) leads(name []byte) bool {
+	for _, c := range n.few {
+		size := len(c.name)
+		if len(name) >= size && (len(name) == size || name[size] == '.') && string(name[:size]) == c.name {
+			return true
+		}
+	}
+	return n.many != nil
+}
+
 // descend returns the node of a key below n, a new one if there is none.
 func (n *node) descend(key string) *node {
 	for name := range strings.SplitSeq(key, ".") {

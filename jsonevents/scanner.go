@@ -131,8 +131,16 @@ func (s *scanner) name(i int) int {
 	return s.colon(i)
 }
 
-// colon passes over a colon and the blanks around it.
+// colon passes over a colon and the blanks around it, of which there are mostly
+// none.
 func (s *scanner) colon(i int) int {
+	if i+1 < len(s.doc) && s.doc[i] == ':' && s.doc[i+1] > ' ' {
+		return i + 1
+	}
+	return s.spacedColon(i)
+}
+
+func (s *scanner) spacedColon(i int) int {
 	if i = s.blanks(i); s.at(i) != ':' {
 		return s.misplaced(i, "a colon")
 	}
@@ -156,23 +164,30 @@ const (
 // text returns the place of the quote that ends the string whose text begins at
 // i, and whether that text stands for itself, without escapes.
 func (s *scanner) text(i int) (end int, plain bool) {
-	doc, plain := s.doc, true
-	for {
-		for i+8 <= len(doc) {
-			// The highest bit of each byte says whether it is special. It is exact
-			// for the first one, and a borrow may spoil those behind it.
-			x := binary.LittleEndian.Uint64(doc[i:])
-			quote, backslash := x^'"'*each, x^'\\'*each
-			special := ((quote - each) | (backslash - each) | (x - ' '*each) | x) & high
-			if special != 0 {
-				i += bits.TrailingZeros64(special) / 8
-				break
+	for doc := s.doc; i+8 <= len(doc); i += 8 {
+		if special := special(doc[i:]); special != 0 {
+			if i += bits.TrailingZeros64(special) / 8; doc[i] == '"' {
+				return i, true
 			}
-			i += 8
+			break
 		}
-		if i >= len(doc) {
-			return s.fail(len(doc), "the document ends in a string; send all of it"), false
-		}
+	}
+	return s.unusual(i)
+}
+
+// special returns a word in which the highest bit of each byte says whether that
+// byte of a string is a quote, a backslash, a control character or not ASCII. It is
+// exact for the first of these; a borrow may spoil those behind it.
+func special(text []byte) uint64 {
+	x := binary.LittleEndian.Uint64(text)
+	quote, backslash := x^'"'*each, x^'\\'*each
+	return ((quote - each) | (backslash - each) | (x - ' '*each) | x) & high
+}
+
+// unusual is text from a place where something special stands, or near the end.
+func (s *scanner) unusual(i int) (end int, plain bool) {
+	plain = true
+	for doc := s.doc; i < len(doc); {
 		switch c := doc[i]; {
 		case c == '"':
 			return i, plain
@@ -189,7 +204,11 @@ func (s *scanner) text(i int) (end int, plain bool) {
 		if i < 0 {
 			return bad, false
 		}
+		for i+8 <= len(doc) && special(doc[i:]) == 0 {
+			i += 8
+		}
 	}
+	return s.fail(len(s.doc), "the document ends in a string; send all of it"), false
 }
 
 // escape passes over an escape in a string.

@@ -99,6 +99,7 @@ func (c *core) matchGroup(events []map[string][]string) {
 
 func (c *core) visitGroup(events []map[string][]string) {
 	var taken, cues [groupSize + 1]int // where those of each event begin
+	var through [groupSize]bool        // which events the root cannot be searched for
 	for _, e := range events {
 		c.touched += uint64(len(e))
 	}
@@ -109,7 +110,9 @@ func (c *core) visitGroup(events []map[string][]string) {
 	c.touchValues()
 	for i, e := range events {
 		c.begin(e, c.taken[taken[i]:taken[i+1]])
-		c.gather(c.root)
+		if through[i] = !c.gather(c.root); through[i] {
+			c.cues = c.cues[:cues[i]]
+		}
 		c.end()
 		cues[i+1] = len(c.cues)
 	}
@@ -117,7 +120,11 @@ func (c *core) visitGroup(events []map[string][]string) {
 	c.settle(&c.table, 0)
 	for i, e := range events {
 		c.begin(e, c.taken[taken[i]:taken[i+1]])
-		c.visitBy(c.root, cues[i], cues[i+1])
+		if through[i] {
+			c.passThrough(c.root)
+		} else {
+			c.visitBy(c.root, cues[i], cues[i+1])
+		}
 		c.end()
 		c.ends[i] = mark{len(c.found), len(c.open)}
 	}

@@ -43,6 +43,7 @@ type core struct {
 	asked  tally
 
 	event   event
+	read    int64                                 // steps spent on heavy values, beside what queries take: for tests
 	found   []ref                                 // records of what the events in hand match
 	open    []ref                                 // records of what they match if the regular expressions do
 	ends    [groupSize]mark                       // of found and open, of each event of a group

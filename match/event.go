@@ -26,6 +26,9 @@ type event struct {
 	texts    summaries[string]
 	scale    query.Scale // for queries that have no record
 	left     int64       // steps that the query in hand may take
+	spare    int64       // steps that all queries and nodes together may still take
+	due      int64       // steps that heavy values take in the node in hand
+	digests  digests
 
 	types     []uint32 // keys that are the type part of another
 	typesOf   uint64   // the event that types is of
@@ -35,13 +38,15 @@ type event struct {
 
 // An attribute is one key of the event.
 type attribute struct {
-	of     uint64 // the event it was read from
-	typed  uint64 // the last event that had a key of which this one is the type
-	values []string
-	on     [scales]uint32 // 1 + index in event.projections, 0 if not projected yet
-	summed [scales]uint32 // 1 + index in event.numbers, instants or texts, 0 if not summed up yet
-	asked  uint32         // how often values that are many or long were looked at
-	size   int64          // of the values, perValue more for each; 0 if not known yet
+	of       uint64 // the event it was read from
+	typed    uint64 // the last event that had a key of which this one is the type
+	values   []string
+	on       [scales]uint32 // 1 + index in event.projections, 0 if not projected yet
+	summed   [scales]uint32 // 1 + index in event.numbers, instants or texts, 0 if not summed up yet
+	asked    uint32         // how often values that are many or long were looked at
+	searched uint32         // in what ways the values were looked up already
+	sifted   uint32         // 1 + index of the digest of its first class of grams, 0 if there are none yet
+	size     int64          // of the values, perValue more for each; 0 if not known yet
 }
 
 const perValue = 16 // bytes, as package query counts
@@ -79,7 +84,7 @@ func (c *core) take(key uint32, values []string) {
 	a.of = c.event.number
 	a.values = values
 	a.on, a.summed = [scales]uint32{}, [scales]uint32{}
-	a.asked, a.size = 0, 0
+	a.asked, a.size, a.searched, a.sifted = 0, 0, 0, 0
 	c.event.read = append(c.event.read, key)
 }
 
@@ -127,6 +132,7 @@ func (ev *event) begin(events map[string][]string) {
 	ev.keys = events
 	ev.scale.Put(events)
 	ev.projections, ev.coordinates = ev.projections[:0], emptied(ev.coordinates)
+	ev.spare = allAtOnce
 }
 
 // end lets go of the event.
@@ -140,6 +146,7 @@ func (c *core) end() {
 	ev.numbers.clear()
 	ev.instants.clear()
 	ev.texts.clear()
+	ev.digests.clear()
 }
 
 const usual = 1 << 14

@@ -44,6 +44,7 @@ func (c *core) file(p *plan, n *node, e ref, f filing) {
 	default:
 		_, t := c.termOf(e)
 		c.remember(n, t.key, f.way, int(t.size))
+		c.heap(&n.posted, e)
 		c.post(p, n, e, f)
 	}
 }

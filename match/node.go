@@ -27,6 +27,10 @@ type node struct {
 	total   int    // entries here and below
 	pile    pile   // entries not filed by a condition, since there is none
 	backlog pile   // entries that are still to be filed
+	posted  pile   // entries filed by the tables, for passThrough
+	below   *node  // the first of the nodes whose parent this is
+	before  *node  // among those of the parent
+	next    *node
 	fields  int    // how many
 	first   *field // of the fields
 	wide    bool   // its fields are in the table of all fields
@@ -85,6 +89,7 @@ func (c *core) newNode(parent *node, key uint32, f filing) *node {
 	n := &node{parent: parent, hash: f.hash, way: f.way, key: key}
 	if parent != nil {
 		n.depth = parent.depth + 1
+		n.hang()
 	}
 	n.number = c.nodes.add(n)
 	c.salts++
@@ -93,7 +98,28 @@ func (c *core) newNode(parent *node, key uint32, f filing) *node {
 }
 
 func (c *core) dropNode(n *node) {
+	n.unhang()
 	c.nodes.drop(n.number)
+}
+
+// hang puts a node among those below its parent.
+func (n *node) hang() {
+	if n.next = n.parent.below; n.next != nil {
+		n.next.before = n
+	}
+	n.parent.below = n
+}
+
+// unhang is the reverse of hang.
+func (n *node) unhang() {
+	if n.before == nil {
+		n.parent.below = n.next
+	} else {
+		n.before.next = n.next
+	}
+	if n.next != nil {
+		n.next.before = n.before
+	}
 }
 
 // knows reports whether an atom tells no more than the conditions that lead to

@@ -1,8 +1,10 @@
 package match
 
-// A pile holds the entries of a node that no condition files: an event that
-// comes through the node is tried on all of them. It is a chain of blocks of
-// the slab, of which only the first may have room:
+// A pile holds entries of a node that are gone through one by one: those that no
+// condition files, on all of which an event that comes through the node is tried,
+// and those that the tables file, for events that it would cost too much to look
+// up (heavy.go). It is a chain of blocks of the slab, of which only the first may
+// have room:
 //
 //	pile.first ─▶ │ n │ room │ next │ ref │ ref │     │
 //	                             └─▶ │ n │ room │ next │ ref │ ref │ ref │ …

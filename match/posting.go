@@ -103,6 +103,7 @@ func (c *core) split(p *plan, n *node, e ref, f filing, at posting) {
 // on the pile of its own node, which events find by the conditions above it.
 func (c *core) sinkOrHeap(p *plan, child *node, e ref) {
 	n := *c.nodes.at(c.entry(e).node)
+	c.unheap(&n.posted, e)
 	if _, t := c.termOf(e); n == child.parent && t.key == child.key && c.entry(e).way == child.way {
 		c.sink(p, child, e)
 		return
@@ -130,6 +131,7 @@ func (c *core) unpost(n *node, e ref) {
 	} else {
 		t.remove(hash)
 	}
+	c.unheap(&n.posted, e)
 	c.forget(n, term.key, from.way)
 }
 

@@ -65,14 +65,20 @@ func (c *core) tableOf(w way) *table {
 //	visit ─┬─▶ pile ───────────────────────────────▶ try ──▶ decide
 //	       ├─▶ gather: cues of all fields ─▶ look ─▶ tryBy ─▶ decide
 //	       │                                  └────▶ visit the node below
-//	       └─▶ searchSlow ┬─▶ searchGrams ─▶ look ─▶ …
-//	                      └─▶ searchTree ──────────▶ try ──▶ decide
+//	       ├─▶ searchSlow ┬─▶ searchGrams ─▶ look ─▶ …
+//	       │              └─▶ searchTree ──────────▶ try ──▶ decide
+//	       └─▶ passThrough, in place of the last two: all entries ─▶ try
+//	                                                   └────▶ visit all nodes below
 func (c *core) visit(n *node) {
 	if n.visited == c.event.number {
 		return // by another value
 	}
 	begin := len(c.cues)
-	c.gather(n)
+	if !c.gather(n) {
+		c.cues = c.cues[:begin]
+		c.passThrough(n)
+		return
+	}
 	c.touchSlots(&c.table, begin)
 	c.settle(&c.table, begin)
 	c.visitBy(n, begin, len(c.cues))
@@ -110,23 +116,31 @@ func (c *core) fewFields(n *node) bool { return n.fields <= 2*len(c.event.keys)+
 
 // gather appends the cues for a node to c.cues. All of them are hashed before
 // the first is looked up, and the processor loads what they will lead to
-// meanwhile.
-func (c *core) gather(n *node) {
+// meanwhile. It stops and reports false if the event cannot afford to be looked
+// up.
+func (c *core) gather(n *node) (affordable bool) {
+	c.event.due = 0
 	if c.fewFields(n) {
 		for f := n.first; f != nil; f = f.next {
-			c.gatherFrom(f)
+			if !c.gatherFrom(f) {
+				return false
+			}
 		}
-		return
+		return true
 	}
 	for _, key := range c.presentKeys() {
-		if f := c.fieldOf(n, key); f != nil {
-			c.gatherFrom(f)
+		if f := c.fieldOf(n, key); f != nil && !c.gatherFrom(f) {
+			return false
 		}
 	}
+	return true
 }
 
-func (c *core) gatherFrom(f *field) {
+func (c *core) gatherFrom(f *field) (affordable bool) {
 	a := c.attribute(f.key)
+	if a.weight() > light && !c.affords(f, a) {
+		return false
+	}
 	if f.entries[byPresence] > 0 && (len(a.values) > 0 || c.isType(f.key)) {
 		c.cue(cue{hash: slotHash(f.salt, byPresence, 0), key: f.key, way: byPresence})
 	}
@@ -147,6 +161,7 @@ func (c *core) gatherFrom(f *field) {
 	if f.suffixes.classes != 0 {
 		c.gatherAffixes(f, a, bySuffix, f.suffixes)
 	}
+	return true
 }
 
 func (c *core) cue(q cue) { c.cues = append(c.cues, q) }
@@ -302,7 +317,7 @@ func (c *core) tryBy(e ref, q *cue) bool {
 	t := r.term(int(from.term))
 	if from.way != q.way || t.key != q.key || !c.satisfies(q, r, t, int(from.offset)) {
 		c.stats.Candidates++
-		return false
+		return c.giveUp(r, t)
 	}
 	known := int(from.term)
 	if t.op == query.Matches || q.way == byPresence && t.op != query.Exists {

@@ -1,0 +1,193 @@
+package match
+
+import "math/bits"
+
+// To look an event up in a node costs as much as its values are many or long.
+// That is no more than the event itself has cost to send, unless it comes through
+// thousands of nodes with the same values:
+//
+//	root ─ x = 'n1' ─▶ node: k CONTAINS …   17 entries
+//	     ─ x = 'n2' ─▶ node: k CONTAINS …   17 entries      an event with all x,
+//	     ─ x = 'n3' ─▶ node: …                              and 1 MB under k
+//
+// So what looking up heavy values costs is counted, and when an event has used up
+// what it may, a node with few entries is passed through in place of searched:
+// each entry is tried, and each node below visited. What a node takes is then the
+// lesser of both costs, and their sum follows the number of queries:
+//
+//	entry ─┬─ by a gram: is it in the digest of the values?   no ─▶ no match
+//	       └─▶ decide ─┬─ comparisons: by the summary of the values
+//	                   └─ CONTAINS …: within event.spare, or undecided
+//
+// Summaries and digests are made once for an event and key, whatever the number
+// of nodes.
+
+const (
+	perLookup = 16 // steps to look one value up: a hash, a slot, a list
+	perEntry  = 64 // steps to try an entry that nothing has led to
+	perMiss   = 8  // steps to try an entry by a condition that does not hold, beside the text
+)
+
+// affords reports whether the event in hand is to be looked up in a field under
+// which it has heavy values, and takes what that costs from what it may spend.
+func (c *core) affords(f *field, a *attribute) bool {
+	ev, cost := &c.event, a.costIn(f)
+	ev.due += cost
+	if ev.due > ev.spare && ev.due > perEntry*int64(f.node.total) {
+		return false
+	}
+	if cost <= ev.spare {
+		ev.spare -= cost
+	}
+	c.read += cost
+	return true
+}
+
+// costIn returns the steps that it takes to look the values up in a field. What
+// is done for the first time is free: so much the event has cost to send.
+func (a *attribute) costIn(f *field) (steps int64) {
+	lookups, bytes := int64(len(a.values))*perLookup, a.weight()
+	add := func(times, cost int64, bit int) {
+		if times > 0 && a.searched&(1<<bit) == 0 {
+			a.searched |= 1 << bit
+			times--
+		}
+		steps += times * cost
+	}
+	for _, w := range []way{byText, byNumber, byInstant} {
+		if f.entries[w] > 0 {
+			add(1, lookups+bytes, int(w))
+		}
+	}
+	add(int64(bits.OnesCount64(f.prefixes.classes)), lookups+bytes, int(byPrefix))
+	add(int64(bits.OnesCount64(f.suffixes.classes)), lookups+bytes, int(bySuffix))
+	for classes := f.grams; classes != 0; classes &= classes - 1 {
+		add(1, lookups+bytes, int(ways)+bits.TrailingZeros8(classes))
+	}
+	return steps
+}
+
+// passThrough finds the matches in a node and below without looking values up.
+func (c *core) passThrough(n *node) {
+	n.visited = c.event.number
+	c.stats.Visited++
+	c.tryPile(n.pile)
+	c.tryPile(n.backlog)
+	for block := n.posted.first; block != 0; {
+		b := c.pile(block)
+		c.touchRecords(b.ref[:b.len])
+		for _, e := range b.ref[:b.len] {
+			c.tryPosted(e)
+		}
+		block = b.next
+	}
+	for f := n.first; f != nil; f = f.next {
+		for _, t := range f.trees {
+			c.searchTree(t)
+		}
+	}
+	for below := n.below; below != nil; below = below.next {
+		c.visit(below)
+	}
+}
+
+// tryPosted is try for an entry that no cue has led to.
+func (c *core) tryPosted(e ref) {
+	at := c.entry(e)
+	if r := c.recordOf(e, at); at.way != byGram || c.mayContain(r.term(int(at.term)), r) {
+		c.try(e)
+	}
+}
+
+// giveUp takes note that a cue led to a query in vain, and decides the query
+// without cues if that has happened too often: a gram may be all over a value, a
+// prefix common to all of many. It reports whether the query has been tried.
+func (c *core) giveUp(r *record, t *term) bool {
+	c.event.spare -= perMiss + int64(t.size)/16
+	if c.event.spare > 0 {
+		return false
+	}
+	c.stats.Candidates-- // which decide counts
+	c.decide(r, accept)
+	return true
+}
+
+// A digest tells of most grams of one size that no value of a key has them.
+type digest struct {
+	bloom
+	made bool // if without words, it tells nothing
+}
+
+// digests are those of the event in hand, gramClasses for each key that has any.
+type digests struct {
+	all   []digest
+	used  int
+	words int // of all
+}
+
+const (
+	mostGrams    = 1 << 18 // that a digest is made for; with four times as many it lets 1 in 25 pass
+	mostDigested = 1 << 20 // words that the digests of one event take: 8 MiB
+)
+
+// of returns the digests of an attribute.
+func (d *digests) of(a *attribute) []digest {
+	if a.sifted == 0 {
+		if d.used == len(d.all) {
+			d.all = append(d.all, make([]digest, gramClasses)...)
+		}
+		a.sifted = uint32(d.used + 1)
+		d.used += gramClasses
+	}
+	return d.all[a.sifted-1:][:gramClasses]
+}
+
+// clear lets go of the event, and of the memory that an unusual one took.
+func (d *digests) clear() {
+	if d.used > 0 {
+		*d = digests{}
+	}
+}
+
+// mayContain reports whether some value may contain the text of a term: unless
+// it has no value, or some gram is in none of them.
+func (c *core) mayContain(t *term, r *record) bool {
+	a := c.attribute(t.key)
+	if len(a.values) == 0 || a.weight() <= light {
+		return len(a.values) > 0
+	}
+	text := r.textOf(t)
+	class := gramClass(len(text))
+	d := &c.event.digests.of(a)[class]
+	if !d.made {
+		d.made = true
+		c.digest(d, a, class)
+	}
+	last := len(text) - gramSizes[class]
+	for _, offset := range [...]int{0, last / 3, last * 2 / 3, last} {
+		if d.words != nil && !d.has(c.digestTag(text, offset, class)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *core) digestTag(text string, i, class int) uint32 {
+	return uint32(gramHash(c.secret|1, gramAt(text, i, gramSizes[class])) >> 32)
+}
+
+// digest makes the digest of the values of an attribute, none if those of the
+// event have taken too much memory.
+func (c *core) digest(d *digest, a *attribute, class int) {
+	made := newBloom(int(min(a.weight(), mostGrams)))
+	if c.event.digests.words += len(made.words); c.event.digests.words > mostDigested {
+		return
+	}
+	c.read += a.weight()
+	for _, v := range a.values {
+		for i := 0; i+gramSizes[class] <= len(v); i++ {
+			made.add(c.digestTag(v, i, class))
+		}
+	}
+	d.bloom = made
+}

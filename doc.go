@@ -84,9 +84,12 @@
 // nothing: add one of these to an expression that has to live with large values.
 //
 // The same budget bounds CONTAINS, STARTSWITH and ENDSWITH where they would look
-// at more than 4 KB, or 512 values. What such a query compares besides counts too,
-// as query.Query.Weigh has it. Comparisons alone need no budget: values that are
-// many or long are read once for all of them.
+// at more than 4 KB, or 512 values, and at less where many queries do. What such a
+// query compares besides counts too, as query.Query.Weigh has it. Comparisons alone
+// need no budget: values that are many or long are read once for all of them. So are
+// values that queries are found by, however many parts of the index the publication
+// comes through: what is done with the lock is to read each value a few times, 1 to
+// 2 ms of searches, and a look at each query that could match.
 //
 // # Cost
 //

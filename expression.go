@@ -20,6 +20,9 @@ const expressionShare = 4
 // has to be loaded, and that of its programs, and its place found among all.
 const perQuery = 128
 
+// mostWeighed is how many bytes of queries are weighed for one publication: 0.1 s.
+const mostWeighed = 12 << 20
+
 // ExpressionBudget sets how many steps one publication may spend on the
 // conditions of all queries together that take long, and a fourth of it on those
 // of one. These are regular expressions, and, where values are many or long, what
@@ -29,6 +32,11 @@ const perQuery = 128
 // 1 to 7 ns; each query that is run takes 128 steps more, so that many cheap ones
 // are bounded as few expensive ones are. Without this option, and for budgets
 // below one, it is DefaultExpressionBudget, which is at most 0.2 s.
+//
+// Up to 1,024 steps of a query are taken without counting, in the index or when it is
+// weighed, as long as those of all queries are no more than 2¹⁹ in each of both; what
+// comes then is counted. Of the queries that the index leaves undecided, as many are
+// weighed as have texts of 12 MiB together; those beyond end as if beyond the budget.
 //
 // Only queries that depend on such conditions are counted. One that another
 // condition decides takes nothing, nor one that the index rules out since no
@@ -64,13 +72,11 @@ type weighed struct {
 	age   uint64 // the topic's born: to sort by it without a look at every topic
 }
 
-// note takes note of the topics that are to be decided: those that anybody
-// would get the publication by. The caller holds the server's mu.
-func (x *expressions) note(undecided []*topic) {
-	for _, t := range undecided {
-		if t.members() > 0 {
-			x.noted = append(x.noted, weighed{topic: t})
-		}
+// note takes note of a topic that is to be decided, unless nobody would get the
+// publication by it. The caller holds the server's mu.
+func (x *expressions) note(t *topic) {
+	if t.members() > 0 {
+		x.noted = append(x.noted, weighed{topic: t})
 	}
 }
 
@@ -78,8 +84,12 @@ func (x *expressions) note(undecided []*topic) {
 func (x *expressions) decide(events map[string][]string) {
 	x.scale.Put(events)
 	defer x.scale.Put(nil)
-	open := x.noted[:0]
-	for _, w := range x.noted {
+	open, text := x.noted[:0], 0
+	for i, w := range x.noted {
+		if text += len(w.text); text > mostWeighed {
+			x.over = append(x.over, x.noted[i:]...)
+			break
+		}
 		var matches bool
 		if matches, w.steps = x.scale.Weigh(w.query.(*query.Query)); w.steps > 0 {
 			w.steps += perQuery
@@ -128,7 +138,13 @@ func (x *expressions) clear() {
 // which the caller holds. It has the pass, so that whoever subscribes meanwhile
 // does so for later publications.
 func (s *Server) decide(m *Message, undecided []*topic) {
-	s.expressions.note(undecided)
+	for i, t := range undecided {
+		if i%step == step-1 {
+			s.mu.Unlock()
+			s.mu.LockFirst()
+		}
+		s.expressions.note(t)
+	}
 	s.mu.Unlock()
 	s.expressions.decide(m.events)
 	s.mu.LockFirst()

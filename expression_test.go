@@ -310,3 +310,51 @@ func TestManyQueriesOverTheBudgetAreFewLinesOfLog(t *testing.T) {
 	require.Equal(t, 17, log.with("take too long"))
 	require.Equal(t, 1, log.with("many queries"))
 }
+
+// Queries that each take somewhat less than 1,024 steps were not counted: 100,000
+// of them took half a second, with the server's lock.
+func TestManyShortSearchesAreBoundedTogether(t *testing.T) {
+	const queries, fit = 3000, 100
+	const steps = (62*64 + 16) / 4 // of one search, by hand
+	const free = (1 << 19) / steps // in the index, and on the scale
+	server := newServer(t, pubsub.ExpressionBudget(fit*(overhead+steps)))
+	subs := make([]*pubsub.Subscription, queries)
+	for i := range subs {
+		subs[i] = subscribe(t, server, fmt.Sprint(i), fmt.Sprintf("NOT (k CONTAINS '%sb' OR j = '%d')", strings.Repeat("a", 69), i), 1, pubsub.Cancel)
+	}
+	publish(t, server, 1, "j", "none", "k", strings.Repeat(strings.Repeat("a", 61)+"b", 64))
+	got := 0
+	for _, sub := range subs {
+		if sub.Err() == nil {
+			require.Equal(t, 1, next(t, sub))
+			got++
+		} else {
+			require.Equal(t, pubsub.ErrExpressionBudget, sub.Err())
+		}
+	}
+	require.Equal(t, free+free+fit, got)
+	require.EqualValues(t, queries-got, server.Stats().OverBudget)
+}
+
+// To weigh queries takes time too, which their texts bound.
+func TestWeighingQueriesIsBounded(t *testing.T) {
+	const queries, size, weighed = 300, 50 << 10, 12 << 20
+	server := newServer(t)
+	got := 0
+	var subs []*pubsub.Subscription
+	for i := range queries {
+		q, err := query.Limits{Length: 1 << 16}.New(fmt.Sprintf("m MATCHES '[xy]$' AND k != '%0*d'", size, i))
+		require.NoError(t, err)
+		sub, err := server.SubscribeWithArgs(ctx, pubsub.SubscribeArgs{ClientID: fmt.Sprint(i), Query: q})
+		require.NoError(t, err)
+		subs = append(subs, sub)
+	}
+	publish(t, server, 1, "m", "x", "k", "q")
+	for _, sub := range subs {
+		if sub.Err() == nil {
+			got++
+		}
+	}
+	require.Equal(t, weighed/len(subs[0].Query().String()), got)
+	require.EqualValues(t, queries-got, server.Stats().OverBudget)
+}

@@ -149,7 +149,7 @@ func (c *core) takeValues(events map[string][]string) {
 
 // begin takes an event in hand of which some values have been found.
 func (c *core) begin(events map[string][]string, found []taken) {
-	c.event.begin(events)
+	c.event.begin(events, c.allowance)
 	for _, t := range found {
 		c.take(t.key, t.values)
 	}

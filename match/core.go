@@ -42,18 +42,19 @@ type core struct {
 	plans  []*plan // to use again
 	asked  tally
 
-	event   event
-	read    int64                                 // steps spent on heavy values, beside what queries take: for tests
-	found   []ref                                 // records of what the events in hand match
-	open    []ref                                 // records of what they match if the regular expressions do
-	ends    [groupSize]mark                       // of found and open, of each event of a group
-	beside  interface{ touch(record ref) uint64 } // the values
-	cues    []cue                                 // scratch of visit: those of the nodes that it is in
-	taken   []taken                               // scratch of visitGroup
-	touched uint64                                // sum of what was loaded ahead, for the compiler to keep the loads
-	fitting []ref                                 // scratch of searchTree
-	inside  []ref                                 // scratch of searchTree
-	stack   []ref                                 // scratch of tree.search
+	event     event
+	read      int64                                 // steps spent on heavy values, beside what queries take, ever
+	allowance int64                                 // of each event: allAtOnce, but in tests
+	found     []ref                                 // records of what the events in hand match
+	open      []ref                                 // records of what they match if the regular expressions do
+	ends      [groupSize]mark                       // of found and open, of each event of a group
+	beside    interface{ touch(record ref) uint64 } // the values
+	cues      []cue                                 // scratch of visit: those of the nodes that it is in
+	taken     []taken                               // scratch of visitGroup
+	touched   uint64                                // sum of what was loaded ahead, for the compiler to keep the loads
+	fitting   []ref                                 // scratch of searchTree
+	inside    []ref                                 // scratch of searchTree
+	stack     []ref                                 // scratch of tree.search
 }
 
 // A held is one query in the index.
@@ -88,6 +89,7 @@ func (c *core) init() {
 		c.secret = rand.Uint64()
 	}
 	c.root = c.newNode(nil, 0, filing{})
+	c.allowance = allAtOnce
 }
 
 func (c *core) add(q *query.Query) (id ID, record ref) {
@@ -220,7 +222,7 @@ func (c *core) match(events map[string][]string) {
 	if c.live.n <= few {
 		c.tryAll(events)
 	} else {
-		c.event.begin(events)
+		c.event.begin(events, c.allowance)
 		c.visit(c.root)
 		c.end()
 		c.cues = emptied(c.cues)
@@ -245,7 +247,7 @@ func (c *core) tryAll(events map[string][]string) {
 		v := c.weighed(h.query)
 		if v == undecided {
 			if !inHand {
-				c.event.begin(events)
+				c.event.begin(events, c.allowance)
 				inHand = true
 			}
 			v = c.verdict(c.record(h.record), accept)

@@ -58,7 +58,7 @@
 // The file of each structure begins with its picture: plan.go, tally.go and
 // cover.go choose, keys.go names, node.go, posting.go and pile.go hold, table.go, gram.go, sieve.go,
 // affix.go and tree.go find, record.go and holds.go decide, slab.go, shelf.go
-// and roster.go store, event.go reads the event, batch.go overlaps the waiting for memory of
+// and roster.go store, event.go reads the event, heavy.go bounds what its values cost, batch.go overlaps the waiting for memory of
 // several.
 //
 // # What it costs
@@ -79,13 +79,17 @@
 //	         it. When the last query is gone all of it is given back
 //
 //	per key with values of more than 256 bytes together, each counting 16 more: one pass for
-//	         all comparisons, which notes the extremes and a set (summary.go)
+//	         all comparisons, which notes the extremes and a set (summary.go); looked up in
+//	         more than one node, 2¹⁹ steps for the event, and then at most 64 an entry of the
+//	         node: its entries are tried, by a pass for each of 4 sizes of what texts are
+//	         made of (heavy.go), which take up to 5 times the memory of the values, and 8 MiB
 //	per MATCHES of a candidate: up to 7 ns per instruction and byte of its values
 //	per CONTAINS, STARTSWITH and ENDSWITH of a candidate: a look at all values
 //
 // The last two are what a stranger's query can make long. [Index.Find] runs no
 // expressions, and of a query no more than 1,024 steps of the rest, as
-// [query.Query.Weigh] counts them: it returns the queries that take more, with
+// [query.Query.Weigh] counts them, of all queries together what is left of the 2¹⁹
+// steps: it returns the queries that take more, with
 // which the caller does what it can afford, outside its lock.
 //
 // Match takes no memory from the heap. With up to 8 queries it just tries them.
@@ -144,6 +148,11 @@
 //   - A run of 8 bytes that is all over a value is looked at wherever it is: a
 //     value of 300 equal bytes costs 300 candidates for each query that is filed
 //     by such a run, of which there are few.
+//   - An event that comes through many nodes with values that are many or long passes
+//     through these without being looked up: it is tried on all of their queries, at
+//     about 0.1 µs each. What it cannot afford to search, it leaves undecided. Ask for
+//     long values in few nodes: without an equality that many queries share, or by a
+//     comparison.
 //   - Different texts to be contained, each asked for by many and alike at their
 //     end: up to ten times as many candidates as ask for one of them.
 //   - Many queries with one and the same condition and nothing else to tell them

@@ -45,7 +45,7 @@ type attribute struct {
 	summed   [scales]uint32 // 1 + index in event.numbers, instants or texts, 0 if not summed up yet
 	asked    uint32         // how often values that are many or long were looked at
 	searched uint32         // in what ways the values were looked up already
-	sifted   uint32         // 1 + index of the digest of its first class of grams, 0 if there are none yet
+	digests  uint32         // 1 + index of the first in event.digests, 0 if there is none yet
 	size     int64          // of the values, perValue more for each; 0 if not known yet
 }
 
@@ -84,7 +84,7 @@ func (c *core) take(key uint32, values []string) {
 	a.of = c.event.number
 	a.values = values
 	a.on, a.summed = [scales]uint32{}, [scales]uint32{}
-	a.asked, a.size, a.searched, a.sifted = 0, 0, 0, 0
+	a.asked, a.size, a.searched, a.digests = 0, 0, 0, 0
 	c.event.read = append(c.event.read, key)
 }
 
@@ -126,13 +126,13 @@ func (ev *event) remainder(a *attribute, b bound) uint64 {
 	return p.rests[which]
 }
 
-// begin takes an event in hand.
-func (ev *event) begin(events map[string][]string) {
+// begin takes an event in hand, for which so many steps are spare.
+func (ev *event) begin(events map[string][]string, spare int64) {
 	ev.number++
 	ev.keys = events
 	ev.scale.Put(events)
 	ev.projections, ev.coordinates = ev.projections[:0], emptied(ev.coordinates)
-	ev.spare = allAtOnce
+	ev.spare = spare
 }
 
 // end lets go of the event.

@@ -15,7 +15,7 @@ import "math/bits"
 // each entry is tried, and each node below visited. What a node takes is then the
 // lesser of both costs, and their sum follows the number of queries:
 //
-//	entry ─┬─ by a gram: is it in the digest of the values?   no ─▶ no match
+//	entry ─┬─ by a gram: is its text in the digest of the values?   no ─▶ no match
 //	       └─▶ decide ─┬─ comparisons: by the summary of the values
 //	                   └─ CONTAINS …: within event.spare, or undecided
 //
@@ -73,14 +73,7 @@ func (c *core) passThrough(n *node) {
 	c.stats.Visited++
 	c.tryPile(n.pile)
 	c.tryPile(n.backlog)
-	for block := n.posted.first; block != 0; {
-		b := c.pile(block)
-		c.touchRecords(b.ref[:b.len])
-		for _, e := range b.ref[:b.len] {
-			c.tryPosted(e)
-		}
-		block = b.next
-	}
+	c.tryPosted(n)
 	for f := n.first; f != nil; f = f.next {
 		for _, t := range f.trees {
 			c.searchTree(t)
@@ -91,11 +84,18 @@ func (c *core) passThrough(n *node) {
 	}
 }
 
-// tryPosted is try for an entry that no cue has led to.
-func (c *core) tryPosted(e ref) {
-	at := c.entry(e)
-	if r := c.recordOf(e, at); at.way != byGram || c.mayContain(r.term(int(at.term)), r) {
-		c.try(e)
+// tryPosted tries the event on all that the tables file for a node.
+func (c *core) tryPosted(n *node) {
+	for block := n.posted.first; block != 0; {
+		b := c.pile(block)
+		c.touchRecords(b.ref[:b.len])
+		for _, e := range b.ref[:b.len] {
+			at := c.entry(e)
+			if r := c.recordOf(e, at); at.way != byGram || c.mayContain(r.term(int(at.term)), r) {
+				c.try(e)
+			}
+		}
+		block = b.next
 	}
 }
 
@@ -112,82 +112,95 @@ func (c *core) giveUp(r *record, t *term) bool {
 	return true
 }
 
-// A digest tells of most grams of one size that no value of a key has them.
+// A digest tells of most runs of 1, 2, 4 or 8 bytes that no value of a key has
+// them.
 type digest struct {
 	bloom
 	made bool // if without words, it tells nothing
 }
 
-// digests are those of the event in hand, gramClasses for each key that has any.
+// digests are those of the event in hand, digestSizes for each key that has any.
 type digests struct {
 	all   []digest
-	used  int
 	words int // of all
 }
 
 const (
-	mostGrams    = 1 << 18 // that a digest is made for; with four times as many it lets 1 in 25 pass
+	digestSizes  = 4
+	mostRuns     = 1 << 18 // that a digest is made for; with four times as many it lets 1 in 25 pass
 	mostDigested = 1 << 20 // words that the digests of one event take: 8 MiB
 )
 
 // of returns the digests of an attribute.
 func (d *digests) of(a *attribute) []digest {
-	if a.sifted == 0 {
-		if d.used == len(d.all) {
-			d.all = append(d.all, make([]digest, gramClasses)...)
-		}
-		a.sifted = uint32(d.used + 1)
-		d.used += gramClasses
+	if a.digests == 0 {
+		a.digests = uint32(len(d.all) + 1)
+		d.all = append(d.all, make([]digest, digestSizes)...)
 	}
-	return d.all[a.sifted-1:][:gramClasses]
+	return d.all[a.digests-1:][:digestSizes]
 }
 
-// clear lets go of the event, and of the memory that an unusual one took.
+// clear lets go of the event.
 func (d *digests) clear() {
-	if d.used > 0 {
+	if d.all != nil {
 		*d = digests{}
 	}
 }
 
-// mayContain reports whether some value may contain the text of a term: unless
-// it has no value, or some gram is in none of them.
+// mayContain reports whether some value may contain the text of a term. It looks
+// for four runs of the text.
 func (c *core) mayContain(t *term, r *record) bool {
 	a := c.attribute(t.key)
-	if len(a.values) == 0 || a.weight() <= light {
+	if len(a.values) == 0 || a.weight() <= light || t.size == 0 {
 		return len(a.values) > 0
 	}
 	text := r.textOf(t)
-	class := gramClass(len(text))
-	d := &c.event.digests.of(a)[class]
-	if !d.made {
-		d.made = true
-		c.digest(d, a, class)
+	class := bits.Len(uint(min(len(text), 8))) - 1
+	d := c.digest(a, class)
+	if d.words == nil {
+		return true
 	}
-	last := len(text) - gramSizes[class]
-	for _, offset := range [...]int{0, last / 3, last * 2 / 3, last} {
-		if d.words != nil && !d.has(c.digestTag(text, offset, class)) {
+	size := 1 << class
+	last := len(text) - size
+	for _, at := range [...]int{0, last / 3, last * 2 / 3, last} {
+		if !d.has(c.runTag(gramAt(text, at, size))) {
 			return false
 		}
 	}
 	return true
 }
 
-func (c *core) digestTag(text string, i, class int) uint32 {
-	return uint32(gramHash(c.secret|1, gramAt(text, i, gramSizes[class])) >> 32)
-}
+func (c *core) runTag(run uint64) uint32 { return uint32(gramHash(c.secret|1, run) >> 32) }
 
-// digest makes the digest of the values of an attribute, none if those of the
-// event have taken too much memory.
-func (c *core) digest(d *digest, a *attribute, class int) {
-	made := newBloom(int(min(a.weight(), mostGrams)))
-	if c.event.digests.words += len(made.words); c.event.digests.words > mostDigested {
-		return
+// digest returns the digest of the runs of 1 << class bytes in the values of an
+// attribute, without words if those of the event have taken too much memory.
+func (c *core) digest(a *attribute, class int) *digest {
+	d := &c.event.digests.of(a)[class]
+	if d.made {
+		return d
 	}
+	d.made = true
+	empty := newBloom(int(min(a.weight(), mostRuns, 1<<min(8<<class, 32))))
+	if c.event.digests.words += len(empty.words); c.event.digests.words > mostDigested {
+		return d
+	}
+	d.bloom = empty
 	c.read += a.weight()
 	for _, v := range a.values {
-		for i := 0; i+gramSizes[class] <= len(v); i++ {
-			made.add(c.digestTag(v, i, class))
-		}
+		c.addRuns(d, v, 1<<class)
 	}
-	d.bloom = made
+	return d
+}
+
+// addRuns adds all runs of size bytes of a value.
+func (c *core) addRuns(d *digest, value string, size int) {
+	words, lower, mask := d.words, uint32(len(d.words)-1), gramMask(size)
+	whole := max(0, len(value)-7) // places with 8 bytes
+	for i := range whole {
+		tag := c.runTag(wordAt(value, i) & mask)
+		words[tag&lower] = with(words[tag&lower], tag)
+	}
+	for i := whole; i+size <= len(value); i++ {
+		d.add(c.runTag(gramAt(value, i, size)))
+	}
 }

@@ -2,7 +2,10 @@ package match
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/harkbus/pubsub/internal/soak"
@@ -55,7 +58,8 @@ func history(t *testing.T, random *rand.Rand, steps, most int, query func() stri
 		}
 		switch {
 		case random.IntN(8) == 0:
-			m.match(t, events(), events())
+			m.index.core.allowance = pick(random.IntN, 0, 300, 20_000, int64(allAtOnce))
+			m.match(t, weighted(random, events()), weighted(random, events()))
 			pairs += 2 * len(m.live)
 		case len(m.live) > 0 && (len(m.live) > target || random.IntN(3) == 0):
 			m.remove(t, random.IntN(len(m.live)))
@@ -85,6 +89,27 @@ func wideQuery(random *rand.Rand) string {
 	default:
 		return fmt.Sprintf("a IN (%d, %d, 'x%d') OR b STARTSWITH 'x%d'", n, n+1, n, n)
 	}
+}
+
+// weighted makes the values of some events heavy: many, or long.
+func weighted(random *rand.Rand, events map[string][]string) map[string][]string {
+	if random.IntN(4) > 0 {
+		return events
+	}
+	for _, key := range slices.Sorted(maps.Keys(events)) {
+		values := events[key]
+		if len(values) == 0 || random.IntN(3) > 0 {
+			continue
+		}
+		for len(values) < 5 {
+			values = append(values, values...)
+		}
+		events[key] = append(values, strings.Repeat(strings.Join(values, ""), 1+300/(1+len(values[0]))))
+		for i := range random.IntN(2) * 40 {
+			events[key] = append(events[key], fmt.Sprint(values[i%len(values)], i))
+		}
+	}
+	return events
 }
 
 // wideEvents are events for wideQuery.

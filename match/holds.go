@@ -105,13 +105,15 @@ func (c *core) someSatisfies(r *record, t *term, a *attribute) verdict {
 		return verdictOf(c.loop(r, t, a))
 	case compares:
 		return verdictOf(c.summarySatisfies(a, t.op, scaleOf(t.kind), r.textOf(t)))
+	case t.op == query.Contains && a.asked > rarely && !c.mayContain(t, r):
+		return fails
 	}
 	return undecided
 }
 
 const (
 	light  = 256 // weight of values that are compared without counting
-	rarely = 8   // how often heavier ones are looked at before they are summed up
+	rarely = 8   // how often heavier ones are looked at before they are summed up or digested
 )
 
 // loop is someSatisfies by a look at each value.

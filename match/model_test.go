@@ -148,6 +148,8 @@ func requireEmpty(t require.TestingT, c *core) {
 	require.Zero(t, c.root.total)
 	require.Zero(t, c.root.pile.len)
 	require.Zero(t, c.root.backlog.len)
+	require.Zero(t, c.root.posted.len)
+	require.Nil(t, c.root.below)
 	require.Equal(t, tally{}, c.asked)
 }
 
@@ -177,6 +179,7 @@ func TestIndexIsThePlainLoop(t *testing.T) {
 // requireLetGo fails if the index still holds something of an event.
 func requireLetGo(t require.TestingT, c *core) {
 	require.Nil(t, c.event.keys)
+	require.Zero(t, c.event.digests)
 	for _, chunk := range c.keys.all.chunks {
 		for i := 0; chunk != nil && i < rosterSize; i++ {
 			require.Nil(t, chunk.items[i].values)

@@ -29,10 +29,13 @@ func (c *Condition) instructions() int64 {
 // it would take the query beyond 1,024 steps, those not counted over values of
 // at most 256 bytes together. More than 2⁵⁰ steps are told as 2⁵⁰.
 //
+// Of the steps that need not be told, all queries on one [Scale] have 2¹⁹ together;
+// once these are taken, conditions with values of more than 256 bytes are told.
+//
 // Weighing takes time linear in the conditions and in the number of the values;
 // who weighs many queries for the same events has a [Scale].
 func (q *Query) Weigh(events map[string][]string) (matches bool, work int64) {
-	s := Scale{events: events}
+	s := Scale{events: events, spare: allAtOnce}
 	return s.Weigh(q)
 }
 
@@ -43,11 +46,12 @@ type Scale struct {
 	events map[string][]string
 	sizes  map[string]int64 // of keys with many values
 	left   int64            // of what a query may take at once
+	spare  int64            // of what all of them may
 }
 
 // Put puts events on the scale, or, if they are nil, lets go of those there.
 func (s *Scale) Put(events map[string][]string) {
-	s.events = events
+	s.events, s.spare = events, allAtOnce
 	switch n := len(s.sizes); {
 	case n > 1<<10:
 		s.sizes = nil // not to keep the memory
@@ -57,7 +61,8 @@ func (s *Scale) Put(events map[string][]string) {
 }
 
 const (
-	atOnce    = 1 << 10 // steps that are not worth telling
+	atOnce    = 1 << 10 // steps of one query that are not worth telling
+	allAtOnce = 1 << 19 // of all on one scale
 	light     = 256     // size of values that may be compared without counting
 	fewValues = light / perValue
 )
@@ -204,8 +209,9 @@ func (s *Scale) weighCondition(c *Condition) (answer, int64) {
 		return answerOf(c.holds(values, s.events)), 0
 	}
 	steps := s.steps(c, values)
-	if c.Op != Matches && steps <= s.left {
+	if c.Op != Matches && steps <= min(s.left, s.spare) {
 		s.left -= steps
+		s.spare -= steps
 		return answerOf(c.holds(values, s.events)), 0
 	}
 	return open, steps

@@ -196,3 +196,23 @@ func TestWeighingTakesNoMemory(t *testing.T) {
 		s.Put(nil)
 	}))
 }
+
+// Many queries of little work are much work together.
+func TestQueriesOnOneScaleHaveTheirStepsTogether(t *testing.T) {
+	q := query.MustParse("k CONTAINS 'z'")
+	events := map[string][]string{"k": {strings.Repeat("x", 4096-16)}}
+	var s query.Scale
+	for range 2 { // with each events again
+		s.Put(events)
+		for range 1 << 19 / 1024 {
+			matches, work := s.Weigh(q)
+			require.False(t, matches)
+			require.Zero(t, work)
+		}
+		_, work := s.Weigh(q)
+		require.EqualValues(t, 1024, work)
+		matches, work := s.Weigh(query.MustParse("k CONTAINS 'z' OR n != 5 OR NOT n EXISTS"))
+		require.True(t, matches)
+		require.Zero(t, work)
+	}
+}

@@ -82,13 +82,15 @@ func (s *Server) drain(stopping <-chan struct{}) (closed bool) {
 func (s *Server) dispatchBatch(stopping <-chan struct{}) {
 	for now := s.clock.now(); len(s.batch) > 0; {
 		group := s.batch[:min(groupSize, len(s.batch))]
+		s.queue.letIn()
 		s.matchAhead(group)
 		for i := range group {
-			s.batch = s.batch[1:] // begun
+			s.batch = s.batch[1:]
+			s.queue.begin(len(s.batch))
 			s.dispatch(&group[i], now, i)
 			group[i] = Message{} // not to keep what was published
 			if len(s.full.blocked) > 0 {
-				s.queue.settle(len(s.batch))
+				s.queue.letIn()
 				s.finishBlocked(stopping)
 				now = s.clock.now()
 			}
@@ -149,6 +151,7 @@ func (s *Server) dispatch(m *Message, now int64, i int) {
 		}
 		s.beginWait(since)
 		s.mu.Unlock() // user code may subscribe and unsubscribe
+		s.queue.letIn()
 		s.ask(m, now, i)
 		s.mu.LockFirst()
 		s.watch.since = 0

@@ -146,6 +146,7 @@ func (s *Server) decide(m *Message, undecided []*topic) {
 		s.expressions.note(t)
 	}
 	s.mu.Unlock()
+	s.queue.letIn()
 	s.expressions.decide(m.events)
 	s.mu.LockFirst()
 }

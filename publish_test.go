@@ -97,6 +97,66 @@ func TestQueueIsNoLargerWhileItIsDrained(t *testing.T) {
 	})
 }
 
+// A batch gives its places back one by one, so an observer finds exactly the room
+// there is: what it publishes into that does not wait for it.
+func TestWhatHasBegunHoldsNoPlaceInTheQueue(t *testing.T) {
+	const capacity = 40 // of more than two groups
+	for _, last := range []uint64{1, 2, 20, capacity} {
+		t.Run(fmt.Sprint(last), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := pubsub.NewServer(pubsub.BufferCapacity(capacity))
+				over := make(chan struct{})
+				server.Observe(func(m pubsub.Message) {
+					if m.Sequence() != last {
+						return
+					}
+					defer close(over)
+					require.Equal(t, capacity-int(last), server.Stats().Queued)
+					publishN(t, server, 0, int(last))
+					require.Equal(t, capacity, server.Stats().Queued)
+					require.True(t, waits(later(ctx, server, 0)))
+				})
+				publishN(t, server, 0, capacity)
+				require.NoError(t, server.Start())
+				<-over
+				synctest.Wait()
+				require.EqualValues(t, capacity+last+1, server.Stats().Published)
+				require.NoError(t, server.Stop())
+			})
+		})
+	}
+}
+
+// Who waits for room that a batch makes gets it before the bus waits itself.
+func TestPublishersThatWaitFindTheRoomBeforeAnObserverRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const capacity = 5
+		server := pubsub.NewServer(pubsub.BufferCapacity(capacity))
+		publishN(t, server, 1, capacity)
+		var late []<-chan error
+		over := make(chan struct{})
+		server.Observe(func(m pubsub.Message) {
+			if m.Sequence() > capacity {
+				return
+			}
+			if m.Sequence() == capacity {
+				defer close(over)
+			}
+			require.False(t, waits(late[m.Sequence()-1]))
+			for _, other := range late[m.Sequence():] {
+				require.True(t, waits(other))
+			}
+		})
+		for range capacity {
+			late = append(late, later(ctx, server, 0))
+			synctest.Wait()
+		}
+		require.NoError(t, server.Start())
+		<-over
+		require.NoError(t, server.Stop())
+	})
+}
+
 func TestPublishersWaitInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := newServer(t, pubsub.BufferCapacity(2))

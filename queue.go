@@ -4,16 +4,19 @@ import (
 	"container/list"
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 // A queue holds the publications that were accepted while another one was
 // being dispatched, and the publishers that wait for room, first come first
 // served. The server's goroutine drains it in batches.
 //
-//	publisher ──room──▶ items ──take──▶ batch (taken: not begun yet) ──▶ dispatch
+//	publisher ──room──▶ items ──take──▶ batch ──begin──▶ dispatch
 //	          ──full──▶ waiters ──▲
 //
-// At most capacity publications are in items and batch together.
+// At most capacity publications are in items and batch together. One that begins
+// leaves its place at once, before user code sees it: whoever publishes during
+// that finds all the room there is.
 type queue struct {
 	turn     *turnstile
 	capacity int
@@ -21,8 +24,9 @@ type queue struct {
 	mu      sync.Mutex
 	items   []Message // accepted
 	spare   []Message // the batch before the last, for items to reuse
-	taken   int       // how many of the last batch may not have begun
 	waiters list.List // of *publisher, not accepted
+
+	taken atomic.Int64 // how many of the last batch have not begun; written by who has the pass
 }
 
 // A publisher waits for room. All but done is guarded by the queue's mu.
@@ -63,6 +67,7 @@ func (q *queue) put(ctx context.Context, m Message) (p pass, inline bool, err er
 		case q.turn.wait(now):
 			w := &publisher{m: m, done: make(chan struct{})}
 			place := q.waiters.PushBack(w)
+			q.admit() // begin may have made room before it could see that anybody waits
 			q.mu.Unlock()
 			return q.await(ctx, done, w, place)
 		}
@@ -72,8 +77,12 @@ func (q *queue) put(ctx context.Context, m Message) (p pass, inline bool, err er
 // room tells whether one more publication may be accepted. Nobody overtakes
 // those who wait. The caller holds q.mu.
 func (q *queue) room() bool {
-	return q.waiters.Len() == 0 && len(q.items)+q.taken < q.capacity
+	return q.waiters.Len() == 0 && q.held() < q.capacity
 }
+
+// held returns how many accepted publications have not begun. The caller holds
+// q.mu.
+func (q *queue) held() int { return len(q.items) + int(q.taken.Load()) }
 
 // await returns once w, which waits at place, is accepted or refused, or ctx is
 // done.
@@ -111,7 +120,6 @@ func reason(ctx context.Context) error {
 func (q *queue) take() (batch []Message, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.taken = 0
 	q.admit()
 	if len(q.items) == 0 && q.waiters.Len() > 0 { // a queue without capacity
 		q.admitOne()
@@ -122,7 +130,7 @@ func (q *queue) take() (batch []Message, closed bool) {
 	batch = q.items
 	clear(q.spare)
 	q.items, q.spare = q.spare[:0], batch
-	q.taken = len(batch) - 1 // the first begins now
+	q.taken.Store(int64(len(batch)) - 1) // the first begins now
 	return batch, false
 }
 
@@ -148,25 +156,32 @@ func (q *queue) rest() (closed bool) {
 	}
 }
 
-// settle says that all but the last n of the batch have begun: before a
-// delivery waits, so that publishers find all the room there is.
-func (q *queue) settle(n int) {
+// begin says that all but the last n of the batch have begun. The caller has the
+// pass.
+func (q *queue) begin(n int) { q.taken.Store(int64(n)) }
+
+// letIn accepts those who wait for the room that begin has made. The caller has
+// the pass and no lock, and is about to call or wait for somebody who may publish
+// or take long; otherwise it lets many in together, which costs fewer wake-ups.
+func (q *queue) letIn() {
+	if !q.turn.look().awaited() {
+		return
+	}
 	q.mu.Lock()
-	q.taken = n
 	q.admit()
 	q.mu.Unlock()
 }
 
-// admit accepts waiting publishers while there is room. The caller holds q.mu
-// and has the pass.
+// admit accepts waiting publishers while there is room. The caller holds q.mu.
 func (q *queue) admit() {
-	for q.waiters.Len() > 0 && len(q.items)+q.taken < q.capacity {
+	for q.waiters.Len() > 0 && q.held() < q.capacity {
 		q.admitOne()
 	}
 }
 
-// admitOne accepts the first waiting publisher. The caller holds q.mu and has
-// the pass; the queue is not closed, since nobody waits for one that is.
+// admitOne accepts the first waiting publisher. The caller holds q.mu; the queue
+// is not closed, since nobody waits for one that is, and the turnstile is busy
+// until all who wait have been accepted.
 func (q *queue) admitOne() {
 	w := q.waiters.Remove(q.waiters.Front()).(*publisher)
 	for ok := false; !ok; {
@@ -190,9 +205,9 @@ func (q *queue) close() bool {
 	return mine
 }
 
-// len returns how many accepted publications may not have begun.
+// len returns how many accepted publications have not begun.
 func (q *queue) len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.items) + q.taken
+	return q.held()
 }

@@ -65,7 +65,29 @@ func TestNobodyOvertakesThePublishersThatWait(t *testing.T) {
 		put(3) // waits
 		require.Equal(t, []any{1, 2}, take())
 		put(4)
+		q.begin(0)
 		require.Equal(t, []any{3, 4}, take())
 		synctest.Wait()
+	})
+}
+
+// In the package, since expressions run for no time that a test could rely on.
+func TestPublishersThatWaitFindTheRoomBeforeExpressionsRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(BufferCapacity(1)) // not started: the test has the pass
+		accepted := make(chan error, 2)
+		for range 2 {
+			go func() { accepted <- s.Publish(context.Background(), nil) }()
+			synctest.Wait()
+		}
+		require.Len(t, accepted, 1)
+
+		batch, _ := s.queue.take()
+		s.queue.begin(0)
+		s.mu.Lock()
+		s.decide(&batch[0], nil)
+		s.mu.Unlock()
+		synctest.Wait()
+		require.Len(t, accepted, 2)
 	})
 }

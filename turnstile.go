@@ -35,6 +35,7 @@ type pass uint64
 func (p pass) sequence() uint64 { return uint64(p) / oneSequence }
 func (p pass) busy() bool       { return p&busy != 0 }
 func (p pass) closed() bool     { return p&closed != 0 }
+func (p pass) awaited() bool    { return p&waiting != 0 } // maybe: some time since it was idle
 
 // look returns the word as it is now.
 func (t *turnstile) look() pass { return pass(t.word.Load()) }

@@ -171,7 +171,7 @@ func (s *Server) distributeAndUnlock(m *Message, now int64, i int) {
 	if len(s.full.cut) > 0 {
 		s.cutOverfull()
 	}
-	s.totals.published(now, members, s.full.dropped)
+	s.totals.published(now, members, &s.full)
 	s.finished = m.seq
 	if len(s.full.blocked) > 0 {
 		s.beginWait(s.clock.now())
@@ -269,6 +269,7 @@ func (s *Server) handOver(sub *Subscription, stopping <-chan struct{}) {
 	taken := sub.handOver(&s.full.pending, stopping)
 	s.mu.Lock()
 	cut := !taken && s.giveUp(sub, stopping)
+	s.totals.waiting--
 	sub.expect(waitsNoMore)
 	s.mu.Unlock()
 	if cut {

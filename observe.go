@@ -120,6 +120,7 @@ var _ = usercode.Through((*Server).ask) && usercode.Through((*reports).write)
 
 // queryFailed takes note of a user-written query that failed to match.
 func (s *Server) queryFailed(t *topic, err error) {
+	s.totals.failures.Add(1)
 	if t.failures.Add(1) == 1 {
 		s.reports.add(service.Logger.Error, "pubsub: query failed; the publication does not reach its subscription", "query", t.text, "error", err)
 	}

@@ -1,6 +1,7 @@
 package pubsub
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/harkbus/pubsub/match"
@@ -15,10 +16,14 @@ type Stats struct {
 	Published uint64 // publications dispatched
 	Matched   uint64 // pairs of publication and matching subscription
 	Dropped   uint64 // of these, those that a full buffer cost
-	Delivered uint64 // the others: put into a buffer, or waiting for room
+	Delivered uint64 // the others, put into a buffer, but for those that wait for room now
 	Cut       uint64 // subscriptions ended because they were too slow
 
 	OverBudget uint64 // subscriptions ended because their regular expressions took too long
+
+	// QueryFailures is how often user-written queries failed. Failures is the
+	// part of those that are subscribed to now.
+	QueryFailures uint64
 
 	PublishRate float64 // publications a second, over the last ten full seconds
 	MatchRate   float64 // pairs a second, the same
@@ -33,7 +38,7 @@ type Stats struct {
 	Index         match.Stats // of the queries that are *query.Query
 
 	Subscriptions []SubscriptionStats // in no particular order
-	Failures      []QueryFailures     // of user-written queries that failed
+	Failures      []QueryFailures     // of user-written queries that failed and are subscribed to
 }
 
 // SubscriptionStats is what one subscription has received and holds. Matched
@@ -98,14 +103,17 @@ func (s *Server) busStats(now time.Time) Stats {
 		asking = s.waited(now)
 	}
 	return Stats{
-		Since:       s.totals.since,
-		Sequence:    s.turn.look().sequence(),
-		Published:   s.totals.publications,
-		Matched:     s.totals.matched,
-		Dropped:     s.totals.dropped,
-		Delivered:   s.totals.matched - s.totals.dropped,
-		Cut:         s.totals.cut,
-		OverBudget:  s.totals.overBudget,
+		Since:      s.totals.since,
+		Sequence:   s.turn.look().sequence(),
+		Published:  s.totals.publications,
+		Matched:    s.totals.matched,
+		Dropped:    s.totals.dropped,
+		Delivered:  s.totals.matched - s.totals.dropped - s.totals.waiting,
+		Cut:        s.totals.cut,
+		OverBudget: s.totals.overBudget,
+
+		QueryFailures: s.totals.failures.Load(),
+
 		PublishRate: published,
 		MatchRate:   matched,
 		Asking:      asking,
@@ -168,21 +176,25 @@ func (s *Subscription) statsAt(now time.Time) SubscriptionStats {
 // now was read, or if it was published with a time to come.
 func ageOf(at int64, now time.Time) time.Duration { return max(now.Sub(time.Unix(0, at)), 0) }
 
-// totals counts for the whole server. It is guarded by the server's mu.
+// totals counts for the whole server. It is guarded by the server's mu, but for
+// failures.
 type totals struct {
 	since        time.Time
 	publications uint64
 	matched      uint64
 	dropped      uint64
 	cut          uint64
+	waiting      uint64 // of those that matched: they wait for room
 	overBudget   uint64
+	failures     atomic.Uint64
 	recent       meter
 }
 
-func (t *totals) published(now int64, members, dropped int) {
+func (t *totals) published(now int64, members int, f *fullness) {
 	t.publications++
 	t.matched += uint64(members)
-	t.dropped += uint64(dropped)
+	t.dropped += uint64(f.dropped)
+	t.waiting += uint64(len(f.blocked))
 	t.recent.add(now, uint64(members))
 }
 

@@ -1,6 +1,7 @@
 package pubsub_test
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -125,10 +126,44 @@ func TestStatsOfTheBus(t *testing.T) {
 		stats.Index.Queries = 0
 		stats.Index = pubsub.Stats{}.Index
 		require.Equal(t, pubsub.Stats{
-			Sequence: 5, Published: 4, Matched: 5, Dropped: 2, Delivered: 3, Cut: 1,
+			Sequence: 5, Published: 4, Matched: 5, Dropped: 2, Delivered: 2, Cut: 1,
 			Clients: 2, Queued: 1, QueueCapacity: 7,
 		}, stats)
 		require.Equal(t, 4, next(t, unbuffered))
+	})
+}
+
+// What waits for room has not been delivered, and what a query failed at is not
+// forgotten with the query.
+func TestTotalsNeverFall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t)
+		totals := func() [4]uint64 {
+			synctest.Wait()
+			stats := server.Stats()
+			return [4]uint64{stats.Matched, stats.Delivered, stats.Dropped, stats.QueryFailures}
+		}
+		read, err := server.SubscribeUnbuffered(ctx, "read", query.All)
+		require.NoError(t, err)
+		left, err := server.SubscribeUnbuffered(ctx, "left", query.All)
+		require.NoError(t, err)
+		fails := queryFunc{"fails", func(map[string][]string) (bool, error) { return false, errors.New("no idea") }}
+		_, err = server.Subscribe(ctx, "fails", fails)
+		require.NoError(t, err)
+
+		publish(t, server, 1)
+		require.Equal(t, [4]uint64{2, 0, 0, 1}, totals())
+		require.NoError(t, server.UnsubscribeID(ctx, left.ID()))
+		require.Equal(t, [4]uint64{2, 0, 1, 1}, totals())
+		require.Equal(t, 1, next(t, read))
+		require.Equal(t, [4]uint64{2, 1, 1, 1}, totals())
+		require.NoError(t, server.Unsubscribe(ctx, "fails", fails))
+		require.Empty(t, server.Stats().Failures)
+		require.Equal(t, [4]uint64{2, 1, 1, 1}, totals())
+
+		require.NoError(t, server.Stop())
+		require.NoError(t, server.Reset())
+		require.Zero(t, totals())
 	})
 }
 

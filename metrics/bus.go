@@ -12,11 +12,11 @@ import (
 var (
 	busPublications  = metric.Counter("hark_bus_publications_total", "Publications dispatched.")
 	busMatches       = metric.Counter("hark_bus_matches_total", "Pairs of publication and matching subscription.")
-	busDeliveries    = metric.Counter("hark_bus_deliveries_total", "Matches put into a buffer.")
+	busDeliveries    = metric.Counter("hark_bus_deliveries_total", "Matches put into a buffer or handed to a reader.")
 	busDrops         = metric.Counter("hark_bus_drops_total", "Matches that a full buffer cost.")
 	busCuts          = metric.Counter("hark_bus_cuts_total", "Subscriptions ended because they were too slow.")
 	busOverBudget    = metric.Counter("hark_bus_over_budget_total", "Subscriptions ended because their regular expressions took too long.")
-	busFailures      = metric.Counter("hark_bus_query_failures_total", "Matches that user-written queries failed to decide.")
+	busFailures      = metric.Counter("hark_bus_query_failures_total", "How often user-written queries failed to decide a publication.")
 	busClients       = metric.Gauge("hark_bus_clients", "Clients with a subscription.")
 	busSubscriptions = metric.Gauge("hark_bus_subscriptions", "Subscriptions, by overflow policy.", "overflow")
 	busQueued        = metric.Gauge("hark_bus_queued", "Publications accepted and not dispatched.")
@@ -60,7 +60,7 @@ func (b *Bus) Collect(to chan<- prometheus.Metric) {
 	busDrops.Send(to, float64(s.Dropped))
 	busCuts.Send(to, float64(s.Cut))
 	busOverBudget.Send(to, float64(s.OverBudget))
-	busFailures.Send(to, failures(s))
+	busFailures.Send(to, float64(s.QueryFailures))
 	busClients.Send(to, float64(s.Clients))
 	busQueued.Send(to, float64(s.Queued))
 	busQueueCapacity.Send(to, float64(s.QueueCapacity))
@@ -73,13 +73,6 @@ func (b *Bus) Collect(to chan<- prometheus.Metric) {
 	indexMatches.Send(to, float64(s.Index.Matches))
 	busWait.Send(to, wait(s).Seconds())
 	collectSubscriptions(to, s.Subscriptions)
-}
-
-func failures(s pubsub.Stats) (n float64) {
-	for _, f := range s.Failures {
-		n += float64(f.Failures)
-	}
-	return n
 }
 
 func wait(s pubsub.Stats) time.Duration {

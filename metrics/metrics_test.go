@@ -93,6 +93,26 @@ func TestSumsOverAllSubscriptions(t *testing.T) {
 	require.Equal(t, 1.0, byPolicy(t, bus)["block"])
 }
 
+func TestCountersDoNotFall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := pubsub.NewServer()
+		require.NoError(t, bus.Start())
+		defer func() { _ = bus.Stop() }()
+		_, err := bus.SubscribeUnbuffered(t.Context(), "leaves", query.All)
+		require.NoError(t, err)
+		_, err = bus.Subscribe(t.Context(), "leaves", failing("fails"))
+		require.NoError(t, err)
+		require.NoError(t, bus.Publish(t.Context(), 1))
+		synctest.Wait()
+		require.Zero(t, value(t, bus, "hark_bus_deliveries_total"), "it waits for a reader")
+		require.NoError(t, bus.UnsubscribeAll(t.Context(), "leaves"))
+		synctest.Wait()
+		require.Zero(t, value(t, bus, "hark_bus_deliveries_total"))
+		require.Equal(t, 1.0, value(t, bus, "hark_bus_drops_total"))
+		require.Equal(t, 1.0, value(t, bus, "hark_bus_query_failures_total"))
+	})
+}
+
 // byPolicy returns how many subscriptions there are by overflow policy.
 func byPolicy(t *testing.T, bus *pubsub.Server) map[string]float64 {
 	t.Helper()

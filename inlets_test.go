@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -80,4 +81,57 @@ func TestReadersLeaveAnInletWithoutTheLock(t *testing.T) {
 			require.False(t, open)
 		})
 	}
+}
+
+// Many that are parked may end, and leave the others as they are: those sleep on,
+// and the stack is gone through without the lock.
+func TestThoseWhoEndWakeNobodyElse(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // as above
+	const all, end = 40, 25                         // the first at which the stack is gone through
+	ctx := context.Background()
+	s := NewServer()
+	require.NoError(t, s.Start())
+	var subs []*Subscription
+	var woken atomic.Int32
+	for i := range all {
+		sub, err := s.SubscribeWithArgs(ctx, SubscribeArgs{ClientID: strconv.Itoa(i), Query: query.All})
+		require.NoError(t, err)
+		subs = append(subs, sub)
+		go func() {
+			sub.sleepOnLog(nil)
+			woken.Add(1)
+		}()
+	}
+	parked := func() (n int) {
+		for sub := s.registry.topics[query.All.String()].parked.Load(); sub != nil; sub = sub.next {
+			n++
+		}
+		return n
+	}
+	for parked() < all {
+		runtime.Gosched()
+	}
+
+	s.mu.Lock()
+	for _, sub := range subs[:end] {
+		s.remove(sub, ErrUnsubscribed)
+	}
+	n := parked()
+	s.mu.Unlock()
+	require.Zero(t, n, "it is gone through with the lock held")
+	s.closing.Wait()
+	require.Equal(t, all-end, parked())
+	for woken.Load() < end {
+		runtime.Gosched()
+	}
+	for range 100 {
+		runtime.Gosched()
+	}
+	require.EqualValues(t, end, woken.Load(), "who has nothing to read is woken")
+
+	require.NoError(t, s.Publish(ctx, 1))
+	for woken.Load() < all {
+		runtime.Gosched()
+	}
+	require.NoError(t, s.Stop())
 }

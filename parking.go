@@ -186,7 +186,22 @@ func (t *topic) forgetParked() {
 		return
 	}
 	t.gone = 0
-	unparkAll(t.parked.Swap(nil)) // those alive park again
+	if stack := t.parked.Swap(nil); stack != nil {
+		t.server.closing.Go(func() { t.parkAgain(stack) }) // they may be very many
+	}
+}
+
+// parkAgain puts those of a stack that was taken off the topic back whose readers
+// still wait for the log. It wakes none for which there is nothing.
+func (t *topic) parkAgain(stack *Subscription) {
+	for stack != nil {
+		sub := stack
+		stack, sub.next = sub.next, nil
+		sub.parked.Store(false)
+		if sub.sleepers.Load() > 0 {
+			sub.parkForOthers()
+		}
+	}
 }
 
 // A waker sends tokens for the dispatcher.

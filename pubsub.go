@@ -93,7 +93,7 @@ type Server struct {
 
 	observers observers
 	reports   reports
-	closing   sync.WaitGroup // of inlets
+	closing   sync.WaitGroup // of inlets, and of stacks of readers that are sorted out
 	room      *sync.Pool     // of the topics' logs
 
 	waker    *waker

@@ -41,5 +41,6 @@ func (s *Session) measureJSON(c *cities.Class) error {
 	s.spread(c.Name, early, again)
 	s.compare(c.Name+": quamina ÷ hark", "", AtLeast(1), peer, early)
 	s.compare(c.Name+", all of it checked: quamina ÷ hark", "", Goal{}, peer, checked)
+	s.count(c.Name+", events a second", "", Goal{}, 1e9/early.Min(), Figure(1e9/checked.Min())+" all of it checked, "+Figure(1e9/peer.Min())+" quamina")
 	return nil
 }

@@ -132,12 +132,20 @@ func (b *batch) control(opcode byte, payload []byte) {
 // open tells whether a source should go on.
 func (b *batch) open() bool { return !b.full && b.room() >= 256 }
 
+// take puts a frame into b if all of it fits.
+func (b *batch) take(f *frame) bool {
+	if f.size() > b.room() {
+		return false
+	}
+	b.begin(f.opcode, f.payload())
+	b.buf = append(append(b.buf, f.head...), f.tail...)
+	return true
+}
+
 // add puts a frame of a source into b, or, if it does not fit, into the queue
 // of the writer, and then all that follow.
 func (b *batch) add(f frame) {
-	if !b.full && f.size() <= b.room() {
-		b.begin(f.opcode, f.payload())
-		b.buf = append(append(b.buf, f.head...), f.tail...)
+	if !b.full && b.take(&f) {
 		if f.sequence > 0 {
 			b.spill.passed.Store(f.sequence)
 		}

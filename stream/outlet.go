@@ -251,6 +251,9 @@ func (o *outlet) frame(m pubsub.Message, dropped uint64) frame {
 // frames returns what is sent for a message that the bus delivered. If messages
 // have been dropped, a notice comes before it, or the result says so.
 func (o *outlet) frames(live *pubsub.Subscription, m pubsub.Message) (notice *frame, result frame) {
+	if !o.overflow.drops() {
+		return nil, o.frame(m, 0)
+	}
 	gap, dropped := o.dropGap(live)
 	if !dropped {
 		return nil, o.frame(m, 0)

@@ -374,7 +374,7 @@ func (w *writer) pendingLocked() bool {
 // whether the close frame is in it, which is the last, and whether the queue is
 // empty now.
 func (w *writer) fillLocked(b *batch) (said, drained bool) {
-	if !w.resume(b) {
+	if w.current.opcode != 0 && !w.resume(b) {
 		return false, false
 	}
 	if w.pong != nil {
@@ -392,12 +392,16 @@ func (w *writer) fillLocked(b *batch) (said, drained bool) {
 		}
 		w.queue[w.first] = frame{}
 		w.first++
-		b.begin(f.opcode, f.payload())
-		w.rest, w.current = [2][]byte{f.head, f.tail}, f
-		b.paid += f.size() - f.payload()
-		if !w.resume(b) {
-			return false, false
+		if b.take(&f) {
+			b.paid += f.size()
+			w.letGo(&f)
+			continue
 		}
+		b.begin(f.opcode, f.payload())
+		b.paid += f.size() - f.payload()
+		w.rest, w.current = [2][]byte{f.head, f.tail}, f
+		w.resume(b) // what fits
+		return false, false
 	}
 	w.queue, w.first = emptied(w.queue), 0
 	if w.bye == nil || b.room() < maxHeader+maxControlSize {
@@ -431,10 +435,8 @@ func (w *writer) resume(b *batch) bool {
 		}
 		w.rest[i] = nil
 	}
-	if w.current.opcode != 0 {
-		w.letGo(&w.current)
-		w.current = frame{}
-	}
+	w.letGo(&w.current)
+	w.current = frame{}
 	return true
 }
 

@@ -148,3 +148,20 @@ func BenchmarkDelivery(b *testing.B) {
 		})
 	}
 }
+
+// Statistics take the memory of what they say, however many are connected.
+func TestStatsTakeBoundedMemory(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	for _, n := range []int{1, 1000} {
+		server, _ := newSinks(t, n, func(int) string { return "tm.event = 'Tx'" }, true)
+		for _, o := range server.outlets.Range {
+			c := o.(*outlet).conn
+			server.add(c)
+			t.Cleanup(func() { server.remove(c) })
+		}
+		require.Len(t, server.Stats().Limits, limitNames)
+		require.LessOrEqual(t, testing.AllocsPerRun(100, func() { server.Stats() }), 4.0, "of %d connections", n)
+	}
+}

@@ -47,6 +47,7 @@ type connection struct {
 
 	mu      sync.Mutex
 	outlets map[string]*outlet // by key
+	going   []*outlet          // forgotten, and yet to say why they end
 	over    bool               // no task may begin
 	tasks   sync.WaitGroup     // what spawn started; release waits for them
 	asking  sync.WaitGroup     // what ask started; none begins once closing is set
@@ -151,7 +152,7 @@ func (c *connection) shutdown(e ending) {
 	c.closing.CompareAndSwap(nil, &e)
 	first := *c.closing.Load() // e is read by others now
 	c.transport.refuse()
-	outlets := c.all()
+	outlets := c.allAndGoing()
 	c.endAsking()
 	for _, o := range outlets {
 		o.end(first)
@@ -227,6 +228,27 @@ func (c *connection) all() []*outlet {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Collect(maps.Values(c.outlets))
+}
+
+// begone takes note that an outlet is about to be forgotten, and says why it ends
+// until the function is called that it returns: the goodbye comes after that.
+func (c *connection) begone(o *outlet) (said func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.going = append(c.going, o)
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.going = slices.DeleteFunc(c.going, func(other *outlet) bool { return other == o })
+	}
+}
+
+// allAndGoing returns the outlets, and those that are forgotten and yet to say why
+// they end.
+func (c *connection) allAndGoing() []*outlet {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.AppendSeq(slices.Clone(c.going), maps.Values(c.outlets))
 }
 
 // outlet returns the one with a key, nil if there is none.

@@ -79,12 +79,14 @@ func (h *holdings) add(s *Server, bytes int64) {
 func (h *holdings) used(s *Server) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	defer h.clear()
 	return h.countLocked(s, true)
 }
 
 // lookLocked ends connections until no more is held than may be, those that hold
 // most first. The caller holds h.mu.
 func (h *holdings) lookLocked(s *Server) {
+	defer h.clear()
 	total := h.countLocked(s, false)
 	if total <= h.limit {
 		return
@@ -101,8 +103,10 @@ func (h *holdings) lookLocked(s *Server) {
 			h.ended.Add(1)
 		}
 	}
-	clear(h.holders) // which keeps nobody
 }
+
+// clear keeps the room, and nobody. The caller holds h.mu.
+func (h *holdings) clear() { clear(h.holders) }
 
 // countLocked returns how many bytes are held, with or without connections that
 // are about to end. The caller holds h.mu.
@@ -269,7 +273,7 @@ func (c *connection) shed() bool {
 	c.shedding.Store(true)
 	c.visit.slow("held", 1)
 	c.spawn(func() {
-		for _, o := range c.all() {
+		for _, o := range c.allAndGoing() {
 			o.end(endHeld)
 			o.discard()
 		}

@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/harkbus/pubsub/query"
 )
 
 // held returns what clients keep that are not about to end.
@@ -18,6 +22,7 @@ func (r *rig) waiting() int64 {
 	h := &r.server.held
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	defer h.clear()
 	return h.countLocked(r.server, false)
 }
 
@@ -196,4 +201,34 @@ func TestTheCountOfWhatIsHeldIsABound(t *testing.T) {
 			require.Greater(t, since, maxRuns/2*l.step)
 		}
 	})
+}
+
+// A parting is a transport that says when it is ended.
+type parting struct{ said chan ending }
+
+func (p parting) refuse()          {}
+func (p parting) goodbye(e ending) { p.said <- e }
+func (p parting) cut()             {}
+
+// An outlet that ends by itself when its connection does says why before the
+// goodbye.
+func TestTheGoodbyeComesAfterWhatEndsAtTheSameTime(t *testing.T) {
+	r := newRig(t, Config{})
+	c := &connection{transport: parting{make(chan ending, 1)}}
+	c.init(t.Context(), "test", r.server.newVisit(httptest.NewRequest(http.MethodGet, "/", nil)))
+	defer c.cancel()
+	o, err := c.open(wanted{key: "a", narrow: query.MustParse("a=1"), overflow: OverflowCancel, capacity: 1})
+	require.NoError(t, err)
+	said := c.begone(o)
+	c.forget(o)
+	o.leaveBus()
+	var ended sync.WaitGroup
+	ended.Go(func() { c.shutdown(endDrain) })
+	eventually(t, func() bool { return o.ending.Load() != nil }, "it is known")
+	require.Empty(t, c.transport.(parting).said)
+	said()
+	close(o.done)
+	require.Equal(t, endDrain, <-c.transport.(parting).said)
+	ended.Wait()
+	require.Empty(t, c.allAndGoing())
 }

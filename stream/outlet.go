@@ -83,6 +83,7 @@ func (o *outlet) pump() {
 	if err == nil {
 		err = o.follow()
 	}
+	defer o.conn.begone(o)()
 	o.conn.forget(o)
 	o.leaveBus()
 	o.tell(err)
@@ -136,7 +137,7 @@ func (o *outlet) follow() error {
 			return err
 		}
 		if o.conn.shedding.Load() { // messages before m may have been dropped
-			return closingError{endHeld}
+			continue
 		}
 		notice, f := o.frames(live, m)
 		if notice != nil {

@@ -43,7 +43,8 @@ type LimitStats struct {
 	RefusedIdentity uint64 `json:"refused_identity"` // by one identity
 }
 
-func (s *Server) limitStats() (all []LimitStats) {
+func (s *Server) limitStats() []LimitStats {
+	all := make([]LimitStats, 0, limitNames)
 	s.quotas.each(func(name string, q *quota) {
 		all = append(all, LimitStats{
 			Name: name, Used: q.held(), Max: q.total,
@@ -54,7 +55,11 @@ func (s *Server) limitStats() (all []LimitStats) {
 	return append(all, LimitStats{Name: "held_bytes", Used: h.used(s), Max: h.limit, RefusedTotal: h.ended.Load()})
 }
 
-// Stats returns what the server has done and holds now.
+// limitNames is how many limits Stats has.
+const limitNames = 9
+
+// Stats returns what the server has done and holds now. It takes time linear in
+// the connections, and memory for the limits and reasons alone.
 func (s *Server) Stats() Stats {
 	return Stats{
 		Connections:   int(s.quotas.connections.held()),
@@ -97,8 +102,9 @@ type SubscriptionStats struct {
 // Subscriptions returns all subscriptions of the bus, the slowest first: those
 // whose buffer is fullest. ID is that of the bus.
 func (s *Server) Subscriptions() []SubscriptionStats {
-	var all []SubscriptionStats
-	for _, b := range s.bus.Stats().Subscriptions {
+	subscriptions := s.bus.Stats().Subscriptions
+	all := make([]SubscriptionStats, 0, len(subscriptions))
+	for _, b := range subscriptions {
 		line := SubscriptionStats{
 			ID: b.ID, Client: b.ClientID, Query: b.Query, Overflow: b.Overflow.String(), Depth: b.Depth, Capacity: b.Capacity,
 			Matched: b.Matched, Delivered: b.Delivered, Dropped: b.Dropped, Oldest: b.Oldest,

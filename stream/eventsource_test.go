@@ -81,7 +81,7 @@ func TestAnEventSourceThatComesBackToAFullServerIsNotLost(t *testing.T) {
 		r := newRig(t, c)
 		source := &eventSource{t: t, url: r.http.URL + "/events?query=n+EXISTS", origin: "http://page.test"}
 		go func() {
-			eventually(t, func() bool { return r.server.Stats().Clients == 1 }, "connected")
+			eventually(t, func() bool { return r.bus.NumClients() == 1 }, "connected")
 			r.publishNumbers(0, 1)
 		}()
 		require.True(t, source.connect(`"value":0`), name)

@@ -385,3 +385,16 @@ func TestALargeFrameCountsUntilItIsWritten(t *testing.T) {
 		require.Zero(t, w.budget.used.Load())
 	})
 }
+
+// What is on its way is not held any more, whether it fits into a Write or not.
+func TestWhatIsWrittenIsNotHeld(t *testing.T) {
+	for _, size := range []int{0, 100, 3 * batchSize} {
+		w := newTestWriter(&recorder{})
+		require.NoError(t, w.send(frame{opcode: opText, tail: make([]byte, size)}, nil))
+		require.NoError(t, w.send(frame{opcode: opBinary, tail: make([]byte, size), sequence: 7}, nil))
+		w.settle()
+		require.Zero(t, w.frames.Load(), "%d bytes", size)
+		require.Zero(t, w.messages.Load(), "%d bytes", size)
+		require.EqualValues(t, 7, w.passed.Load())
+	}
+}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/query"
+	"github.com/harkbus/pubsub/service"
 )
 
 // Patience is how long one expected message or end is waited for.
@@ -26,15 +27,22 @@ func NewServer(t testing.TB, options ...pubsub.Option) *pubsub.Server {
 	if err := server.Start(); err != nil {
 		t.Fatalf("pubsubtest: server does not start: %v", err)
 	}
-	t.Cleanup(func() {
-		if !server.IsRunning() {
-			return
-		}
-		if err := server.Stop(); err != nil {
-			t.Errorf("pubsubtest: server does not stop: %v", err)
-		}
-	})
+	t.Cleanup(func() { stop(t, server) })
 	return server
+}
+
+// stop stops a server that runs. It returns once the server is stopped, whoever
+// stops it.
+func stop(t testing.TB, server *pubsub.Server) {
+	t.Helper()
+	quit := server.Quit() // of this life
+	switch err := server.Stop(); err {
+	case nil, service.ErrNotStarted: // it was reset
+	case service.ErrAlreadyStopped:
+		<-quit
+	default:
+		t.Errorf("pubsubtest: server does not stop: %v", err)
+	}
 }
 
 // Subscribe subscribes to a query, given as text; "" is everything. The client

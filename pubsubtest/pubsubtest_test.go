@@ -53,6 +53,38 @@ func failure(f func(t testing.TB)) string {
 	return r.message
 }
 
+// Somebody else may stop the server, or have stopped it: the test waits for that.
+func TestServerHasStoppedWhenTheTestIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &recorder{}
+		server := pubsubtest.NewServer(r)
+		goOn, over := make(chan struct{}), make(chan struct{})
+		server.Observe(func(pubsub.Message) { <-goOn })
+		go server.Publish(ctx, 1)
+		synctest.Wait()
+		go server.Stop()
+		synctest.Wait()
+		go func() {
+			defer close(over)
+			r.cleanups[0]()
+		}()
+		synctest.Wait()
+		select {
+		case <-over:
+			require.Fail(t, "it still stops")
+		default:
+		}
+		close(goOn)
+		<-over
+		require.Empty(t, r.message)
+		r.cleanups[0]()
+		require.Empty(t, r.message)
+		require.NoError(t, server.Reset())
+		r.cleanups[0]()
+		require.Empty(t, r.message)
+	})
+}
+
 func TestExpectTakesWhatItIsGiven(t *testing.T) {
 	server := pubsubtest.NewServer(t)
 	all := pubsubtest.Subscribe(t, server, "")

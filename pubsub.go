@@ -163,7 +163,8 @@ func (s *Server) OnStart() error {
 // subscription with ErrServerStopped and waits for all of that, and for the
 // logger. It does not wait if an observer, a user-written query or a logger of
 // a server, this one or another, calls it: the rest is done once they have
-// returned. So Stop must not be called by anybody else that they wait for.
+// returned, after Quit is closed and Wait has returned; Reset waits for it. So
+// Stop must not be called by anybody else that they wait for.
 func (s *Server) OnStop() {
 	s.mu.Lock()
 	s.stopped = true

@@ -177,6 +177,26 @@ func TestLoggerMayCallTheBus(t *testing.T) {
 	})
 }
 
+// A handler of slog holds a mutex while it writes.
+func TestLoggerThatHoldsItsLockMayStopTheBus(t *testing.T) {
+	server := pubsub.NewServer()
+	stopped := make(chan error, 1)
+	var mu sync.Mutex
+	server.SetLogger(logFunc(func(msg string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if msg == "pubsub: observer panicked" {
+			stopped <- server.Stop()
+		}
+	}))
+	require.NoError(t, server.Start())
+	server.Observe(func(pubsub.Message) { panic("no room") })
+	publish(t, server, 1)
+	require.NoError(t, <-stopped)
+	server.Wait()
+	require.NoError(t, server.Reset())
+}
+
 // A logger that has stopped taking lines keeps neither the bus nor memory.
 func TestLoggerThatHangsKeepsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -3,6 +3,8 @@ package service
 import (
 	"log"
 	"sync/atomic"
+
+	"github.com/harkbus/pubsub/internal/usercode"
 )
 
 // A Logger takes messages with pairs of key and value. *slog.Logger and the
@@ -30,7 +32,9 @@ func (l *logger) Info(msg string, keyvals ...any)  { l.log(Logger.Info, msg, key
 func (l *logger) Error(msg string, keyvals ...any) { l.log(Logger.Error, msg, keyvals) }
 
 // tell writes a line on a goroutine of its own, which the logger may exit, and
-// waits for that. The caller holds no lock.
+// waits for that, unless user code has called: a logger holds locks of its own
+// while it calls Stop, and cannot write the next line before it has returned. The
+// caller holds no lock.
 func (l *logger) tell(msg string, keyvals ...any) {
 	if l.to.Load() == nil {
 		return
@@ -40,8 +44,13 @@ func (l *logger) tell(msg string, keyvals ...any) {
 		defer close(written)
 		l.Info(msg, keyvals...)
 	}()
-	<-written
+	if !usercode.Calls() {
+		<-written
+	}
 }
+
+// All calls of a logger come through this.
+var _ = usercode.Through((*logger).log)
 
 // log forwards one line. A service must not fail because its logger does, so a
 // panic goes no further than to the standard log.

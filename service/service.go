@@ -38,10 +38,11 @@ type Service interface {
 	// is true from before OnStart is called, and false from before OnStop is.
 	IsRunning() bool
 
-	// Quit returns a channel that is closed once the service is stopped.
+	// Quit returns a channel that is closed once OnStop has returned. What an
+	// OnStop leaves to be done after it, its service says.
 	Quit() <-chan struct{}
 
-	// Wait returns once the service is stopped.
+	// Wait returns once Quit is closed.
 	Wait()
 
 	// String returns the name of the service.
@@ -49,8 +50,9 @@ type Service interface {
 
 	// SetLogger sets where the service tells of its life; nil is silence. Start
 	// and Stop have the logger called by a goroutine of its own, which it may
-	// exit, and wait for it; it may call them. A line that makes it panic goes
-	// to the standard log instead.
+	// exit, and wait for it. It may call them, with locks of its own held: then
+	// they do not wait for it. A line that makes it panic goes to the standard
+	// log instead.
 	SetLogger(Logger)
 }
 
@@ -65,6 +67,11 @@ func Run(ctx context.Context, svc Service) error {
 	case <-ctx.Done():
 	case <-quit:
 		return nil
+	}
+	select {
+	case <-quit: // both: svc may have another life by now, which is not Run's to stop
+		return nil
+	default:
 	}
 	err := svc.Stop()
 	if errors.Is(err, ErrAlreadyStopped) || errors.Is(err, ErrNotStarted) { // somebody else was first
@@ -143,22 +150,25 @@ func (b *life) OnReset() error { return ErrCannotReset }
 // IsRunning is false, so that goroutines that OnStart has left behind, and that
 // loop while it is true, end.
 func (b *life) Start() error {
-	if err := b.start(); err != nil {
+	running, err := b.start()
+	if !running {
 		return err
 	}
 	b.logger.tell("service started", "service", b.name) // it may call Stop
 	return nil
 }
 
-func (b *life) start() error {
+// start is Start without the logger. It tells whether the service runs: OnStart
+// may have called Stop.
+func (b *life) start() (running bool, err error) {
 	b.mu.Lock()
 	switch b.state {
 	case isStarting, isRunning:
 		b.mu.Unlock()
-		return ErrAlreadyStarted
+		return false, ErrAlreadyStarted
 	case isStopping, isStopped, isResetting:
 		b.mu.Unlock()
-		return ErrAlreadyStopped
+		return false, ErrAlreadyStopped
 	}
 	b.state = isStarting
 	b.started, b.starter = make(chan struct{}), thisGoroutine()
@@ -171,14 +181,14 @@ func (b *life) start() error {
 		if b.state == isStarting { // it has not called Stop
 			b.state = next
 		}
+		running = b.state == isRunning
 		close(b.started)
 		b.started, b.starter = nil, ""
 	}()
-	if err := b.impl.OnStart(); err != nil {
-		return err
+	if err = b.impl.OnStart(); err == nil {
+		next = isRunning
 	}
-	next = isRunning
-	return nil
+	return running, err
 }
 
 // Stop calls OnStop, waits for it and closes Quit. A second Stop returns

@@ -356,19 +356,60 @@ func TestLoggerThatExitsItsGoroutineStopsNothing(t *testing.T) {
 func TestLoggerMayStopTheService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // who waits for itself is a deadlock
 		n := newNode(nil)
-		var calls []error
+		calls := map[string][]error{}
+		var mu sync.Mutex // that of a handler of slog
 		n.SetLogger(logFunc(func(msg string) {
-			if msg == "service started" {
-				calls = append(calls, n.Start(), n.Stop())
-				n.Wait()
-			}
-			calls = append(calls, n.Start(), n.Stop())
+			mu.Lock()
+			defer mu.Unlock()
+			calls[msg] = append(calls[msg], n.Start(), n.Stop())
+			n.Wait()
 		}))
 		require.NoError(t, n.Start())
 		require.False(t, n.IsRunning())
+		synctest.Wait()
 		stopped := service.ErrAlreadyStopped
-		require.Equal(t, []error{stopped, stopped, service.ErrAlreadyStarted, nil, stopped, stopped}, calls)
+		require.Equal(t, map[string][]error{
+			"service started": {service.ErrAlreadyStarted, nil},
+			"service stopped": {stopped, stopped},
+		}, calls)
 	})
+}
+
+// Its handler holds a mutex while it writes. A line that the service itself does
+// not write is no different.
+func TestLoggerThatHoldsItsLockMayStopTheService(t *testing.T) {
+	for _, line := range []string{"service started", "of the program"} {
+		t.Run(line, func(t *testing.T) {
+			n := newNode(nil)
+			stopped, last := make(chan error, 1), make(chan struct{})
+			n.SetLogger(slog.New(slog.NewTextHandler(writerFunc(func(text []byte) {
+				switch {
+				case bytes.Contains(text, []byte(line)):
+					stopped <- n.Stop()
+				case bytes.Contains(text, []byte("service stopped")):
+					close(last)
+				}
+			}), nil)))
+			require.NoError(t, n.Start())
+			n.Logger.Info("of the program")
+			require.NoError(t, <-stopped)
+			n.Wait()
+			<-last
+		})
+	}
+}
+
+type writerFunc func([]byte)
+
+func (f writerFunc) Write(text []byte) (int, error) { f(text); return len(text), nil }
+
+// Who stops before it has started does not tell that it has.
+func TestServiceThatOnStartStopsHasNotStarted(t *testing.T) {
+	var lines []string
+	n := newNode(logFunc(func(msg string) { lines = append(lines, msg) }))
+	n.onStart = func() error { return n.Stop() }
+	require.NoError(t, n.Start())
+	require.Equal(t, []string{"service stopped"}, lines)
 }
 
 // Whoever else calls the service does not wait for a logger that is slow to
@@ -600,6 +641,29 @@ func TestRunEndsAlthoughTheServiceIsResetAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // Run that waits for a later life is a deadlock
 		require.NoError(t, service.Run(context.Background(), brief{newNode(nil)}))
 	})
+}
+
+// Nor does Run stop that life when its context ends, too.
+func TestRunLeavesAnotherLifeAlone(t *testing.T) {
+	for range 100 { // select takes any of two
+		n := newNode(nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		require.NoError(t, service.Run(ctx, restarted{n, cancel}))
+		require.True(t, n.IsRunning())
+		require.NoError(t, n.Stop())
+	}
+}
+
+// A restarted service has its second life, and nobody waits for it any more, by
+// the time Start returns.
+type restarted struct {
+	*node
+	cancel func()
+}
+
+func (r restarted) Start() error {
+	r.cancel()
+	return errors.Join(r.node.Start(), r.node.Stop(), r.node.Reset(), r.node.Start())
 }
 
 // A brief service is stopped and reset by the time Start returns.

@@ -35,13 +35,15 @@ type Flattener struct {
 	Limits Limits
 
 	scan   scanner
-	limits Limits // with defaults
+	given  Limits // the last Limits
+	limits Limits // these with defaults
 	keys   *Keys  // Keys, or own
 	own    *Keys  // learned from documents, where Keys is nil
 
 	text    []byte  // values, back to back, so that a document costs one string
 	records []value // of text
 	valued  []*node // nodes that have values
+	before  []*node // those of the document before, whose keys are in events
 	bytes   int     // of values and keys
 	met     int     // keys
 	objects uint64  // counts those that StopEarly looks at
@@ -67,6 +69,7 @@ func (f *Flattener) Flatten(doc []byte) (map[string][]string, error) {
 	if i = f.document(i); i >= 0 && !f.stopped {
 		f.end(i)
 	}
+	f.scan.doc = nil
 	if err := f.scan.err; err != nil {
 		f.release()
 		return nil, err
@@ -79,8 +82,10 @@ var byteOrderMark = []byte("\ufeff")
 
 func (f *Flattener) begin(doc []byte) {
 	f.release()
-	f.limits = f.Limits.withDefaults()
-	f.scan = scanner{doc: doc, depth: f.limits.Depth}
+	if f.limits.Depth == 0 || f.Limits != f.given {
+		f.given, f.limits = f.Limits, f.Limits.withDefaults()
+	}
+	f.scan.doc, f.scan.depth, f.scan.err = doc, f.limits.Depth, nil
 	if f.keys = f.Keys; f.keys == nil {
 		if f.own == nil {
 			f.own = &Keys{}
@@ -88,7 +93,8 @@ func (f *Flattener) begin(doc []byte) {
 		f.keys = f.own
 	}
 	f.keys.call++
-	f.text, f.records, f.valued = f.text[:0], f.records[:0], f.valued[:0]
+	f.text, f.records = f.text[:0], f.records[:0]
+	f.before, f.valued = f.valued, f.before[:0]
 	f.bytes, f.met, f.stopped = 0, 0, false
 }
 
@@ -100,7 +106,6 @@ const (
 
 // release lets go of what an unusual document took.
 func (f *Flattener) release() {
-	f.scan.doc = nil
 	if f.own != nil && f.own.learned > keptNodes {
 		f.own = nil
 	}
@@ -111,7 +116,7 @@ func (f *Flattener) release() {
 		f.text = nil
 	}
 	if cap(f.records) > keptValues || cap(f.values) > keptValues || cap(f.valued) > keptValues {
-		f.records, f.values, f.valued = nil, nil, nil
+		f.records, f.values, f.valued, f.before = nil, nil, nil, nil
 	}
 	if len(f.events) > keptNodes {
 		f.events = nil // clearing a map takes time by what it once held
@@ -240,8 +245,10 @@ func (f *Flattener) member(n *node, begin, end int, plain bool) *node {
 		f.name = unescaped(f.name[:0], name)
 		name = f.name
 	}
-	if f.Keys != nil && n.types == 0 && !n.leads(name) {
-		return nil
+	if f.Keys != nil && n.types == 0 && n.many == nil {
+		if c, dotted := n.find(name); !dotted {
+			return c
+		}
 	}
 	for dot := bytes.IndexByte(name, '.'); dot >= 0; dot = bytes.IndexByte(name, '.') {
 		if n = f.child(n, name[:dot], begin, true); n == nil {
@@ -369,10 +376,6 @@ func (f *Flattener) put(n *node, at, begin, end, next int, plain bool) int {
 
 // makeEvents makes the map of the values there are.
 func (f *Flattener) makeEvents() map[string][]string {
-	if f.events == nil {
-		f.events = make(map[string][]string)
-	}
-	clear(f.events)
 	f.values = slices.Grow(f.values[:0], len(f.records))[:len(f.records)]
 	end := 0
 	for _, n := range f.valued {
@@ -385,10 +388,26 @@ func (f *Flattener) makeEvents() map[string][]string {
 		v.node.end++
 		begin = v.end
 	}
+	f.putEvents()
+	return f.events
+}
+
+// putEvents puts the values into the map, which is cleared unless the keys are
+// those of the document before, as with the lines of a log they mostly are.
+func (f *Flattener) putEvents() {
+	if f.events == nil {
+		f.events = make(map[string][]string)
+	}
+	if !slices.Equal(f.valued, f.before) {
+		clear(f.events)
+	}
 	for _, n := range f.valued {
 		f.events[n.text()] = f.values[n.end-n.count : n.end : n.end]
 	}
-	return f.events
+	if len(f.events) > len(f.valued) { // the caller has added keys
+		clear(f.events)
+		f.putEvents()
+	}
 }
 
 // unescaped appends the text of a string that a scanner has passed over. Half of

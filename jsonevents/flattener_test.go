@@ -172,6 +172,41 @@ func TestEventsStayUntilTheNextCallAndTextsIndefinitely(t *testing.T) {
 	require.Equal(t, []string{"one", "two"}, []string{one, two})
 }
 
+// Whatever a caller does with the map it has been given, the next is right.
+func TestCallersMayChangeTheirEvents(t *testing.T) {
+	for _, keys := range []*jsonevents.Keys{nil, jsonevents.KeysOf(query.MustParse("a = 1 AND b = 2 AND c = 3"))} {
+		f := jsonevents.Flattener{Keys: keys}
+		for range 3 {
+			for _, d := range []struct {
+				doc  string
+				want events
+			}{
+				{`{"a":1,"b":2}`, events{"a": {"1"}, "b": {"2"}}},
+				{`{"a":3,"b":[]}`, events{"a": {"3"}}},
+				{`{"a":3}`, events{"a": {"3"}}},
+				{`{"b":1,"a":2}`, events{"a": {"2"}, "b": {"1"}}},
+				{`{}`, events{}},
+				{`{"c":1,"a":[2,3]}`, events{"a": {"2", "3"}, "c": {"1"}}},
+				{`{"c":1,"a":[2]}`, events{"a": {"2"}, "c": {"1"}}},
+			} {
+				for _, change := range []func(events){
+					func(events) {},
+					func(e events) { e["x"] = []string{"y"} },
+					func(e events) { delete(e, "a"); e["x"] = nil; e["c"] = append(e["c"], "z") },
+					func(e events) { clear(e) },
+				} {
+					got, err := f.Flatten([]byte(d.doc))
+					require.NoError(t, err)
+					require.Equal(t, d.want, got)
+					change(got)
+				}
+				_, err := f.Flatten([]byte(`{"a":[1`))
+				require.Error(t, err)
+			}
+		}
+	}
+}
+
 func TestLimitsHoldExactly(t *testing.T) {
 	deep := func(n int) string { return strings.Repeat(`{"a":`, n-1) + "{}" + strings.Repeat("}", n-1) }
 	arrays := func(n int) string { return `{"a":` + strings.Repeat("[", n-1) + strings.Repeat("]", n-1) + "}" }

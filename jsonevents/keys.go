@@ -108,16 +108,20 @@ func (n *node) child(name []byte) *node {
 	return nil
 }
 
-// leads reports whether a name, or its part before a dot, may be that of a node
-// below n.
-func (n *node) leads(name []byte) bool {
+// find returns the node of a name among few, or nil, or says that the name may
+// be dotted: that the part of it before some dot is the name of a node.
+func (n *node) find(name []byte) (c *node, dotted bool) {
 	for _, c := range n.few {
 		size := len(c.name)
-		if len(name) >= size && (len(name) == size || name[size] == '.') && string(name[:size]) == c.name {
-			return true
+		if len(name) < size || len(name) > size && name[size] != '.' || string(name[:size]) != c.name {
+			continue
 		}
+		if len(name) == size {
+			return c, false
+		}
+		dotted = true
 	}
-	return n.many != nil
+	return nil, dotted
 }
 
 // descend returns the node of a key below n, a new one if there is none.

@@ -180,6 +180,9 @@ func TestTheDashboardNamesMetricsThatThereAre(t *testing.T) {
 	for d := range descs {
 		known += d.String()
 	}
+	for _, name := range []string{"hark_stream_refusals_total", "hark_stream_limit_refusals_total", "hark_stream_limit_used", `limit=\"held_bytes`} {
+		require.Contains(t, string(text), name, "what is refused, and how near that is")
+	}
 	for _, name := range regexp.MustCompile(`hark_\w+`).FindAllString(string(text), -1) {
 		require.Contains(t, known, `"`+name+`"`)
 	}

@@ -81,8 +81,8 @@
 //	per key with values of more than 256 bytes together, each counting 16 more: one pass for
 //	         all comparisons, which notes the extremes and a set (summary.go); looked up in
 //	         more than one node, 2¹⁹ steps for the event, and then at most 64 an entry of the
-//	         node: its entries are tried, by a pass for each of 4 sizes of what texts are
-//	         made of (heavy.go), which take up to 5 times the memory of the values, and 8 MiB
+//	         node: its entries are tried, with the help of a pass for each of 4 sizes of what
+//	         texts are made of (heavy.go), which takes up to 9 MiB of memory for the event
 //	per MATCHES of a candidate: up to 7 ns per instruction and byte of its values
 //	per CONTAINS, STARTSWITH and ENDSWITH of a candidate: a look at all values
 //

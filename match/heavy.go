@@ -128,7 +128,7 @@ type digests struct {
 const (
 	digestSizes  = 4
 	mostRuns     = 1 << 18 // that a digest is made for; with four times as many it lets 1 in 25 pass
-	mostDigested = 1 << 20 // words that the digests of one event take: 8 MiB
+	mostDigested = 1 << 20 // words that the digests of one event take, and one digest more: 8 to 9 MiB
 )
 
 // of returns the digests of an attribute.
@@ -180,11 +180,11 @@ func (c *core) digest(a *attribute, class int) *digest {
 		return d
 	}
 	d.made = true
-	empty := newBloom(int(min(a.weight(), mostRuns, 1<<min(8<<class, 32))))
-	if c.event.digests.words += len(empty.words); c.event.digests.words > mostDigested {
+	if c.event.digests.words >= mostDigested {
 		return d
 	}
-	d.bloom = empty
+	d.bloom = newBloom(int(min(a.weight(), mostRuns, 1<<min(8<<class, 32))))
+	c.event.digests.words += len(d.words)
 	c.read += a.weight()
 	for _, v := range a.values {
 		c.addRuns(d, v, 1<<class)

@@ -57,7 +57,8 @@ func (x *Index[V]) Remove(id ID) bool {
 
 // Match appends to dst the values of the queries that match events, each
 // once, in any order. It keeps nothing of events, and takes no memory once the
-// index has met events of that size, up to 16,384 values or matches.
+// index has met events of that size, up to 16,384 values or matches, unless it comes
+// through several nodes with long values (heavy.go).
 //
 // It runs the regular expressions of MATCHES, and searches through values that are
 // many or long, for as long as they take: if

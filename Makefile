@@ -37,7 +37,7 @@ vet: ## go vet
 
 .PHONY: portable
 portable: ## the root package and all below it, where int has 32 bits
-	GOARCH=386 CGO_ENABLED=0 go vet . ./match ./query ./service ./internal/workload
+	GOARCH=386 CGO_ENABLED=0 go vet . ./match ./query ./service ./jsonevents ./internal/workload
 
 .PHONY: staticcheck
 staticcheck: ## staticcheck, in the version of tools/go.mod

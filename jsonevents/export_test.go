@@ -23,5 +23,5 @@ func (n *node) nodes() int {
 
 // Kept returns about how many bytes are kept for values.
 func (f *Flattener) Kept() int {
-	return cap(f.text) + 16*cap(f.records) + 16*cap(f.values) + 8*cap(f.valued) + 8*cap(f.before) + 32*len(f.events)
+	return cap(f.text) + cap(f.name) + 16*cap(f.records) + 16*cap(f.values) + 8*cap(f.valued) + 8*cap(f.before) + 32*len(f.events)
 }

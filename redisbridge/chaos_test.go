@@ -167,7 +167,7 @@ func (c *chaos) add(random *rand.Rand, reads bool, before *chaosPeer) {
 	commands, in := c.pipe()
 	out, events := c.pipe()
 	program, err := redistest.StartProgram([]string{chaosOrderVariable + "=" + string(must(json.Marshal(p.chaosOrder)))},
-		[]*os.File{commands, events}, os.Args[0])
+		[]*os.File{commands, events}, must(os.Executable()))
 	require.NoError(c.t, err)
 	_, _ = commands.Close(), events.Close()
 	p.program, p.in = program, in

@@ -41,25 +41,29 @@ func (b *Batch[V]) Reset() {
 // the processor loads what a group of events will look at before it looks at
 // the first. Any number of events will do; groups have up to 32.
 func (x *Index[V]) MatchBatch(events []map[string][]string, b *Batch[V]) {
-	x.batch(events, b, func(e map[string][]string, open []ref) {
+	x.batch(events, b, false, func(e map[string][]string, open []ref) {
 		b.values = x.appendDecided(b.values, open, e)
 	})
 }
 
-// FindBatch is to Find what MatchBatch is to Match.
+// FindBatch is to Find what MatchBatch is to Match, but it may leave events at the
+// end out, as Len tells, so that a batch takes no longer than its most expensive
+// event and 2¹⁹ steps: it stops where values that are many or long have taken more.
 func (x *Index[V]) FindBatch(events []map[string][]string, b *Batch[V]) {
-	x.batch(events, b, func(_ map[string][]string, open []ref) {
+	x.batch(events, b, true, func(_ map[string][]string, open []ref) {
 		b.undecided = x.appendValues(b.undecided, open)
 	})
 }
 
-// batch fills b, and leaves it to rest to do so with what is undecided.
-func (x *Index[V]) batch(events []map[string][]string, b *Batch[V], rest func(e map[string][]string, open []ref)) {
+// batch fills b, and leaves it to rest to do so with what is undecided. If hasty, it
+// stops once heavy values have taken long.
+func (x *Index[V]) batch(events []map[string][]string, b *Batch[V], hasty bool, rest func(e map[string][]string, open []ref)) {
 	b.Reset()
-	for len(events) > 0 {
+	c := &x.core
+	for before := c.read; len(events) > 0 && !(hasty && c.read-before > allAtOnce); {
 		group := events[:min(groupSize, len(events))]
+		group = group[:c.matchGroup(group)]
 		events = events[len(group):]
-		x.core.matchGroup(group)
 		begin := mark{}
 		for i, end := range x.core.ends[:len(group)] {
 			b.values = x.appendValues(b.values, x.core.found[begin.found:end.found])
@@ -72,7 +76,8 @@ func (x *Index[V]) batch(events []map[string][]string, b *Batch[V], rest func(e 
 
 const groupSize = 32
 
-// matchGroup is match for up to groupSize events. It leaves in c.ends where the
+// matchGroup is match for up to groupSize events, or the first of them, if these have
+// heavy values: it returns for how many. It leaves in c.ends where the
 // records of each end. Every step but the last does little for each event
 // and nothing that waits for memory, so the processor has loads of many events
 // under way at a time:
@@ -83,21 +88,23 @@ const groupSize = 32
 //	touchSlots     cue 1, 2, 3 …     load their slots of the table
 //	settle         cue 1, 2, 3 …     load the records that these lead to
 //	visit          event 1, 2, 3 …   as match does
-func (c *core) matchGroup(events []map[string][]string) {
+func (c *core) matchGroup(events []map[string][]string) (n int) {
 	c.found, c.open = emptied(c.found), emptied(c.open)
-	c.stats.Events += uint64(len(events))
+	n = len(events)
 	if c.live.n <= few {
 		for i, e := range events {
 			c.tryAll(e)
 			c.ends[i] = mark{len(c.found), len(c.open)}
 		}
 	} else {
-		c.visitGroup(events)
+		n = c.visitGroup(events)
 	}
+	c.stats.Events += uint64(n)
 	c.count()
+	return n
 }
 
-func (c *core) visitGroup(events []map[string][]string) {
+func (c *core) visitGroup(events []map[string][]string) (n int) {
 	var taken, cues [groupSize + 1]int // where those of each event begin
 	var through [groupSize]bool        // which events the root cannot be searched for
 	for _, e := range events {
@@ -108,6 +115,7 @@ func (c *core) visitGroup(events []map[string][]string) {
 		taken[i+1] = len(c.taken)
 	}
 	c.touchValues()
+	before := c.read
 	for i, e := range events {
 		c.begin(e, c.taken[taken[i]:taken[i+1]])
 		if through[i] = !c.gather(c.root); through[i] {
@@ -115,9 +123,14 @@ func (c *core) visitGroup(events []map[string][]string) {
 		}
 		c.end()
 		cues[i+1] = len(c.cues)
+		if c.read-before > allAtOnce {
+			events = events[:i+1]
+			break
+		}
 	}
 	c.touchSlots(&c.table, 0)
 	c.settle(&c.table, 0)
+	before = c.read
 	for i, e := range events {
 		c.begin(e, c.taken[taken[i]:taken[i+1]])
 		if through[i] {
@@ -127,9 +140,13 @@ func (c *core) visitGroup(events []map[string][]string) {
 		}
 		c.end()
 		c.ends[i] = mark{len(c.found), len(c.open)}
+		if n++; c.read-before > allAtOnce {
+			break
+		}
 	}
 	clear(c.taken)
 	c.cues, c.taken = emptied(c.cues), emptied(c.taken)
+	return n
 }
 
 // A taken is the values of a key of the root, found ahead.

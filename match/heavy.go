@@ -31,7 +31,8 @@ const (
 // affords reports whether the event in hand is to be looked up in a field under
 // which it has heavy values, and takes what that costs from what it may spend.
 func (c *core) affords(f *field, a *attribute) bool {
-	ev, cost := &c.event, a.costIn(f)
+	ev := &c.event
+	cost, free := a.costIn(f)
 	ev.due += cost
 	if ev.due > ev.spare && ev.due > perEntry*int64(f.node.total) {
 		return false
@@ -39,18 +40,19 @@ func (c *core) affords(f *field, a *attribute) bool {
 	if cost <= ev.spare {
 		ev.spare -= cost
 	}
-	c.read += cost
+	c.read += cost + free
 	return true
 }
 
 // costIn returns the steps that it takes to look the values up in a field. What
 // is done for the first time is free: so much the event has cost to send.
-func (a *attribute) costIn(f *field) (steps int64) {
+func (a *attribute) costIn(f *field) (steps, free int64) {
 	lookups, bytes := int64(len(a.values))*perLookup, a.weight()
 	add := func(times, cost int64, bit int) {
 		if times > 0 && a.searched&(1<<bit) == 0 {
 			a.searched |= 1 << bit
 			times--
+			free += cost
 		}
 		steps += times * cost
 	}
@@ -64,7 +66,7 @@ func (a *attribute) costIn(f *field) (steps int64) {
 	for classes := f.grams; classes != 0; classes &= classes - 1 {
 		add(1, lookups+bytes, int(ways)+bits.TrailingZeros8(classes))
 	}
-	return steps
+	return steps, free
 }
 
 // passThrough finds the matches in a node and below without looking values up.

@@ -207,3 +207,22 @@ func TestLongValueIsSearchedOnceWhateverItCosts(t *testing.T) {
 	require.Len(t, matched, queries)
 	require.Empty(t, undecided)
 }
+
+// 16 publications that are matched together would hold up others 16 times as long.
+func TestBatchStopsBehindAnEventThatTakesLong(t *testing.T) {
+	x := New[int]()
+	for i := range 20 {
+		x.Add(query.MustParse(fmt.Sprintf("k CONTAINS 'needle%d.'", i)), i)
+	}
+	light := map[string][]string{"k": {"needle3."}}
+	heavy := map[string][]string{"k": {strings.Repeat("-", 2*allAtOnce) + "needle4."}}
+	var b Batch[int]
+	events := []map[string][]string{light, heavy, heavy, light}
+	x.FindBatch(events, &b)
+	require.Equal(t, 2, b.Len())
+	require.Equal(t, []int{3}, b.Of(0))
+	x.MatchBatch(events, &b)
+	require.Equal(t, len(events), b.Len())
+	require.Equal(t, []int{3}, b.Of(3))
+	require.Equal(t, b.Of(1), b.Of(2))
+}

@@ -76,7 +76,11 @@ func (m *model) find(t require.TestingT, events ...map[string][]string) {
 		queries[q.name] = q.query
 	}
 	m.index.FindBatch(events, &m.found)
-	require.Equal(t, len(events), m.found.Len())
+	require.LessOrEqual(t, m.found.Len(), len(events))
+	require.Equal(t, len(events) > 0, m.found.Len() > 0)
+	if !slices.ContainsFunc(events, isHeavy) {
+		require.Equal(t, len(events), m.found.Len())
+	}
 	for i, e := range events {
 		expected := m.loop.Match(e, nil)
 		decide := func(found, undecided []int) []int {
@@ -90,7 +94,9 @@ func (m *model) find(t require.TestingT, events ...map[string][]string) {
 			return found
 		}
 		m.compare(t, e, expected, decide(m.index.Find(e, nil, nil)))
-		m.compare(t, e, slices.Clone(expected), decide(m.found.Of(i), m.found.Undecided(i)))
+		if i < m.found.Len() {
+			m.compare(t, e, slices.Clone(expected), decide(m.found.Of(i), m.found.Undecided(i)))
+		}
 	}
 }
 

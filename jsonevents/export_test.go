@@ -5,7 +5,15 @@ package jsonevents
 const KeptNodes = keptNodes
 
 // Learned returns how many names are kept.
-func (f *Flattener) Learned() int { return f.keys.Nodes() }
+func (f *Flattener) Learned() int {
+	switch {
+	case f.Keys != nil:
+		return f.Keys.Nodes()
+	case f.own != nil:
+		return f.own.Nodes()
+	}
+	return 0
+}
 
 // Nodes returns how many nodes there are below the root.
 func (k *Keys) Nodes() int { return k.root.nodes() - 1 }

@@ -65,13 +65,12 @@ type value struct {
 // kept of doc. The error is an [*Error].
 func (f *Flattener) Flatten(doc []byte) (map[string][]string, error) {
 	f.begin(doc)
+	defer f.release()
 	i := f.scan.blanks(len(doc) - len(bytes.TrimPrefix(doc, byteOrderMark)))
 	if i = f.document(i); i >= 0 && !f.stopped {
 		f.end(i)
 	}
-	f.scan.doc = nil
 	if err := f.scan.err; err != nil {
-		f.release()
 		return nil, err
 	}
 	return f.makeEvents(), nil
@@ -81,7 +80,6 @@ func (f *Flattener) Flatten(doc []byte) (map[string][]string, error) {
 var byteOrderMark = []byte("\ufeff")
 
 func (f *Flattener) begin(doc []byte) {
-	f.release()
 	if f.limits.Depth == 0 || f.Limits != f.given {
 		f.given, f.limits = f.Limits, f.Limits.withDefaults()
 	}
@@ -99,27 +97,26 @@ func (f *Flattener) begin(doc []byte) {
 }
 
 const (
-	keptNodes  = 4096
-	keptBytes  = 64 << 10
+	keptNodes  = 1024
+	keptBytes  = 16 << 10
 	keptValues = keptBytes / 16
 )
 
-// release lets go of what an unusual document took.
+// release lets go of the document, and of what an unusual one took: the caller
+// may keep the Flattener while it waits.
 func (f *Flattener) release() {
-	if f.own != nil && f.own.learned > keptNodes {
+	f.scan.doc = nil
+	forgets := f.keys.learned > keptNodes
+	if forgets {
+		f.keys.forget()
 		f.own = nil
 	}
-	if f.Keys != nil && f.Keys.learned > keptNodes {
-		f.Keys.forget()
+	if forgets || max(cap(f.records), cap(f.values), cap(f.valued)) > keptValues {
+		f.records, f.values, f.valued, f.before = nil, nil, nil, nil // they lead to nodes
 	}
-	if cap(f.text) > keptBytes {
-		f.text = nil
-	}
-	if cap(f.name) > keptBytes {
-		f.name = nil
-	}
-	if cap(f.records) > keptValues || cap(f.values) > keptValues || cap(f.valued) > keptValues {
-		f.records, f.values, f.valued, f.before = nil, nil, nil, nil
+	f.keys = nil
+	if max(cap(f.text), cap(f.name)) > keptBytes {
+		f.text, f.name = nil, nil
 	}
 	if len(f.events) > keptNodes {
 		f.events = nil // clearing a map takes time by what it once held

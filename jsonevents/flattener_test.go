@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -365,21 +367,58 @@ func TestNamesThatDoNotComeAgainAreForgotten(t *testing.T) {
 	}
 }
 
-// What an unusual document takes is given back.
+// What an unusual document takes is given back at once, and not with the next,
+// for which the caller may wait.
 func TestWhatALargeDocumentTookIsGivenBack(t *testing.T) {
-	var f jsonevents.Flattener
-	f.Limits = jsonevents.Limits{Values: 1e6, Keys: 1e6, Bytes: 1e9}
-	var b strings.Builder
-	for i := range 100_000 {
-		fmt.Fprintf(&b, `,"%d":"%d"`, i, i)
+	limits := jsonevents.Limits{Values: 1e6, Keys: 1e6, Bytes: 1e9}
+	for _, f := range []*jsonevents.Flattener{
+		{Limits: limits},
+		{Limits: limits, Keys: jsonevents.KeysOf(query.MustParse("a EXISTS OR b = 1"))},
+	} {
+		var b strings.Builder
+		for i := range 100_000 {
+			fmt.Fprintf(&b, `,"%d":"%d"`, i, i)
+		}
+		text := strings.Repeat("x", 1_000_000)
+		doc := []byte(`{"\n` + text + `":1,"b":["` + text + `"],"a":{` + b.String()[1:] + "}}")
+		got, err := f.Flatten(doc)
+		require.NoError(t, err)
+		require.Less(t, f.Kept(), 10_000)
+		require.Less(t, f.Learned(), 10)
+		require.Equal(t, []string{"99999"}, got["a.99999"])
+		require.Equal(t, []string{text}, got["b"])
+		for range 2 {
+			got, err = f.Flatten([]byte(`{"b":1}`))
+			require.NoError(t, err)
+			require.Equal(t, events{"b": {"1"}}, got)
+		}
 	}
-	_, err := f.Flatten([]byte(`{"\n` + strings.Repeat("x", 1_000_000) + `":1` + b.String() + "}"))
-	require.NoError(t, err)
-	require.Greater(t, f.Kept(), 2_000_000)
-	_, err = f.Flatten([]byte(`{"a":1}`))
-	require.NoError(t, err)
-	require.Less(t, f.Kept(), 10_000)
-	require.Less(t, f.Learned(), 10)
+}
+
+// A Flattener and Keys that are not used lead to nothing of what was read.
+func TestNothingLeadsToADocumentThatIsDone(t *testing.T) {
+	f := jsonevents.Flattener{}
+	gone := make(chan struct{})
+	func() {
+		doc := make([]byte, 1<<20)
+		copy(doc, `{"a":1}`)
+		for i := len(`{"a":1}`); i < len(doc); i++ {
+			doc[i] = ' '
+		}
+		runtime.AddCleanup(&doc[0], func(struct{}) { close(gone) }, struct{}{})
+		_, err := f.Flatten(doc)
+		require.NoError(t, err)
+	}()
+	for range 500 {
+		runtime.GC()
+		select {
+		case <-gone:
+			runtime.KeepAlive(&f)
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Fatal("the document is still held")
 }
 
 // For every document, with every way to read it, the answer is the model's.

@@ -28,8 +28,8 @@ type part struct {
 //	L7  cmd/hark
 //	L6  metrics   console
 //	L5  stream   redisbridge
-//	L4  client+pubclient+subclient+clients+env
-//	L3  history   redismux   room   eventlog   queue   pubsubtest   sim   compat
+//	L4  client+pubclient+subclient+clients+env   eventlog   queue
+//	L3  history   redismux   room   pubsubtest   sim   compat
 //	L2  root       store/tmdb
 //	L1  match      store      codec      jsonevents
 //	L0  query   service
@@ -58,14 +58,14 @@ var layers = [][]part{
 	{
 		{packages: []string{"redismux"}, vendors: []string{rueidis}},
 		{packages: []string{"room"}, vendors: []string{rueidis}},
-		{packages: []string{"eventlog"}},
-		{packages: []string{"queue"}},
 		{packages: []string{"history"}},
 		{packages: []string{"pubsubtest"}},
 		{packages: []string{"compat"}},
 		{packages: []string{"sim"}},
 	},
 	{
+		{packages: []string{"eventlog"}},
+		{packages: []string{"queue"}},
 		{packages: []string{"client", "pubclient", "subclient", "clients", "env"}, vendors: []string{websocket}},
 	},
 	{

@@ -35,6 +35,12 @@ func NewMessage(data any, events map[string][]string) Message {
 	return Message{data: data, events: events}
 }
 
+// RestoreMessage returns a message that was published once, as a history that kept
+// it gives it back. It does not copy what is in args.
+func RestoreMessage(args PublishArgs, sequence uint64) Message {
+	return Message{data: args.Data, events: args.Events, seq: sequence, at: stamp(args.Time), origin: args.Origin}
+}
+
 // Data returns what was published.
 func (m Message) Data() any { return m.data }
 

@@ -16,6 +16,17 @@ import (
 	"github.com/harkbus/pubsub/query"
 )
 
+func TestRestoredMessageIsWhatWasPublished(t *testing.T) {
+	origin := &pubsub.Origin{Name: "elsewhere", Epoch: 3}
+	at := time.Unix(1_700_000_000, 5)
+	m := pubsub.RestoreMessage(pubsub.PublishArgs{Data: 7, Events: events("a", "1"), Time: at, Origin: origin}, 9)
+	require.Equal(t, 7, m.Data())
+	require.Equal(t, events("a", "1"), m.Events())
+	require.True(t, at.Equal(m.Time()))
+	require.EqualValues(t, 9, m.Sequence())
+	require.Equal(t, *origin, m.Origin())
+}
+
 func TestMessageOfNewMessage(t *testing.T) {
 	m := pubsub.NewMessage(7, events("a", "1", "b", "2", "a", "3"))
 	require.Equal(t, 7, m.Data())

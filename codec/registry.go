@@ -31,6 +31,12 @@ type Raw struct {
 	Data     []byte
 }
 
+// RawOf returns the Raw of a label, which Append returned, and its data.
+func RawOf(label string, data []byte) Raw {
+	encoding, name, _ := strings.Cut(label, ":")
+	return Raw{Type: name, Encoding: Encoding(encoding), Data: data}
+}
+
 // Size returns the size of the data.
 func (r Raw) Size() int { return len(r.Data) }
 
@@ -250,8 +256,7 @@ func (r *Registry) decodeRegistered(label string, b []byte) (data any, err error
 	e := r.byName[label]
 	r.mu.RUnlock()
 	if e == nil {
-		encoding, name, _ := strings.Cut(label, ":")
-		return Raw{Type: name, Encoding: Encoding(encoding), Data: b}, nil
+		return RawOf(label, b), nil
 	}
 	err = safely(func() error {
 		var err error

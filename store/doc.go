@@ -52,8 +52,13 @@
 //
 // # What it does not do
 //
+// Keys that were deleted are passed over one by one until the engine has compacted
+// them. Whoever deletes from one end remembers where the rest begins, and reads from
+// there.
+//
 // Engines keep bytes, and do not promise to notice that a disk has changed them:
 // of the one below tmdb every flipped bit in the journal was a record that
 // vanished without an error. Whoever needs to know gives its records a checksum
-// and a number, as the event log does.
+// and a number, as the event log does. A [Marker] keeps a few bytes beside the
+// database, which tell how far that should go.
 package store

@@ -31,6 +31,7 @@ func Test(t *testing.T, fresh func(t testing.TB) Opener) {
 		"nothing works after Close":                nothingWorksAfterClose,
 		"an empty batch is nothing":                emptyBatchIsNothing,
 		"an engine that is open is not for others": openEngineIsNotForOthers,
+		"the mark is kept":                         markIsKept,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, fresh(t)) })
 	}
@@ -350,5 +351,34 @@ func openEngineIsNotForOthers(t *testing.T, open Opener) {
 	}
 	if value, err := mustOpen(t, open).Get([]byte("key")); string(value) != "value" {
 		t.Fatalf("Get = %q, %v", value, err)
+	}
+}
+
+// The mark is what it was last set to, and is no key. An engine may have none.
+func markIsKept(t *testing.T, open Opener) {
+	e := mustOpen(t, open)
+	if m, ok := e.(store.Marker); !ok {
+		return
+	} else if _, err := m.Mark(); errors.Is(err, errors.ErrUnsupported) {
+		if err := m.SetMark(nil); !errors.Is(err, errors.ErrUnsupported) {
+			t.Fatalf("SetMark returns %v, and Mark is not supported", err)
+		}
+		return
+	}
+	for _, want := range []string{"", "first", "another one", "2"} {
+		if mark, err := store.Mark(e); err != nil || string(mark) != want {
+			t.Fatalf("the mark is %q, %v, and should be %q", mark, err, want)
+		}
+		next := map[string]string{"": "first", "first": "another one", "another one": "2"}[want]
+		if err := store.SetMark(e, []byte(next)); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+		e = mustOpen(t, open)
+	}
+	for pair := range e.Ascend(nil, nil) {
+		t.Fatalf("%q is a key", pair.Key)
 	}
 }

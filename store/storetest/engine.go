@@ -300,3 +300,35 @@ func (e *Engine) Close() error {
 	}
 	return nil
 }
+
+// The files of the mark.
+const (
+	markName    = "mark"
+	newMarkName = "mark.new"
+)
+
+var _ store.Marker = (*Engine)(nil)
+
+// Mark implements store.Marker.
+func (e *Engine) Mark() ([]byte, error) {
+	mark, err := e.disk.Read(markName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return mark, err
+}
+
+// SetMark implements store.Marker.
+func (e *Engine) SetMark(mark []byte) error {
+	f, err := e.disk.Create(newMarkName)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(mark); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return e.disk.Rename(newMarkName, markName)
+}

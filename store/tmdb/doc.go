@@ -10,6 +10,7 @@
 //
 //	data.db/    the database
 //	owner/      a lock, and who has it
+//	mark        what the one above keeps beside the database
 //	ballast     16 MiB that keep room to open the database again on a full disk
 //
 // A second Open, by this process or another one, fails with a [store.InUseError]

@@ -17,6 +17,7 @@ import (
 // from any goroutine.
 type Engine struct {
 	db      dbm.DB
+	dir     string   // "" with a database that somebody else opened
 	prefix  []byte   // of all its keys
 	copies  bool     // the database keeps what it is given
 	ballast *ballast // nil: none

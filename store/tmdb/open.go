@@ -45,7 +45,7 @@ func (o Options) Open(dir string) (*Engine, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store/tmdb: open %s: %w", dir, err), owner.leave())
 	}
-	e.release = func() error { return errors.Join(e.db.Close(), owner.leave()) }
+	e.dir, e.release = dir, func() error { return errors.Join(e.db.Close(), owner.leave()) }
 	if err := syncFolders(dir, filepath.Dir(dir)); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
@@ -182,17 +182,7 @@ func (f *ballastFile) remove() error {
 	return err
 }
 
-func (f *ballastFile) create() (err error) {
-	file, err := os.Create(f.path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	if _, err := file.Write(incompressible(f.size)); err != nil {
-		return err
-	}
-	return file.Sync()
-}
+func (f *ballastFile) create() error { return writeSynced(f.path, incompressible(f.size)) }
 
 // incompressible returns bytes that take their room on file systems that compress,
 // too.

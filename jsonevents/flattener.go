@@ -46,7 +46,6 @@ type Flattener struct {
 	before  []*node // those of the document before, whose keys are in events
 	bytes   int     // of values and keys
 	met     int     // keys
-	objects uint64  // counts those that StopEarly looks at
 	stopped bool    // all keys were met
 	name    []byte  // of a member, without escapes
 

@@ -39,7 +39,8 @@
 // nothing is missing silently. Close notes how far the log goes, in a file beside
 // those of the engine: an engine that lost the end of a closed log is damaged, while
 // one that lost a write in a crash is not. With Options.Strict reading ends at
-// the first damage. Verify reads everything and reports.
+// the first damage. Verify reads everything and reports; Salvage copies what is
+// whole to another engine, where it keeps its places.
 //
 // # Recording and appending
 //

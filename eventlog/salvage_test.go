@@ -70,6 +70,7 @@ func TestSalvageKeepsWhatIsWhole(t *testing.T) {
 		require.Len(t, report.Gaps, 3)
 		require.NoError(t, engine.Close())
 		salvaged.open()
+		require.Len(t, salvaged.records(), len(want), "what is damaged stays behind")
 		got := salvaged.read(salvaged.firstCursor())
 		require.Equal(t, want, got.numbers)
 		for i, n := range got.numbers {

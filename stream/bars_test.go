@@ -28,7 +28,7 @@ func (sink) Close() error                     { return nil }
 // own that takes everything.
 func newSinks(t testing.TB, n int, query func(i int) string, after bool) (*Server, *pubsub.Server) {
 	bus := pubsub.NewServer()
-	server, err := New(bus, Config{MaxClients: n, MaxConnections: n, Heartbeat: time.Hour}) // what is by time is no delivery
+	server, err := New(bus, Config{MaxClients: n, MaxConnections: n, Heartbeat: time.Hour, HeldBytes: 256 << 20}) // what is by time is no delivery
 	require.NoError(t, err)
 	require.NoError(t, bus.Start())
 	var sessions []*session

@@ -67,7 +67,7 @@ type Config struct {
 	CloseTimeout   time.Duration // for the client's half of a close; default 5 s
 	QueueBytes     int           // queued for one connection, besides one frame; default 256 KiB
 	TotalBytes     int           // queued for all, besides one frame each; default 64 MiB
-	HeldBytes      int           // that wait for clients, in buffers and to be written, for all; default 256 MiB, or 8 of the largest message
+	HeldBytes      int           // that wait for clients, in buffers and to be written, for all; 0: any number
 	EncodingBytes  int           // encodings kept to be shared; default 32 MiB
 	PublishTimeout time.Duration // how long a publication may wait for the bus; default 10 s
 
@@ -227,7 +227,6 @@ func (c Config) withDefaults() (Config, error) {
 	c.CloseTimeout = cmp.Or(c.CloseTimeout, 5*time.Second)
 	c.QueueBytes = cmp.Or(c.QueueBytes, 256<<10)
 	c.TotalBytes = cmp.Or(c.TotalBytes, 64<<20)
-	c.HeldBytes = cmp.Or(c.HeldBytes, max(256<<20, 8*c.largest()))
 	c.EncodingBytes = cmp.Or(c.EncodingBytes, 32<<20)
 	c.PublishTimeout = cmp.Or(c.PublishTimeout, 10*time.Second)
 	if c.History == nil {

@@ -41,8 +41,8 @@
 // connection ends, or a message is dropped and the client told how many were.
 // Bytes queued for a connection are bounded, and those for all connections. A
 // peer that takes nothing for WriteTimeout is cut. Nobody else waits for it.
-// What waits in all buffers and to be written is bounded by HeldBytes: beyond
-// it the connections that hold most end, with 1013.
+// What waits in all buffers and to be written is bounded by HeldBytes, if that
+// is given: beyond it the connections that hold most end, with 1013.
 //
 // On a topic nothing is dropped: its publishers wait for its subscribers, by
 // not being read from, and a subscriber that does not read is cut, or one of

@@ -24,8 +24,11 @@ import (
 //     of the largest published since its oldest one
 //
 // Frames count for each connection, unless their payload is the message itself.
+//
+// It may be much above what is held: where one small message waits among large ones
+// that somebody else waits for, it counts as one of these.
 type holdings struct {
-	limit int64
+	limit int64         // 0: none
 	most  int64         // bytes that may be added between two looks
 	added atomic.Int64  // since the last look
 	ended atomic.Uint64 // connections
@@ -33,6 +36,8 @@ type holdings struct {
 
 	mu      sync.Mutex // never taken with another lock held
 	sizes   sizes
+	counted time.Time     // when used was counted
+	bytes   int64         // that used was then
 	conns   []*connection // reused, as the next
 	holders []holder
 }
@@ -55,6 +60,9 @@ func (h *holdings) init(limit int) {
 
 // note takes note of a publication, before it is delivered.
 func (h *holdings) note(s *Server, m pubsub.Message) {
+	if h.limit == 0 {
+		return
+	}
 	size := int64(history.SizeOf(m))
 	h.mu.Lock()
 	h.sizes.note(m.Sequence(), size)
@@ -65,7 +73,7 @@ func (h *holdings) note(s *Server, m pubsub.Message) {
 // add takes note that clients may hold so much more, and now and then looks how
 // much that is.
 func (h *holdings) add(s *Server, bytes int64) {
-	if h.added.Add(bytes) < h.most {
+	if h.limit == 0 || h.added.Add(bytes) < h.most {
 		return
 	}
 	h.mu.Lock()
@@ -75,13 +83,19 @@ func (h *holdings) add(s *Server, bytes int64) {
 	}
 }
 
-// used returns how many bytes are held now.
+// used returns how many bytes are held, or were at most countedFor ago: counting
+// them looks at every connection, and Stats may be called again and again.
 func (h *holdings) used(s *Server) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	defer h.clear()
-	return h.countLocked(s, true)
+	if now := time.Now(); h.limit > 0 && now.Sub(h.counted) >= countedFor {
+		defer h.clear()
+		h.counted, h.bytes = now, h.countLocked(s, true)
+	}
+	return h.bytes
 }
+
+const countedFor = 100 * time.Millisecond
 
 // lookLocked ends connections until no more is held than may be, those that hold
 // most first. The caller holds h.mu.

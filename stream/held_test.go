@@ -9,11 +9,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/harkbus/pubsub"
 	"github.com/harkbus/pubsub/query"
 )
 
@@ -231,4 +234,41 @@ func TestTheGoodbyeComesAfterWhatEndsAtTheSameTime(t *testing.T) {
 	require.Equal(t, endDrain, <-c.transport.(parting).said)
 	ended.Wait()
 	require.Empty(t, c.allAndGoing())
+}
+
+// Counting what is held looks at every connection, so that asking again at once
+// gets the same count.
+func TestWhatIsHeldIsCountedTenTimesASecondAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := pubsub.NewServer()
+		server, err := New(bus, Config{HeldBytes: 64 << 20})
+		require.NoError(t, err)
+		defer func() { require.NoError(t, server.Shutdown(t.Context())) }()
+		require.Zero(t, server.held.used(server))
+		server.held.bytes = 42 // whatever it is by now
+		time.Sleep(countedFor - 1)
+		require.EqualValues(t, 42, server.held.used(server))
+		time.Sleep(1)
+		require.Zero(t, server.held.used(server))
+	})
+}
+
+// What waits for a connection that is being ended is dropped: a heartbeat would
+// say that the client has it.
+func TestAConnectionThatIsEndedHasNoHeartbeat(t *testing.T) {
+	r := newRig(t, Config{Heartbeat: time.Hour})
+	for name, framing := range r.framings() {
+		t.Run(name, func(t *testing.T) {
+			o, conn := r.newTestOutlet("a=1 AND b='"+name+"'", framing)
+			live, at := o.live.Load(), o.at
+			r.publishNumbers(0, 3)
+			eventually(t, func() bool { return r.server.settled().Major > at.Major }, "there is a place to move to")
+			o.conn.shedding.Store(true)
+			o.expectBeat()
+			require.NoError(t, o.heartbeat(live))
+			o.cancelBeat()
+			require.Equal(t, at, o.at)
+			require.Empty(t, string(conn.bytes))
+		})
+	}
 }

@@ -206,7 +206,7 @@ func (o *outlet) heartbeat(live *pubsub.Subscription) error {
 	o.cancelBeat()
 	o.expectBeat()
 	place := o.server.settled()
-	if live.Err() != nil || live.Len() > 0 {
+	if live.Err() != nil || live.Len() > 0 || o.conn.shedding.Load() { // then messages before place may have been dropped
 		return nil
 	}
 	if gap, dropped := o.dropGap(live); dropped {

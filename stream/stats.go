@@ -52,6 +52,9 @@ func (s *Server) limitStats() []LimitStats {
 		})
 	})
 	h := &s.held
+	if h.limit == 0 {
+		return all
+	}
 	return append(all, LimitStats{Name: "held_bytes", Used: h.used(s), Max: h.limit, RefusedTotal: h.ended.Load()})
 }
 

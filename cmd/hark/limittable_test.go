@@ -82,10 +82,10 @@ func TestTheTableOfLimitsIsTrue(t *testing.T) {
 	}
 }
 
-// scrape returns the metrics of a server.
+// scrape returns the metrics of a server that has all limits.
 func scrape(t *testing.T) string {
 	bus := pubsub.NewServer()
-	server, err := stream.New(bus, stream.Config{})
+	server, err := stream.New(bus, stream.Config{HeldBytes: 256 << 20})
 	require.NoError(t, err)
 	w := httptest.NewRecorder()
 	metrics.Handler(metrics.NewBus(bus), streammetrics.New(server)).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))

@@ -177,7 +177,7 @@ func (a *app) newServe() *cobra.Command {
 	f.Int64Var(&o.config.ReplaySteps, "replay-steps", 500_000_000, "steps that one request may spend on them over the window")
 	f.IntVar(&o.config.Buffer, "buffer", 200, "messages that wait for one subscription")
 	f.StringVar(&o.overflow, "overflow", "cancel", "what happens when the buffer is full: cancel, close, drop-oldest or drop-newest")
-	f.IntVar(&o.config.HeldBytes, "held-bytes", 256<<20, "bytes that wait for clients, in their buffers and to be written, for all together")
+	f.IntVar(&o.config.HeldBytes, "held-bytes", 0, "bytes that wait for clients, in their buffers and to be written, for all together; 0 is any number")
 	f.IntVar(&o.windowCount, "window-count", history.DefaultWindowCount, "publications kept for clients that come back")
 	f.IntVar(&o.windowBytes, "window-bytes", history.DefaultWindowBytes, "bytes of them")
 	f.IntVar(&o.queue, "queue", 1000, "publications that wait to be dispatched")

@@ -86,7 +86,7 @@ func TestAnEventSourceThatComesBackToAFullServerIsNotLost(t *testing.T) {
 		}()
 		require.True(t, source.connect(`"value":0`), name)
 		eventually(t, func() bool { return r.server.Stats().Connections == 0 && r.held("requests") == 0 }, name)
-		leave := func() {}
+		var leave func()
 		if name == "requests" {
 			h, refused := r.server.quotas.requests.hold("", "", 1)
 			require.Nil(t, refused)

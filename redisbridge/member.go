@@ -126,10 +126,10 @@ func (m *member) end(err error) (news bool) {
 		return false
 	}
 	m.failed = err
-	close(m.done)
 	if m.ended != nil {
 		m.ended(err)
 	}
+	close(m.done) // who waits for it may attach again
 	return true
 }
 

@@ -21,11 +21,16 @@ const megabit = 1_000_000 / 8 // bytes a second
 // the machine may be busy.
 func requireProgress(t *testing.T, took, plain time.Duration, passed, payload, rate int) {
 	t.Helper()
-	ideal := time.Duration(float64(payload) / float64(rate) * float64(time.Second))
+	ideal := linkTime(payload, rate)
 	t.Logf("%d bytes of payload: %v, a plain transfer %v, the link alone needs %v; %.2f times the bytes",
 		payload, took, plain, ideal, float64(passed)/float64(payload))
 	require.Less(t, took, 2*max(ideal, plain)+8*time.Second)
 	require.Less(t, float64(passed), 1.6*float64(payload)+64<<10)
+}
+
+// linkTime is how long a link takes for so many bytes, at so many a second.
+func linkTime(bytes, rate int) time.Duration {
+	return time.Duration(float64(bytes) / float64(rate) * float64(time.Second))
 }
 
 // plainTransfer reads or writes so many bytes over a link of its own and sends
@@ -94,8 +99,11 @@ func TestSlowLinkIsReadAtItsPace(t *testing.T) {
 			}
 			took := time.Since(began)
 			_, passed := proxy.Passed()
-			requireProgress(t, took, <-plain, passed, c.n*c.size, c.rate)
-			require.Zero(t, r.Stats().Reconnects)
+			alone := <-plain
+			requireProgress(t, took, alone, passed, c.n*c.size, c.rate)
+			if ideal := linkTime(c.n*c.size, c.rate); alone < ideal*3/2 { // or the machine stops for seconds
+				require.Zero(t, r.Stats().Reconnects)
+			}
 		})
 	}
 }
